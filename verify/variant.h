@@ -1,0 +1,91 @@
+/*
+ * variant.h - the whole contract between an implementation of the layer and its judge. Plain C.
+ *
+ * A variant computes the layer of ref/moe.h for the cases that it supports. The judge hands it tensors,
+ * workspace and kept memory, all of them the caller's, and a stream; the variant enqueues its work and
+ * returns. What it declares here (workspace, flags, recipe) the judge checks.
+ *
+ * A plug-in is a shared object that exports moe_plugin(). It is trusted code: it runs in the judge's
+ * worker process.
+ */
+#ifndef MOE_VARIANT_H
+#define MOE_VARIANT_H
+
+#include "ref/moe.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct moe_device; /* gpu/gpu.h; NULL for the CPU */
+
+enum moe_device_kind { MOE_ON_CPU = 1, MOE_ON_CUDA = 2, MOE_ON_PTX = 4 };
+
+/* What a variant declares of its behaviour. */
+enum moe_variant_flag {
+    MOE_HOST_SYNC = 1,       /* waits for the device inside forward or backward */
+    MOE_ALLOCATES = 2,       /* takes memory of its own inside forward or backward */
+    MOE_DETERMINISTIC = 4,   /* same inputs, same bits */
+    MOE_BATCH_INVARIANT = 8, /* a token's bits do not depend on the other tokens */
+    MOE_CAPTURABLE = 16,     /* forward and backward may be captured in a CUDA graph */
+};
+
+/* One forward or backward. On the CPU stream is NULL and the work is done on return. */
+struct moe_call {
+    const struct moe_tensor *tensors; /* [MOE_TENSOR_COUNT]; data NULL where the case has none */
+    void *workspace;                  /* workspace_bytes, undefined at the start of each call */
+    void *kept;                       /* kept_bytes, written by forward, read by backward */
+    void *stream;                     /* CUstream */
+    uint32_t *status;                 /* device word; bit 0: a list had an id that is not allowed */
+};
+
+struct moe_variant {
+    uint32_t struct_size; /* sizeof(struct moe_variant) as the variant was compiled */
+    uint32_t devices;     /* of enum moe_device_kind */
+    uint32_t flags;       /* of enum moe_variant_flag */
+    const char *name;
+    const char *summary; /* one line */
+
+    /* MOE_OK, or MOE_E_UNSUPPORTED and in why[size] one line that names the key. */
+    int (*supports)(const struct moe_problem *problem, char *why, size_t size);
+
+    /* Names of the configurations (tile shapes, schedules) that can be forced; NULL where there is
+     * one. Index 0 is the default. */
+    const char *const *configurations;
+    int32_t configuration_count;
+
+    /* Bytes needed beside the tensors: during a call, and between forward and backward. */
+    int64_t (*workspace_bytes)(const struct moe_problem *problem);
+    int64_t (*kept_bytes)(const struct moe_problem *problem);
+
+    /* How its arithmetic rounds, for this case. */
+    void (*recipe)(const struct moe_problem *problem, struct moe_recipe *recipe);
+
+    /* May allocate, load modules, make handles. *state is the variant's own. */
+    int (*open)(struct moe_device *device, const struct moe_problem *problem, int32_t configuration,
+                void **state);
+    int (*forward)(void *state, const struct moe_call *call);
+    int (*backward)(void *state, const struct moe_call *call);
+    void (*close)(void *state);
+};
+
+/* What a plug-in exports: the sizes let either side refuse the other's version in words. */
+#define MOE_PLUGIN_VERSION 1
+struct moe_plugin {
+    uint32_t struct_size;  /* sizeof(struct moe_plugin) */
+    uint32_t version;      /* MOE_PLUGIN_VERSION */
+    uint32_t problem_size; /* sizeof(struct moe_problem) */
+    uint32_t tensor_size;  /* sizeof(struct moe_tensor) */
+    uint32_t tensor_count; /* MOE_TENSOR_COUNT */
+    uint32_t recipe_size;  /* sizeof(struct moe_recipe) */
+    uint32_t variant_count;
+    const struct moe_variant *const *variants;
+};
+
+/* The one symbol that a plug-in must have. */
+const struct moe_plugin *moe_plugin(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
