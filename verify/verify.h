@@ -1,0 +1,140 @@
+/*
+ * verify.h - inside the judge: from a case and a variant to a verdict. Prototypes stand under the
+ * file that holds them. The command (main.c, command_*.c, worker.c) is built on this and on nothing below.
+ */
+#ifndef MOE_VERIFY_H
+#define MOE_VERIFY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ref/moe.h"
+#include "verify/variant.h"
+
+/* ---- verdict.c ------------------------------------------------------------------------------ */
+
+/* A verdict is not an error: these four are data, and ERROR means "could not decide". */
+enum moe_verdict { MOE_PASS, MOE_SKIP, MOE_FAIL, MOE_ERROR };
+
+const char *moe_verdict_name(enum moe_verdict verdict); /* "PASS" ... */
+
+/* Exit status of the command. The first that holds: 2 usage, 1 a check failed, 99 could not decide,
+ * 77 nothing could be run, 0. */
+enum { MOE_EXIT_PASS = 0, MOE_EXIT_FAIL = 1, MOE_EXIT_USAGE = 2, MOE_EXIT_SKIP = 77, MOE_EXIT_ERROR = 99 };
+
+/* Where one check found something; tensor < 0 and indices < 0 where they do not apply. */
+struct moe_finding {
+    const char *check; /* a name of the checks' table, static */
+    enum moe_verdict verdict;
+    int32_t tensor;        /* enum moe_tensor_id */
+    int64_t wrong, total;  /* elements */
+    int64_t row, col;      /* worst element, the tensor seen as a matrix of its last dimension */
+    int64_t expert, token, slot;
+    double got, want, allowed;
+    char text[256]; /* one line in words */
+};
+
+#define MOE_REPORT_FINDINGS 16
+
+/* What came of one case and one variant. */
+struct moe_report {
+    enum moe_verdict verdict; /* the worst of the findings; PASS without any */
+    int32_t finding_count;    /* all; the first MOE_REPORT_FINDINGS are kept */
+    struct moe_finding finding[MOE_REPORT_FINDINGS];
+    double worst_ratio;       /* largest err / bound met anywhere */
+    double variant_seconds, judge_seconds;
+};
+
+void moe_report_clear(struct moe_report *report);
+
+/* Appends (or only counts, when full) and raises the report's verdict: ERROR over FAIL over SKIP over
+ * PASS, but a SKIP finding only where nothing else was decided. */
+void moe_report_add(struct moe_report *report, const struct moe_finding *finding);
+
+/* ---- tensors.c: the tensors of one case, owned ---------------------------------------------- */
+
+struct moe_tensors {
+    struct moe_tensor tensor[MOE_TENSOR_COUNT]; /* data NULL: the case has none */
+};
+
+/* All tensors of the case, allocated and undefined. */
+int moe_tensors_allocate(const struct moe_problem *problem, struct moe_tensors *tensors);
+void moe_tensors_free(struct moe_tensors *tensors);
+
+/* Draws every input (and the lists). What beta=1 adds to is drawn too. */
+int moe_tensors_draw(const struct moe_problem *problem, struct moe_tensors *tensors);
+
+/* Replaces inputs by those of a safetensors file that bear their names; shapes must be the case's,
+ * types the case's or convertible without loss. MOE_E_USAGE, MOE_E_IO. */
+int moe_tensors_load(const struct moe_problem *problem, const char *path,
+                     struct moe_tensors *tensors);
+
+/* Writes every tensor of the case to a safetensors file, the line in its metadata; aside first, then
+ * renamed. z and ragged entries have the length that the routing gave them. */
+int moe_tensors_save(const struct moe_problem *problem, const struct moe_tensors *tensors,
+                     const char *variant, const char *path);
+
+/* ---- registry.c: variants ------------------------------------------------------------------- */
+
+const struct moe_variant *moe_variant_get(int index); /* built in, then plug-ins; NULL past the end */
+
+/* Can it run this case here? MOE_OK, or MOE_E_UNSUPPORTED with the reason. `devices` is a mask. */
+int moe_variant_applicable(const struct moe_variant *variant, const struct moe_problem *problem,
+                           unsigned devices, char *why, size_t size);
+
+/* ---- plugin.c ------------------------------------------------------------------------------- */
+
+/* Opens a plug-in and adds its variants. MOE_E_IO: no such file or not loadable; MOE_E_USAGE: no
+ * moe_plugin, another version, a malformed table; MOE_E_INTERNAL: it changed the floating-point
+ * environment (flush to zero, rounding), which is put back. */
+int moe_plugin_open(const char *path);
+
+/* ---- judge.c -------------------------------------------------------------------------------- */
+
+enum moe_phase { MOE_PHASE_JUDGE, MOE_PHASE_VARIANT };
+
+struct moe_judge_options {
+    const char *load;      /* safetensors with inputs, or NULL */
+    int32_t configuration; /* of the variant */
+    /* Told whenever control passes between us and the variant, so that a crash has an owner. */
+    void (*phase)(void *context, enum moe_phase phase);
+    void *context;
+};
+
+/* Runs the variant on the case and judges all that it wrote. MOE_OK also when the verdict is FAIL,
+ * SKIP or ERROR: all of these are in the report. */
+int moe_judge_variant(const struct moe_problem *problem, const struct moe_variant *variant,
+                      const struct moe_judge_options *options, struct moe_report *report);
+
+/* Judges tensors that somebody else made, on the inputs that stand beside them. `recipe` NULL: a plain
+ * implementation of the case's type, with every rounding to it allowed. */
+int moe_judge_tensors(const struct moe_problem *problem, const struct moe_tensors *tensors,
+                      const struct moe_recipe *recipe, struct moe_report *report);
+
+/* Runs forward and backward of the variant on drawn (or loaded) tensors, outputs poisoned before. */
+int moe_variant_run(const struct moe_problem *problem, const struct moe_variant *variant,
+                    const struct moe_judge_options *options, struct moe_tensors *tensors);
+
+/* ---- compare.c ------------------------------------------------------------------------------ */
+
+/* Counts and locates what is not within its bound, element by element. */
+struct moe_comparison {
+    int64_t wrong, total;
+    int64_t row, col; /* worst: the largest err/bound; NaN worse than any */
+    double got, want, allowed;
+    double ratio;
+};
+
+/* An element is right where it equals the reference, or where err <= bound; so NaN never passes. */
+void moe_compare_block(const struct moe_tensor *tensor, const struct moe_block *block,
+                       struct moe_comparison *comparison);
+
+/* ---- checks.c: the table of checks, made from the list of files check_*.c -------------------- */
+
+struct moe_check {
+    const char *name;
+    const char *summary; /* one line: what it tests */
+};
+const struct moe_check *moe_check_get(int index);
+
+#endif
