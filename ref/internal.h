@@ -1,0 +1,197 @@
+/*
+ * internal.h - what the files of ref/ share and nobody else sees. Prototypes stand under the file
+ * that holds them.
+ */
+#ifndef MOE_REF_INTERNAL_H
+#define MOE_REF_INTERNAL_H
+
+#include "ref/moe.h"
+
+/* An uncertain quantity: its value and how far a correct kernel's may be from it. Everywhere in ref/
+ * bound is NULL where no recipe was given, and every function then skips its bound half. */
+struct field {
+    double *value;
+    double *bound;
+};
+
+/* An exactly known operand and its absolute values (NULL without a recipe). */
+struct known {
+    double *value;
+    double *magnitude;
+};
+
+/* ---- bound.c: how arithmetic errs ------------------------------------------------------------ */
+
+/* A recipe turned into numbers for one case; the reference's own f64 rounding is in every one. */
+struct error_model {
+    const struct moe_recipe *recipe;
+    double relative[MOE_POINT_COUNT]; /* of the rounding at a point; 0 where it never happens */
+    double absolute[MOE_POINT_COUNT]; /* what underflow there can lose */
+    double limit[MOE_POINT_COUNT];    /* what rounds to infinity there; INFINITY where nothing does */
+    double step;                      /* relative error of one elementwise operation */
+    double loss;                      /* what an elementwise operation can lose by underflow */
+    double function_relative;
+    double function_absolute;
+};
+
+void error_model_init(struct error_model *model, const struct moe_recipe *recipe);
+
+/* The bound of `value` after the rounding that may happen at `point`. */
+double error_at(const struct error_model *model, enum moe_point point, double value, double bound);
+
+/* The bound of an output after it is stored as `dtype`; INFINITY where it may overflow. */
+double error_stored(const struct error_model *model, enum moe_dtype dtype, double value,
+                    double bound);
+
+/* Error constant of one product as a sum of n terms: |error| <= c sum |a||b| + n * loss. */
+double error_constant(const struct error_model *model, enum moe_product product, int64_t n);
+
+/* ---- product.c: products on OpenBLAS --------------------------------------------------------- */
+
+enum form {
+    FORM_NT, /* C[m,n] = A[m,k] B[n,k]^T */
+    FORM_NN, /* C[m,n] = A[m,k] B[k,n] */
+    FORM_TN, /* C[m,n] = A[k,m]^T B[k,n] */
+};
+
+/* C = A B, or C += A B; dense, row-major, contiguous. In MOE_F32 the operands and each result are
+ * rounded to float (scratch_f32 holds m*k + k*n + m*n floats). */
+void product_values(enum moe_dtype precision, enum form form, int64_t m, int64_t n, int64_t k,
+                    const double *a, const double *b, double *c, int accumulate,
+                    float *scratch_f32);
+
+/* ---- activate.c: activations of rows, their slopes and their bounds --------------------------- */
+
+/* Columns of gate and up of unit i among the 2*units columns of a layout. */
+int64_t gate_column(enum moe_w1_layout layout, int64_t units, int64_t i);
+int64_t up_column(enum moe_w1_layout layout, int64_t units, int64_t i);
+
+/* A [rows,units] from Z [rows,2*units] or [rows,units]. */
+void activate_rows(const struct moe_problem *problem, const struct error_model *model, int64_t rows,
+                   int64_t units, struct field z, struct field a);
+
+/* dZ from Z and G = s dA' [rows,units]; for weight=input G = dA'. */
+void activate_rows_backward(const struct moe_problem *problem, const struct error_model *model,
+                            int64_t rows, int64_t units, struct field z, struct field g,
+                            struct field dz);
+
+/* ---- routing.c ------------------------------------------------------------------------------- */
+
+/* Memory for P entries and no rows yet; token_begin, pick and score are the caller's to fill before
+ * routing_finish sorts the entries into rows. */
+int routing_allocate(int64_t T, int64_t E, int64_t P, struct moe_routing *routing);
+int routing_finish(struct moe_routing *routing);
+
+/* ---- route.c: which experts ------------------------------------------------------------------- */
+
+/* Does (value a, id a) stand before (value b, id b)? Descending, NaN below -inf, -0 equal to +0,
+ * the smaller id first. */
+int ranks_before(double a, int64_t id_a, double b, int64_t id_b);
+
+/* The value by which an expert is picked, and the value of a group, for one token's logits [E]. */
+void selection_values(const struct moe_problem *problem, const double *logits,
+                      const double *sel_bias, double *values);
+
+/* Top K of one token: picks [K] in order of rank. `values` [E] as selection_values gives them;
+ * scratch [E]. */
+void select_top(const struct moe_problem *problem, const double *values, double *scratch,
+                int32_t *picks);
+
+/* ---- round.c: token rounding ------------------------------------------------------------------ */
+
+/* Entries of the rounded routing, from the softmax over all E, p [T,E], and the top-k picks [T,K]. */
+int round_tokens(const struct moe_problem *problem, const double *p, const int32_t *picks,
+                 struct moe_routing *routing);
+
+/* ---- score.c: scores, their gradients, the losses --------------------------------------------- */
+
+/* p [E] = softmax(l [E]); returns logsumexp. NaN or +inf logits give NaN. */
+double softmax_of(int64_t E, const double *l, double *p);
+
+/* Scores of all entries and their bounds (score_bound [P]) from logits [T,E]. */
+int score_entries(const struct moe_problem *problem, const struct error_model *model,
+                  struct field logits, struct moe_routing *routing, double *score_bound);
+
+/* dL [T,E] += gradient through the scores (and the losses), with bounds. ds [P]. */
+int score_entries_backward(const struct moe_problem *problem, const struct error_model *model,
+                           const struct moe_routing *routing, struct field logits, struct field ds,
+                           struct field dlogits);
+
+/* ---- layer.c: what a run holds ----------------------------------------------------------------- */
+
+/* One expert, or the shared one, as both passes see it. */
+struct expert {
+    int64_t index;          /* of the routed expert; -1: the shared one */
+    int64_t units, columns; /* I and Z, or S and U */
+    int64_t first, count;   /* its rows; of the shared expert: tokens 0 .. T */
+    enum moe_weight weight; /* where the score stands */
+    struct known w1;        /* [columns,H] */
+    struct known w2;        /* [H,units] */
+    double *b1, *b2;        /* NULL: none */
+};
+
+#define LAYER_BUFFERS 96
+
+struct layer {
+    const struct moe_reference *call;
+    const struct moe_problem *problem;
+    const struct moe_routing *routing;
+    const struct error_model *model; /* NULL: no bounds */
+    struct error_model model_storage;
+    struct moe_routing own_routing;
+    double *score_bound;  /* [P] */
+    struct field logits;  /* [T,E] */
+    struct field dlogits; /* [T,E] */
+    struct field ds;      /* [P] */
+    struct field o, dx;   /* [T,H] */
+    struct field shared_score, shared_ds; /* [T] */
+    int64_t chunk; /* rows that the scratch below holds */
+    struct expert expert;
+    /* scratch of a chunk of rows */
+    double *score, *score_error; /* [chunk] */
+    struct known x, d_o;         /* [chunk,H] gathered */
+    struct field sx;             /* [chunk,H] weight=input */
+    struct field z, dz;          /* [chunk,columns] */
+    struct field a, sa, da, g;   /* [chunk,units] */
+    struct field y, dxe;         /* [chunk,H] */
+    struct field dw1, dw2, db1, db2; /* of the expert at hand */
+    double *margin;                  /* operand of the bound's product */
+    float *scratch_f32;
+    void *buffer[LAYER_BUFFERS];
+    int buffer_count;
+    int failed; /* a buffer could not be had */
+};
+
+/* C = A B with A uncertain and B known; `terms` is the length of the sum as the kernel sees it. */
+void product_field(struct layer *layer, enum moe_product product, int64_t terms, enum form form,
+                   int64_t m, int64_t n, int64_t k, struct field a, struct known b, struct field c,
+                   int accumulate);
+
+/* Gathers rows of a matrix tensor [*,cols] by index (NULL: first, first+1, ...). */
+void load_rows(const struct moe_tensor *tensor, const int64_t *rows, int64_t first, int64_t count,
+               struct known to);
+
+/* Slice `index` of the first dimension of a rank-3 tensor, or all of a smaller one, dense. */
+void load_slice(const struct moe_tensor *tensor, int64_t index, struct known to);
+
+/* What the precision makes of computed values: nothing in f64, floats in f32. */
+void settle(const struct layer *layer, double *values, int64_t count);
+
+/* Bounds of an output block after storing, then take(). */
+int hand_out(struct layer *layer, enum moe_tensor_id tensor, int64_t row, int64_t rows, int64_t cols,
+             struct field field);
+
+/* Tokens of the expert's rows first .. first+count: NULL for the shared expert. */
+const int64_t *expert_tokens(const struct layer *layer, int64_t first);
+
+/* Loads the weights of expert e (or -1), and its scores as they are needed. */
+void expert_load(struct layer *layer, int64_t e);
+void expert_scores(struct layer *layer, int64_t first, int64_t count);
+
+/* ---- forward.c, backward.c --------------------------------------------------------------------- */
+
+/* Rows first .. first+count of the loaded expert. Forward leaves x, z, a, y in the scratch. */
+int forward_rows(struct layer *layer, int64_t first, int64_t count);
+int backward_rows(struct layer *layer, int64_t first, int64_t count, int after_forward);
+
+#endif
