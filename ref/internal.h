@@ -112,10 +112,21 @@ double softmax_of(int64_t E, const double *l, double *p);
 int score_entries(const struct moe_problem *problem, const struct error_model *model,
                   struct field logits, struct moe_routing *routing, double *score_bound);
 
-/* dL [T,E] += gradient through the scores (and the losses), with bounds. ds [P]. */
+/* Relative error of a softmax over n logits. */
+double softmax_error(const struct error_model *model, const double *l, const double *l_bound,
+                     int64_t n);
+
+/* dL [T,E] += gradient through the scores, with bounds. ds [P]. */
 int score_entries_backward(const struct moe_problem *problem, const struct error_model *model,
                            const struct moe_routing *routing, struct field logits, struct field ds,
                            struct field dlogits);
+
+/* ---- loss.c ----------------------------------------------------------------------------------- */
+
+/* loss[2], and dL [T,E] += their gradients where dlogits.value is not NULL. */
+int losses_apply(const struct moe_problem *problem, const struct error_model *model,
+                 const struct moe_routing *routing, struct field logits, struct field dlogits,
+                 double loss[2]);
 
 /* ---- layer.c: what a run holds ----------------------------------------------------------------- */
 

@@ -388,16 +388,16 @@ int moe_routing_from_logits(const struct moe_problem *problem, const double *log
 int moe_routing_score(const struct moe_problem *problem, const double *logits,
                       struct moe_routing *routing);
 
-/* dL [T,E] += the router's gradient, given ds [P]. */
-void moe_routing_backward(const struct moe_problem *problem, const struct moe_routing *routing,
-                          const double *logits, const double *ds, double *dlogits);
+/* dL [T,E] += the router's gradient, given ds [P]. MOE_E_NOMEM. */
+int moe_routing_backward(const struct moe_problem *problem, const struct moe_routing *routing,
+                         const double *logits, const double *ds, double *dlogits);
 
 /* Losses of the case (0 where the coefficient is 0): loss[0] the Switch loss aux * E sum p^ f^ with
  * p^ the mean over tokens of the softmax over all E and f^ the experts' shares of the N rows;
  * loss[1] = zloss * mean over tokens of logsumexp(L_t)^2. dL [T,E] += their gradients where
- * dlogits is not NULL (f^ is constant). */
-void moe_routing_losses(const struct moe_problem *problem, const struct moe_routing *routing,
-                        const double *logits, double loss[2], double *dlogits);
+ * dlogits is not NULL (f^ is constant). MOE_E_NOMEM. */
+int moe_routing_losses(const struct moe_problem *problem, const struct moe_routing *routing,
+                       const double *logits, double loss[2], double *dlogits);
 
 /* ---- recipe: what a kernel says about its arithmetic ---------------------------------------- */
 

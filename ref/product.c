@@ -6,6 +6,7 @@
  * is a sum that one thread forms, whatever the number of threads.
  */
 #include <cblas.h>
+#undef I /* <complex.h> comes with cblas.h; I is a dimension here */
 #include <math.h>
 #include <string.h>
 #ifdef _OPENMP

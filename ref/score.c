@@ -1,0 +1,307 @@
+/*
+ * score.c - scores of the picked experts, their gradients, and the bounds of both.
+ *
+ *   v = softmax over the picked or over all E, or a function of the logit alone
+ *   s_j = scale * v_j          or, with renorm,  scale * v_j / V,  V = sum of the picked v
+ * Backward, with m = sum of (v_i / V) ds_i over the picked:
+ *   dv_j = scale * ds_j        or                scale * (ds_j - m) / V
+ *   softmax over Q: dL_i = p_i (dv_i - sum_Q p_j dv_j);  sigmoid: dv v (1-v);
+ *   sqrt(softplus): dv sigmoid(l) / (2 v).
+ * Picks are constant; sel_bias has no gradient.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ref/internal.h"
+
+double softmax_of(int64_t E, const double *l, double *p)
+{
+    double most = -INFINITY, sum = 0;
+    for (int64_t e = 0; e < E; e++)
+        if (!(l[e] <= most)) /* a NaN logit becomes the maximum and makes every p NaN */
+            most = l[e];
+    for (int64_t e = 0; e < E; e++)
+        sum += p[e] = exp(l[e] - most);
+    for (int64_t e = 0; e < E; e++)
+        p[e] /= sum;
+    return most + log(sum);
+}
+
+/* One token: its logits, its picks, and what they give. Arrays by expert [E] or by entry [n]. */
+struct token {
+    const struct moe_problem *problem;
+    const struct error_model *model; /* NULL: no bounds */
+    int64_t E, n;
+    const double *l, *l_bound; /* [E] */
+    const int32_t *pick;       /* [n] */
+    double *v;                 /* [E] probability or raw score; of the picked only: topk-softmax */
+    double *gather;            /* [E] scratch */
+    double V;                  /* sum of v over the picked */
+    double relative;           /* largest relative error of any v, before scale and renorm */
+};
+
+static int over_picked(const struct moe_problem *problem)
+{
+    return problem->router == MOE_TOPK_SOFTMAX;
+}
+
+/* Relative error of a softmax over the listed logits: the error of the exponents' arguments (twice:
+ * numerator and sum; the subtraction of the maximum rounds too), exp's own, and the sum's. */
+double softmax_error(const struct error_model *model, const double *l, const double *l_bound,
+                     int64_t n)
+{
+    double argument = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double here = l_bound[i] + model->step * 2 * fabs(l[i]);
+        argument = here > argument ? here : argument;
+    }
+    return expm1(2 * argument) +
+           2 * model->function_relative + (double)(n + 4) * model->step;
+}
+
+static void softmax_over_picked(struct token *token)
+{
+    double *l = token->gather, *bound = l + token->n;
+    for (int64_t k = 0; k < token->n; k++) {
+        l[k] = token->l[token->pick[k]];
+        bound[k] = token->model ? token->l_bound[token->pick[k]] : 0;
+    }
+    if (token->model)
+        token->relative = softmax_error(token->model, l, bound, token->n);
+    softmax_of(token->n, l, l);
+    for (int64_t k = 0; k < token->n; k++)
+        token->v[token->pick[k]] = l[k];
+}
+
+static void softmax_over_all(struct token *token)
+{
+    if (token->model)
+        token->relative = softmax_error(token->model, token->l, token->l_bound, token->E);
+    softmax_of(token->E, token->l, token->v);
+}
+
+/* sigma'(l)/sigma(l) = 1 - sigma(l) <= 1, so the argument's error is at most the relative error. */
+static void sigmoid_of_picked(struct token *token)
+{
+    for (int64_t k = 0; k < token->n; k++) {
+        int64_t e = token->pick[k];
+        token->v[e] = 1 / (1 + exp(-token->l[e]));
+        if (token->model) {
+            double error = expm1(token->l_bound[e]) + token->model->function_relative +
+                           token->model->function_absolute / token->v[e] + 4 * token->model->step;
+            token->relative = error > token->relative ? error : token->relative;
+        }
+    }
+}
+
+/* d log sqrt(softplus(l)) / dl = sigma / (2 softplus) <= 1/2. */
+static void sqrt_softplus_of_picked(struct token *token)
+{
+    for (int64_t k = 0; k < token->n; k++) {
+        int64_t e = token->pick[k];
+        double softplus = token->l[e] > 40 ? token->l[e] : log1p(exp(token->l[e]));
+        token->v[e] = sqrt(softplus);
+        if (token->model) {
+            double error = expm1(token->l_bound[e]) + token->model->function_relative +
+                           token->model->function_absolute / softplus + 6 * token->model->step;
+            token->relative = error > token->relative ? error : token->relative;
+        }
+    }
+}
+
+static void (*const raw_scores[MOE_ROUTER_COUNT])(struct token *) = {
+    [MOE_TOPK_SOFTMAX] = softmax_over_picked,
+    [MOE_SOFTMAX_TOPK] = softmax_over_all,
+    [MOE_SIGMOID] = sigmoid_of_picked,
+    [MOE_SQRT_SOFTPLUS] = sqrt_softplus_of_picked,
+};
+
+/* Fills v, V and relative from the token's logits and picks. */
+static void score_token(struct token *token)
+{
+    token->relative = 0;
+    token->V = 0;
+    if (token->n == 0 && token->problem->router != MOE_SOFTMAX_TOPK)
+        return;
+    raw_scores[token->problem->router](token);
+    for (int64_t k = 0; k < token->n; k++)
+        token->V += token->v[token->pick[k]];
+}
+
+static int token_open(const struct moe_problem *problem, const struct error_model *model,
+                      struct token *token)
+{
+    /* v and gather stand in one allocation; gather serves 2n <= 2E values. */
+    *token = (struct token){.problem = problem, .model = model, .E = problem->E};
+    token->v = malloc((size_t)(3 * problem->E) * sizeof *token->v);
+    if (!token->v)
+        return moe_error(MOE_E_NOMEM, "no memory for the scores of %lld experts",
+                         (long long)problem->E);
+    token->gather = token->v + problem->E;
+    return MOE_OK;
+}
+
+static void token_at(struct token *token, const struct moe_routing *routing, struct field logits,
+                     int64_t t)
+{
+    token->l = logits.value + t * token->E;
+    token->l_bound = logits.bound ? logits.bound + t * token->E : NULL;
+    token->n = routing->token_begin[t + 1] - routing->token_begin[t];
+    token->pick = routing->pick + routing->token_begin[t];
+    score_token(token);
+}
+
+int score_entries(const struct moe_problem *problem, const struct error_model *model,
+                  struct field logits, struct moe_routing *routing, double *score_bound)
+{
+    struct token token;
+    int status = token_open(problem, model, &token);
+    if (status != MOE_OK)
+        return status;
+    for (int64_t t = 0; t < routing->T; t++) {
+        token_at(&token, routing, logits, t);
+        for (int64_t k = 0; k < token.n; k++) {
+            int64_t entry = routing->token_begin[t] + k;
+            double s = problem->scale * token.v[token.pick[k]];
+            double relative = token.relative;
+            if (problem->renorm) {
+                s /= token.V;
+                relative = 2 * relative + (double)(token.n + 2) * (model ? model->step : 0);
+            }
+            routing->score[entry] = s;
+            if (model)
+                score_bound[entry] = error_at(model, MOE_AT_SCORES, s,
+                                              fabs(s) * (relative + 2 * model->step) + model->loss);
+        }
+    }
+    free(token.v);
+    return MOE_OK;
+}
+
+int moe_routing_score(const struct moe_problem *problem, const double *logits,
+                      struct moe_routing *routing)
+{
+    struct field field = {(double *)logits, NULL};
+    return score_entries(problem, NULL, field, routing, NULL);
+}
+
+/* dv of the token's entries into dv [n] (and bounds), from ds. */
+static void scores_backward(const struct token *token, const double *ds, const double *ds_bound,
+                            double *dv, double *dv_bound)
+{
+    const struct moe_problem *problem = token->problem;
+    double m = 0, m_bound = 0, step = token->model ? token->model->step : 0;
+    if (problem->renorm) {
+        for (int64_t k = 0; k < token->n; k++) {
+            double share = token->v[token->pick[k]] / token->V;
+            m += share * ds[k];
+            if (token->model)
+                m_bound += share * (ds_bound[k] + (2 * token->relative + (double)(token->n + 4) * step) *
+                                                      (fabs(ds[k]) + ds_bound[k]));
+        }
+    }
+    double factor = problem->renorm ? problem->scale / token->V : problem->scale;
+    for (int64_t k = 0; k < token->n; k++) {
+        dv[k] = factor * (ds[k] - m);
+        if (token->model) {
+            double reach = fabs(ds[k]) + ds_bound[k] + fabs(m) + m_bound;
+            double spread = (problem->renorm ? 2 * token->relative : 0) +
+                            (double)(token->n + 4) * step;
+            dv_bound[k] = factor * (ds_bound[k] + m_bound + spread * reach);
+        }
+    }
+}
+
+/* Softmax over the picked (v at their ids) or over all E. */
+static void softmax_backward(const struct token *token, const double *dv, const double *dv_bound,
+                             double *dl, double *dl_bound)
+{
+    double mean = 0, mean_bound = 0, mean_reach = 0;
+    double spread = token->model
+                        ? 2 * token->relative + (double)(token->n + 6) * token->model->step
+                        : 0;
+    for (int64_t k = 0; k < token->n; k++) {
+        double p = token->v[token->pick[k]];
+        mean += p * dv[k];
+        if (token->model) {
+            mean_bound += p * dv_bound[k];
+            mean_reach += p * (fabs(dv[k]) + dv_bound[k]);
+        }
+    }
+    int picked_only = over_picked(token->problem);
+    for (int64_t e = 0; e < token->E && !picked_only; e++) {
+        dl[e] -= token->v[e] * mean;
+        if (token->model)
+            dl_bound[e] += token->v[e] * (1 + spread) * (mean_bound + spread * mean_reach);
+    }
+    for (int64_t k = 0; k < token->n; k++) {
+        int64_t e = token->pick[k];
+        double p = token->v[e];
+        dl[e] += picked_only ? p * (dv[k] - mean) : p * dv[k];
+        if (token->model) {
+            double own = dv_bound[k] + spread * (fabs(dv[k]) + dv_bound[k]);
+            double of_mean = picked_only ? mean_bound + spread * mean_reach : 0;
+            dl_bound[e] += p * (1 + spread) * (own + of_mean);
+        }
+    }
+}
+
+/* Routers whose score depends on the expert's own logit: dL = dv * v'(l). */
+static void own_logit_backward(const struct token *token, const double *dv, const double *dv_bound,
+                               double *dl, double *dl_bound)
+{
+    for (int64_t k = 0; k < token->n; k++) {
+        int64_t e = token->pick[k];
+        double v = token->v[e], sigmoid = 1 / (1 + exp(-token->l[e]));
+        double slope = token->problem->router == MOE_SIGMOID
+                           ? v * (1 / (1 + exp(token->l[e])))
+                           : (v > 0 ? sigmoid / (2 * v) : 0);
+        dl[e] += dv[k] * slope;
+        if (token->model) {
+            const struct error_model *model = token->model;
+            /* v is as accurate as `relative`; 1 - v may be formed by subtraction, which costs an
+             * absolute error of v's; either slope is at most v (sigmoid) or its own size. */
+            double reach = token->problem->router == MOE_SIGMOID ? v : slope;
+            double slope_bound =
+                reach * (3 * token->relative + 2 * expm1(token->l_bound[e]) +
+                         2 * model->function_relative + model->function_absolute + 8 * model->step);
+            dl_bound[e] += dv_bound[k] * (slope + slope_bound) + fabs(dv[k]) * slope_bound;
+        }
+    }
+}
+
+int score_entries_backward(const struct moe_problem *problem, const struct error_model *model,
+                           const struct moe_routing *routing, struct field logits, struct field ds,
+                           struct field dlogits)
+{
+    struct token token;
+    int status = token_open(problem, model, &token);
+    double *dv = malloc((size_t)(2 * problem->E) * sizeof *dv);
+    if (status == MOE_OK && !dv)
+        status = moe_error(MOE_E_NOMEM, "no memory for the router's gradient");
+    int own = problem->router == MOE_SIGMOID || problem->router == MOE_SQRT_SOFTPLUS;
+    for (int64_t t = 0; t < routing->T && status == MOE_OK; t++) {
+        int64_t first = routing->token_begin[t];
+        double *dv_bound = dv + problem->E;
+        double *dl = dlogits.value + t * problem->E;
+        double *dl_bound = dlogits.bound ? dlogits.bound + t * problem->E : NULL;
+        token_at(&token, routing, logits, t);
+        scores_backward(&token, ds.value + first, ds.bound ? ds.bound + first : NULL, dv, dv_bound);
+        if (own)
+            own_logit_backward(&token, dv, dv_bound, dl, dl_bound);
+        else
+            softmax_backward(&token, dv, dv_bound, dl, dl_bound);
+    }
+    free(token.v);
+    free(dv);
+    return status;
+}
+
+int moe_routing_backward(const struct moe_problem *problem, const struct moe_routing *routing,
+                         const double *logits, const double *ds, double *dlogits)
+{
+    return score_entries_backward(problem, NULL, routing, (struct field){(double *)logits, NULL},
+                                  (struct field){(double *)ds, NULL},
+                                  (struct field){dlogits, NULL});
+}
