@@ -1,0 +1,21 @@
+# ref/: the definition. One line a file, in the order in which a reader meets them.
+
+noinst_LTLIBRARIES += libref.la
+libmoecheck_la_LIBADD += libref.la
+
+libref_la_CFLAGS = $(EXACT_CFLAGS) $(OPENBLAS_CFLAGS)
+libref_la_SOURCES = \
+	%D%/moe.h \
+	%D%/internal.h \
+	%D%/status.c \
+	%D%/tensor.c \
+	%D%/dtype.c \
+	%D%/act.c \
+	%D%/activate.c \
+	%D%/loss.c \
+	%D%/bound.c \
+	%D%/product.c \
+	%D%/routing.c \
+	%D%/route.c \
+	%D%/score.c \
+	%D%/round.c

@@ -1,0 +1,49 @@
+# verify/: the judge (libverify.la) and the command (moecheck).
+#
+# Checks, variants and sub-commands are tables made from the lists below: a new one is its file and its
+# line here. checks.inc, variants.inc and commands.inc then hold X(name) for each file, to be used as
+#     #define X(name) extern const struct moe_check_row moe_check_##name;
+#     #include "verify/checks.inc"
+#     #undef X
+#     #define X(name) &moe_check_##name,
+#     static const struct moe_check_row *const table[] = {
+#     #include "verify/checks.inc"
+#     };
+# A file that includes a table has a line at the end of this file, since make does not know of a made
+# header before the first compilation.
+
+CHECKS =
+VARIANTS =
+COMMANDS =
+
+noinst_LTLIBRARIES += libverify.la
+libmoecheck_la_LIBADD += libverify.la
+
+libverify_la_CFLAGS = $(EXACT_CFLAGS) $(OPENBLAS_CFLAGS)
+libverify_la_SOURCES = \
+	%D%/variant.h \
+	%D%/verify.h \
+	$(CHECKS) \
+	$(VARIANTS)
+nodist_libverify_la_SOURCES = %D%/checks.inc %D%/variants.inc
+
+# The command stands on the library's exported functions alone.
+#bin_PROGRAMS += moecheck
+#moecheck_SOURCES = \
+#	%D%/main.c \
+#	$(COMMANDS)
+#nodist_moecheck_SOURCES = %D%/commands.inc
+#moecheck_LDADD = libmoecheck.la $(JANSSON_LIBS)
+
+BUILT_SOURCES += %D%/checks.inc %D%/variants.inc %D%/commands.inc
+CLEANFILES += %D%/checks.inc %D%/variants.inc %D%/commands.inc
+
+%D%/checks.inc: %D%/local.mk
+	$(call make_table,check_,$(CHECKS))
+%D%/variants.inc: %D%/local.mk
+	$(call make_table,variant_,$(VARIANTS))
+%D%/commands.inc: %D%/local.mk
+	$(call make_table,command_,$(COMMANDS))
+
+%D%/libverify_la-checks.lo: %D%/checks.inc
+%D%/libverify_la-registry.lo: %D%/variants.inc
