@@ -18,4 +18,11 @@ libref_la_SOURCES = \
 	%D%/routing.c \
 	%D%/route.c \
 	%D%/score.c \
-	%D%/round.c
+	%D%/round.c \
+	%D%/problem.h \
+	%D%/problem.c \
+	%D%/problem_keys.c \
+	%D%/problem_names.c \
+	%D%/problem_number.c \
+	%D%/problem_validate.c \
+	%D%/models.c
