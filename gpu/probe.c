@@ -1,10 +1,11 @@
 /*
  * probe.c - which GPUs there are, or in words why none can be used.
  *
- * The driver is asked through dlopen, never linked. What it answers is taken apart far enough to tell
- * "install a driver" from "load it", from "newer, please" and from "this is broken": to a user they
- * are four different things to do, while cuInit alone gives one number that says little. Whether the
- * device file exists is asked only after the driver has failed: under WSL there is none and all works.
+ * The driver is asked through dlopen, never linked. What it answers is taken apart far enough to
+ * tell "install a driver" from "load it", from "newer, please" and from "this is broken": to a user
+ * they are four different things to do, while cuInit alone gives one number that says little.
+ * Whether the device file exists is asked only after the driver has failed: under WSL there is none
+ * and all works.
  */
 #include <dlfcn.h>
 #include <stdio.h>
@@ -86,7 +87,8 @@ static void explain(struct moe_gpu_status *status, int error)
     if (error == STUB_LIBRARY)
         say(status, MOE_GPU_NO_LIBRARY, "libcuda.so.1 is the toolkit's stub, not a driver's", 0, 0);
     else if (access("/dev/nvidiactl", F_OK) && access("/dev/dxg", F_OK))
-        say(status, MOE_GPU_NO_DRIVER, "no /dev/nvidiactl: the kernel's driver is not loaded", 0, 0);
+        say(status, MOE_GPU_NO_DRIVER, "no /dev/nvidiactl: the kernel's driver is not loaded", 0,
+            0);
     else if (error == NO_DEVICE)
         say(status, MOE_GPU_NO_DEVICE, "the driver shows no device", 0, 0);
     else if (error == DRIVER_MISMATCH)

@@ -23,12 +23,31 @@ UNIT_TESTS =
 LONG_TESTS =
 SCRIPT_TESTS = \
 	%D%/headers.sh \
-	%D%/exports.sh
+	%D%/exports.sh \
+	%D%/probe.sh
 GPU_TESTS = %D%/t_gpu
 
-check_PROGRAMS += %D%/t_gpu
+# Programs that write their own TAP, for their SKIPs, and so need no libcheck.
+check_PROGRAMS += %D%/t_gpu %D%/t_dtype_cuda
 if HAVE_CHECK
 check_PROGRAMS += $(UNIT_TESTS)
 endif
-TESTS = $(SCRIPT_TESTS) %D%/t_gpu $(UNIT_TESTS) $(LONG_TESTS)
+TESTS = $(SCRIPT_TESTS) %D%/t_gpu %D%/t_dtype_cuda $(UNIT_TESTS) $(LONG_TESTS)
 EXTRA_DIST += $(SCRIPT_TESTS)
+
+# A libcuda that fails on demand, for probe.sh. -rpath makes libtool build a shared object of what is
+# not installed.
+check_LTLIBRARIES += fake_cuda.la
+fake_cuda_la_SOURCES = %D%/fake_cuda.c
+fake_cuda_la_LDFLAGS = -module -avoid-version -rpath /nowhere
+
+# CUDA's number formats. -x c++: host functions only, so nothing for the CUDA runtime to register.
+EXTRA_DIST += %D%/dtype_cuda.cu
+%C%_t_dtype_cuda_SOURCES = %D%/t_dtype_cuda.c %D%/dtype_cuda.h
+%C%_t_dtype_cuda_LDADD = $(LDADD)
+if HAVE_CUDA
+CU_OBJECTS += %D%/dtype_cuda.o
+%D%/dtype_cuda.o: CU_FLAGS = -x c++ -O2
+%C%_t_dtype_cuda_LDADD += %D%/dtype_cuda.o
+%C%_t_dtype_cuda_DEPENDENCIES = libmoecheck.la %D%/dtype_cuda.o
+endif

@@ -1,9 +1,9 @@
 /*
  * t_gpu.c - what gpu/probe.c says is consistent, and where there is a GPU it is one that works.
  *
- * It writes its own TAP, for libcheck has no SKIP: here a machine without a GPU skips the last tests
- * with the reason, and fails as a whole where MOE_REQUIRE_GPU is set. `t_gpu print` prints the probe's
- * answer for probe.sh, which shows it drivers that fail in every way.
+ * It writes its own TAP, for libcheck has no SKIP: here a machine without a GPU skips the last
+ * tests with the reason, and fails as a whole where MOE_REQUIRE_GPU is set. `t_gpu print` prints
+ * the probe's answer for probe.sh, which shows it drivers that fail in every way.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,8 +25,8 @@ static int print(const struct moe_gpu_status *gpu)
     printf("state %d, driver %d, count %d: %s\n", gpu->state, gpu->driver_version, gpu->count,
            gpu->reason);
     for (int i = 0; i < gpu->count && i < MOE_GPU_MAX; i++)
-        printf("%s, sm_%d%d, %s\n", gpu->device[i].name, gpu->device[i].major,
-               gpu->device[i].minor, gpu->device[i].has_code ? "code" : "no code");
+        printf("%s, sm_%d%d, %s\n", gpu->device[i].name, gpu->device[i].major, gpu->device[i].minor,
+               gpu->device[i].has_code ? "code" : "no code");
     return 0;
 }
 
@@ -36,9 +36,9 @@ static int architectures(void)
         const char *arch;
         int major, minor, runs;
     } rows[] = {
-        {"90a", 9, 0, 1},   {"90a", 10, 0, 0},  {"90", 9, 0, 1},    {"80", 8, 6, 1},
-        {"86", 8, 0, 0},    {"80", 9, 0, 0},    {"100a", 10, 0, 1}, {"100a", 10, 3, 0},
-        {"100f", 10, 3, 1}, {"103a", 10, 3, 1}, {"103a", 10, 0, 0}, {"120a", 12, 1, 0},
+        {"90a", 9, 0, 1},      {"90a", 10, 0, 0},  {"90", 9, 0, 1},    {"80", 8, 6, 1},
+        {"86", 8, 0, 0},       {"80", 9, 0, 0},    {"100a", 10, 0, 1}, {"100a", 10, 3, 0},
+        {"100f", 10, 3, 1},    {"103a", 10, 3, 1}, {"103a", 10, 0, 0}, {"120a", 12, 1, 0},
         {"90a,100a", 9, 0, 1},
     };
     int good = 1;
