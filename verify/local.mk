@@ -13,7 +13,8 @@
 # header before the first compilation.
 
 CHECKS =
-VARIANTS =
+VARIANTS = \
+	%D%/variant_naive.c
 COMMANDS =
 
 noinst_LTLIBRARIES += libverify.la
@@ -23,6 +24,17 @@ libverify_la_CFLAGS = $(EXACT_CFLAGS) $(OPENBLAS_CFLAGS)
 libverify_la_SOURCES = \
 	%D%/variant.h \
 	%D%/verify.h \
+	%D%/naive.h \
+	%D%/naive_space.c \
+	%D%/naive_tensor.c \
+	%D%/naive_act.c \
+	%D%/naive_expert.c \
+	%D%/naive_router.c \
+	%D%/naive_round.c \
+	%D%/naive_lists.c \
+	%D%/registry.h \
+	%D%/registry.c \
+	%D%/plugin.c \
 	$(CHECKS) \
 	$(VARIANTS)
 nodist_libverify_la_SOURCES = %D%/checks.inc %D%/variants.inc
