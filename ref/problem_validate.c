@@ -117,7 +117,8 @@ static int routing_of_logits(const struct moe_problem *p)
     return p->routing != MOE_ROUTING_TIES || computed(p);
 }
 
-/* Each rule: the key that is named, when it holds, and what is allowed. */
+/* Each rule: the key that is named, when it holds, and what is allowed. Text and value name every key
+ * that the rule reads, so that a user, and the generator of cases, know what else could be changed. */
 static const struct rule {
     const char *key;
     int (*holds)(const struct moe_problem *problem);
@@ -125,7 +126,7 @@ static const struct rule {
 } rules[] = {
     {"K", picks_fit, "allowed: 1 .. E"},
     {"grad", grad_differs, "has a meaning with dtype bf16 or f16 only"},
-    {"w1", layout_has_gates, "has a meaning for gated activations only"},
+    {"w1", layout_has_gates, "has a meaning with a gated act only"},
     {"w1", layout_divides, "needs I to be a multiple of 8"},
     {"w1", layout_divides_shared, "needs shared to be a multiple of 8"},
     {"renorm", renorm_computed, "has no meaning with router=lists"},
@@ -133,7 +134,7 @@ static const struct rule {
     {"scale", scale_computed, "has no meaning with router=lists"},
     {"groups", groups_computed, "has no meaning with router=lists"},
     {"groups", groups_divide, "the number of groups must divide E"},
-    {"groups", groups_hold_picks, "the groups kept must hold at least K experts"},
+    {"groups", groups_hold_picks, "the groups kept must hold at least K of the E experts"},
     {"router-bias", router_bias_computed, "has no meaning with router=lists"},
     {"sel-bias", sel_bias_used, "has a meaning with router sigmoid or sqrt-softplus only"},
     {"round", round_router, "needs router=softmax-topk with renorm=0 and groups=0"},
