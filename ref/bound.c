@@ -80,6 +80,8 @@ void error_model_init(struct error_model *model, const struct moe_recipe *recipe
 double error_at(const struct error_model *model, enum moe_point point, double value, double bound)
 {
     double reach = fabs(value) + bound;
+    if (reach == 0) /* what is surely zero stays zero */
+        return 0;
     if (!(reach < model->limit[point]))
         return INFINITY;
     return bound + model->relative[point] * reach + model->absolute[point];
@@ -90,6 +92,8 @@ double error_stored(const struct error_model *model, enum moe_dtype dtype, doubl
 {
     const struct moe_dtype_info *info = moe_dtype_info(dtype);
     double reach = fabs(value) + bound;
+    if (reach == 0)
+        return 0;
     if (dtype != MOE_F64 && !(reach < overflow_limit(info)))
         return INFINITY;
     return (bound + info->unit_roundoff * reach +

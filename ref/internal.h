@@ -14,11 +14,26 @@ struct field {
     double *bound;
 };
 
-/* An exactly known operand and its absolute values (NULL without a recipe). */
+/* An exactly known quantity and its absolute values (NULL without a recipe). */
 struct known {
     double *value;
     double *magnitude;
 };
+
+/* Either of them, as a factor of a product; at most one factor of a product is uncertain. */
+struct operand {
+    const double *value, *bound, *magnitude;
+};
+
+static inline struct operand uncertain(struct field field)
+{
+    return (struct operand){field.value, field.bound, NULL};
+}
+
+static inline struct operand exact(struct known known)
+{
+    return (struct operand){known.value, NULL, known.magnitude};
+}
 
 /* ---- bound.c: how arithmetic errs ------------------------------------------------------------ */
 
@@ -136,73 +151,114 @@ struct expert {
     int64_t units, columns; /* I and Z, or S and U */
     int64_t first, count;   /* its rows; of the shared expert: tokens 0 .. T */
     enum moe_weight weight; /* where the score stands */
+    int scored;             /* 0: the shared expert without a gate, its score is 1 */
     struct known w1;        /* [columns,H] */
     struct known w2;        /* [H,units] */
-    double *b1, *b2;        /* NULL: none */
+    int biased;
+    struct known b1, b2;    /* [columns], [H] */
+    struct field dw1, dw2;  /* as w1, w2 */
+    struct field db1, db2;  /* [columns], [H] */
 };
 
+/* Room for everything that a run allocates. */
 #define LAYER_BUFFERS 96
 
 struct layer {
     const struct moe_reference *call;
     const struct moe_problem *problem;
-    const struct moe_routing *routing;
     const struct error_model *model; /* NULL: no bounds */
-    struct error_model model_storage;
+    const struct moe_routing *routing;
+    struct error_model own_model;
     struct moe_routing own_routing;
-    double *score_bound;  /* [P] */
-    struct field logits;  /* [T,E] */
-    struct field dlogits; /* [T,E] */
-    struct field ds;      /* [P] */
-    struct field o, dx;   /* [T,H] */
-    struct field shared_score, shared_ds; /* [T] */
-    int64_t chunk; /* rows that the scratch below holds */
-    struct expert expert;
-    /* scratch of a chunk of rows */
-    double *score, *score_error; /* [chunk] */
-    struct known x, d_o;         /* [chunk,H] gathered */
-    struct field sx;             /* [chunk,H] weight=input */
-    struct field z, dz;          /* [chunk,columns] */
-    struct field a, sa, da, g;   /* [chunk,units] */
-    struct field y, dxe;         /* [chunk,H] */
-    struct field dw1, dw2, db1, db2; /* of the expert at hand */
-    double *margin;                  /* operand of the bound's product */
-    float *scratch_f32;
+
+    double *score_bound;          /* [P] */
+    struct field logits, dlogits; /* [T,E] */
+    struct field ds;              /* [P] */
+    struct field o, dx;           /* [T,H] */
+    struct field gate, dgate;     /* [T] of the shared expert: its score, and the score's gradient */
+    struct known wr, wsg;         /* [E,H], [H] */
+    struct field dwr;             /* [E,H] */
+
+    struct expert expert; /* the one at hand */
+
+    /* Scratch for a chunk of rows. */
+    int64_t chunk;
+    struct field score;        /* [chunk] */
+    struct known x, d_o;       /* [chunk,H] gathered */
+    struct field sx;           /* [chunk,H], weight=input */
+    struct field z, dz, sdz;   /* [chunk,columns]; s dZ for weight=input */
+    struct field a, sa, da, g; /* [chunk,units] */
+    struct field y, sy, dxe;   /* [chunk,H] */
+
+    double *margin;     /* an operand of the bound's product */
+    float *scratch_f32; /* MOE_F32 only */
     void *buffer[LAYER_BUFFERS];
     int buffer_count;
     int failed; /* a buffer could not be had */
 };
 
-/* C = A B with A uncertain and B known; `terms` is the length of the sum as the kernel sees it. */
-void product_field(struct layer *layer, enum moe_product product, int64_t terms, enum form form,
-                   int64_t m, int64_t n, int64_t k, struct field a, struct known b, struct field c,
-                   int accumulate);
+/* Allocates everything for the call; layer->routing is set. MOE_E_NOMEM. */
+int layer_allocate(struct layer *layer);
+void layer_free(struct layer *layer);
+
+/* `count` doubles that layer_free frees, undefined or zero; NULL marks the layer as failed. */
+double *layer_take(struct layer *layer, int64_t count);
+
+/* A field of `count` values: with bounds only where the layer has them. */
+struct field layer_take_field(struct layer *layer, int64_t count);
+struct known layer_take_known(struct layer *layer, int64_t count);
 
 /* Gathers rows of a matrix tensor [*,cols] by index (NULL: first, first+1, ...). */
 void load_rows(const struct moe_tensor *tensor, const int64_t *rows, int64_t first, int64_t count,
                struct known to);
 
-/* Slice `index` of the first dimension of a rank-3 tensor, or all of a smaller one, dense. */
+/* Slice `index` of the first dimension of a tensor (all of it where rank < 3 and index is 0), dense. */
 void load_slice(const struct moe_tensor *tensor, int64_t index, struct known to);
+
+/* Makes expert e (or -1) the one at hand: loads its weights, clears its gradients. */
+void expert_load(struct layer *layer, int64_t e);
+
+/* Tokens of its rows from `first` on: NULL for the shared expert, whose rows are the tokens. */
+const int64_t *expert_tokens(const struct layer *layer, int64_t first);
+
+/* Fills layer->score for the rows first .. first+count. */
+void expert_scores(struct layer *layer, int64_t first, int64_t count);
 
 /* What the precision makes of computed values: nothing in f64, floats in f32. */
 void settle(const struct layer *layer, double *values, int64_t count);
 
-/* Bounds of an output block after storing, then take(). */
+/* Bounds of a field after a rounding that may happen at `point`. */
+void round_field(const struct layer *layer, enum moe_point point, struct field field,
+                 int64_t count);
+
+/* Hands a block of an output to the caller's taker; its bounds first get the store's rounding. */
 int hand_out(struct layer *layer, enum moe_tensor_id tensor, int64_t row, int64_t rows, int64_t cols,
              struct field field);
 
-/* Tokens of the expert's rows first .. first+count: NULL for the shared expert. */
-const int64_t *expert_tokens(const struct layer *layer, int64_t first);
+/* ---- product.c ---------------------------------------------------------------------------------- */
 
-/* Loads the weights of expert e (or -1), and its scores as they are needed. */
-void expert_load(struct layer *layer, int64_t e);
-void expert_scores(struct layer *layer, int64_t first, int64_t count);
+/* C = A B or C += A B, and its bound. `terms`: length of the sum as the kernel sees it. */
+void product_field(struct layer *layer, enum moe_product product, int64_t terms, enum form form,
+                   int64_t m, int64_t n, int64_t k, struct operand a, struct operand b,
+                   struct field c, int accumulate);
 
-/* ---- forward.c, backward.c --------------------------------------------------------------------- */
+/* rows [count,cols] scaled by the scores of the rows: s_r q_r, before any rounding of the product. */
+void scale_rows(const struct layer *layer, int64_t count, int64_t cols, struct operand rows,
+                struct field scaled);
 
-/* Rows first .. first+count of the loaded expert. Forward leaves x, z, a, y in the scratch. */
-int forward_rows(struct layer *layer, int64_t first, int64_t count);
-int backward_rows(struct layer *layer, int64_t first, int64_t count, int after_forward);
+/* to [T,H] += rows [count,H], each to its token; `product` sums the rows of a token. */
+void add_to_tokens(const struct layer *layer, enum moe_product product, int64_t first,
+                   int64_t count, struct field rows, struct field to);
+
+/* ---- forward.c, backward.c ---------------------------------------------------------------------- */
+
+/* x, score and z of rows first .. first+count of the expert at hand. */
+void rows_up(struct layer *layer, int64_t first, int64_t count);
+
+/* The forward pass of these rows: rows_up, then a, y and their part of o; hands out z. */
+int rows_forward(struct layer *layer, int64_t first, int64_t count);
+
+/* Their backward pass, after rows_forward or, with kept z, alone. */
+void rows_backward(struct layer *layer, int64_t first, int64_t count);
 
 #endif

@@ -495,8 +495,9 @@ typedef int moe_block_taker(void *context, const struct moe_block *block);
 
 struct moe_reference {
     const struct moe_problem *problem;
-    const struct moe_tensor *tensors;  /* [MOE_TENSOR_COUNT], the inputs; MOE_Z, MOE_PICKS, MOE_SCORES
-                                          (and MOE_OFFSETS, MOE_LOGITS) too for a backward alone */
+    const struct moe_tensor *tensors;  /* [MOE_TENSOR_COUNT]: the inputs; MOE_Z, MOE_PICKS, MOE_SCORES
+                                          (and MOE_OFFSETS, MOE_LOGITS) too for a backward alone; of
+                                          the outputs only the dtype is read */
     const struct moe_routing *routing; /* NULL: from lists or logits; else taken as it is, and with a
                                           computed router its scores are computed anew */
     unsigned passes;                   /* MOE_PASS_FORWARD | MOE_PASS_BACKWARD */
@@ -513,6 +514,11 @@ struct moe_reference {
  * allowed.
  */
 int moe_reference_run(const struct moe_reference *reference);
+
+/* The logits [T,E] alone, as the reference computes them, and their bounds under the recipe (both dense,
+ * the caller's), after the rounding that the recipe allows. For judging somebody's picks. */
+int moe_reference_logits(const struct moe_problem *problem, const struct moe_tensor *tensors,
+                         const struct moe_recipe *recipe, double *logits, double *bounds);
 
 /* Compares OpenBLAS with plain loops on `rounds` random small products of every form that the
  * reference uses, in f64 and f32. MOE_E_INTERNAL names the first that differs and the core. */

@@ -91,6 +91,7 @@ void product_values(enum moe_dtype precision, enum form form, int64_t m, int64_t
             memset(c, 0, (size_t)(m * n) * sizeof *c);
         return;
     }
+    openblas_set_num_threads(1); /* the slices below are the threads */
     struct slice s = {form, m, n, k, form == FORM_TN ? m : k, form == FORM_NT ? k : n, n};
     int threads = threads_worth((double)m * (double)n * (double)k);
     int by_rows = m >= n;
@@ -131,25 +132,28 @@ void product_values(enum moe_dtype precision, enum form form, int64_t m, int64_t
 
 /* margin = (1+c) Da + c |a|, so that one product with |B| gives the bound:
  * sum Da |b| + c sum (|a| + Da) |b|. */
-static void fill_margin(double constant, int64_t count, struct field a, double *margin)
+static void fill_margin(double constant, int64_t count, struct operand a, double *margin)
 {
 #pragma omp parallel for if (count > 32768) schedule(static)
     for (int64_t i = 0; i < count; i++)
-        margin[i] = (1 + constant) * a.bound[i] + constant * fabs(a.value[i]);
+        margin[i] = constant * fabs(a.value[i]) + (a.bound ? (1 + constant) * a.bound[i] : 0);
 }
 
 void product_field(struct layer *layer, enum moe_product product, int64_t terms, enum form form,
-                   int64_t m, int64_t n, int64_t k, struct field a, struct known b, struct field c,
-                   int accumulate)
+                   int64_t m, int64_t n, int64_t k, struct operand a, struct operand b,
+                   struct field c, int accumulate)
 {
     product_values(layer->call->precision, form, m, n, k, a.value, b.value, c.value, accumulate,
                    layer->scratch_f32);
     if (!layer->model)
         return;
     double constant = error_constant(layer->model, product, terms);
-    fill_margin(constant, m * k, a, layer->margin);
-    product_values(MOE_F64, form, m, n, k, layer->margin, b.magnitude, c.bound, accumulate, NULL);
+    int second = b.bound != NULL; /* which factor is the uncertain one */
+    fill_margin(constant, second ? k * n : m * k, second ? b : a, layer->margin);
+    product_values(MOE_F64, form, m, n, k, second ? a.magnitude : layer->margin,
+                   second ? layer->margin : b.magnitude, c.bound, accumulate, NULL);
     double lost = (double)k * layer->model->loss;
+#pragma omp parallel for if (m * n > 32768) schedule(static)
     for (int64_t i = 0; i < m * n; i++)
         c.bound[i] += lost;
 }
