@@ -33,7 +33,7 @@ if HAVE_CHECK
 check_PROGRAMS += $(UNIT_TESTS)
 endif
 TESTS = $(SCRIPT_TESTS) %D%/t_gpu %D%/t_dtype_cuda $(UNIT_TESTS) $(LONG_TESTS)
-EXTRA_DIST += $(SCRIPT_TESTS)
+EXTRA_DIST += $(SCRIPT_TESTS) %D%/tally.sh
 
 # A libcuda that fails on demand, for probe.sh. -rpath makes libtool build a shared object of what is
 # not installed.
