@@ -19,7 +19,9 @@ LOG_DRIVER_FLAGS = --merge
 TEST_EXTENSIONS = .sh
 SH_LOG_COMPILER = $(SHELL)
 
-UNIT_TESTS =
+UNIT_TESTS = \
+	%D%/t_problem \
+	%D%/t_models
 LONG_TESTS =
 SCRIPT_TESTS = \
 	%D%/headers.sh \
