@@ -9,8 +9,6 @@
 #     static const struct moe_check_row *const table[] = {
 #     #include "verify/checks.inc"
 #     };
-# A file that includes a table has a line at the end of this file, since make does not know of a made
-# header before the first compilation.
 
 CHECKS =
 VARIANTS = \
@@ -37,18 +35,15 @@ libverify_la_SOURCES = \
 	%D%/plugin.c \
 	$(CHECKS) \
 	$(VARIANTS)
-nodist_libverify_la_SOURCES = %D%/checks.inc %D%/variants.inc
 
 # The command stands on the library's exported functions alone.
 #bin_PROGRAMS += moecheck
 #moecheck_SOURCES = \
 #	%D%/main.c \
 #	$(COMMANDS)
-#nodist_moecheck_SOURCES = %D%/commands.inc
 #moecheck_LDADD = libmoecheck.la $(JANSSON_LIBS)
 
-BUILT_SOURCES += %D%/checks.inc %D%/variants.inc %D%/commands.inc
-CLEANFILES += %D%/checks.inc %D%/variants.inc %D%/commands.inc
+TABLES += %D%/checks.inc %D%/variants.inc %D%/commands.inc
 
 %D%/checks.inc: %D%/local.mk
 	$(call make_table,check_,$(CHECKS))
@@ -56,6 +51,3 @@ CLEANFILES += %D%/checks.inc %D%/variants.inc %D%/commands.inc
 	$(call make_table,variant_,$(VARIANTS))
 %D%/commands.inc: %D%/local.mk
 	$(call make_table,command_,$(COMMANDS))
-
-%D%/libverify_la-checks.lo: %D%/checks.inc
-%D%/libverify_la-registry.lo: %D%/variants.inc
