@@ -16,22 +16,29 @@
 
 /* ---- command_list.c ... and main.c ----------------------------------------------------------- */
 
-/* One sub-command. File command_NAME.c defines `const struct moe_command moe_command_NAME`; the build
- * lists these files in commands.inc as X(NAME). */
+/* One sub-command. File command_NAME.c defines `const struct moe_command moe_command_NAME`; the
+ * build lists these files in commands.inc as X(NAME). */
 struct moe_command {
     const char *name;
-    const char *summary; /* one line for --help; NULL: hidden */
+    const char *summary;               /* one line for --help; NULL: hidden */
     int (*run)(int argc, char **argv); /* argv[0] is "moecheck NAME"; returns the exit status */
 };
 
 const struct moe_command *moe_command_get(int index); /* NULL past the end */
 
-/* Prints "moecheck NAME: ..." and a newline to stderr, and returns MOE_EXIT_USAGE. */
+void moe_command_version(void); /* prints it to stdout */
+
+/* Writes out what stdout still holds. Returns `exit_status`; where stdout could not be written,
+ * says so on stderr and returns MOE_EXIT_ERROR. */
+int moe_command_flush(int exit_status);
+
+/* Prints "NAME: ..." and a newline to stderr, and returns MOE_EXIT_USAGE. NAME is argv[0] of a
+ * command, "moecheck verify". */
 int moe_command_usage(const char *name, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Prints moe_error_text() like that and returns the exit status for `status`: MOE_EXIT_USAGE for what
- * the user can mend (MOE_E_USAGE, MOE_E_IO, MOE_E_UNSUPPORTED), else MOE_EXIT_ERROR. */
+/* Prints moe_error_text() like that and returns the exit status for `status`: MOE_EXIT_USAGE for
+ * what the user can mend (MOE_E_USAGE, MOE_E_IO, MOE_E_UNSUPPORTED), else MOE_EXIT_ERROR. */
 int moe_command_error(const char *name, int status);
 
 /* ---- options.c ------------------------------------------------------------------------------- */
@@ -43,15 +50,16 @@ struct moe_options {
     const char *device;   /* as given, or NULL */
     const char **plugins; /* [plugin_count] */
     int plugin_count;
-    const char *variant;  /* glob, NULL: all */
+    const char *variant; /* glob, NULL: all */
     int json, verbose, quiet;
-    int jobs;             /* 0: as many as CPUs that we may use */
-    double timeout;       /* 0: not given */
+    int jobs;       /* 0: as many as CPUs that we may use */
+    double timeout; /* 0: not given */
 };
 
 /*
  * Reads argv with the command's argp (its own options and arguments; `options` is the start of its
- * struct and the `input` of its parser) and the common options. MOE_E_USAGE: one line has been printed.
+ * struct and the `input` of its parser) and the common options. MOE_E_USAGE: one line has been
+ * printed.
  * --help, --usage and --version print and end the process.
  */
 int moe_options_parse(const struct argp *argp, int argc, char **argv, struct moe_options *options);
@@ -60,10 +68,18 @@ void moe_options_free(struct moe_options *options);
 /* What the supervisor needs of them. */
 struct moe_supervisor_options moe_options_supervisor(const struct moe_options *options);
 
+/* Does --variant admit the name? */
+int moe_options_match(const struct moe_options *options, const char *variant);
+
+/* How many of the supervisor's variants --variant admits, and the first of them. MOE_E_USAGE: none.
+ */
+int moe_options_variants(const struct moe_options *options, const struct moe_supervisor *supervisor,
+                         const char **first);
+
 /* ---- cases.c: cases on the command line ------------------------------------------------------ */
 
-/* Consecutive arguments without a blank are words of one case; an argument with a blank is a case of
- * its own. */
+/* Consecutive arguments without a blank are words of one case; an argument with a blank is a case
+ * of its own. */
 struct moe_cases {
     struct moe_problem *problem; /* [count] */
     int64_t count;
@@ -83,8 +99,9 @@ void moe_cases_free(struct moe_cases *cases);
 
 /* ---- report.c -------------------------------------------------------------------------------- */
 
-/* The line of a result and, where it is a FAIL or ERROR, a block that says what, where and by how much,
- * and the command that repeats it. `options` gives the plug-ins for that command; `load` may be NULL. */
+/* The line of a result and, where it is a FAIL or ERROR, a block that says what, where and by how
+ * much, and the command that repeats it. `options` gives the plug-ins for that command; `load` may
+ * be NULL. */
 void moe_report_print(FILE *out, const struct moe_options *options, const char *load,
                       const struct moe_result *result);
 
@@ -124,10 +141,11 @@ void moe_progress_show(struct moe_progress *progress, int64_t done, int64_t fail
 /* Removes the line, before other output and at the end. */
 void moe_progress_erase(struct moe_progress *progress);
 
-/* ---- session.c: cases x variants through the supervisor, as verify and replay do -------------- */
+/* ---- session.c: cases x variants through the supervisor, as verify and replay do --------------
+ */
 
-/* Judges every case with every variant that the options name, prints the results in the order of the
- * cases, then the table. Returns the exit status. */
+/* Judges every case with every variant that the options name, prints the results in the order of
+ * the cases, then the table. Returns the exit status. */
 int moe_session_judge(const struct moe_options *options, const struct moe_cases *cases,
                       const char *load);
 

@@ -2,24 +2,27 @@
  * worker.h - cases run in child processes, and a supervisor that watches them.
  *
  * The parent never runs a variant, opens a plug-in or touches CUDA. It starts `moecheck worker`
- * children (the program itself, through /proc/self/exe) and talks to each over two pipes, a line at a
- * time:
+ * children (the program itself, through /proc/self/exe) and talks to each over two pipes, a line at
+ * a time:
  *
- *   child -> parent   {"hello": ["ref", "naive", ...]}     once: the plug-ins are open, these variants exist
- *   parent -> child   {"job": 7, "action": "judge", "case": "T=37 ...", "variant": "naive", ...}
- *   child -> parent   phase variant | phase judge          who has control, so that a crash has an owner
- *   child -> parent   {"job": 7, "report": {...}, ...}     the end of the job
+ *   child -> parent   {"hello": ["ref", "naive", ...]}     once: the plug-ins are open, these
+ * variants exist parent -> child   {"job": 7, "action": "judge", "case": "T=37 ...", "variant":
+ * "naive", ...} child -> parent   phase variant | phase judge          who has control, so that a
+ * crash has an owner child -> parent   {"job": 7, "report": {...}, ...}     the end of the job
  *
- * A worker does many jobs. One that dies, hangs or answers nonsense is replaced, and its open job runs
- * once more in a fresh worker. An end inside the variant is a FAIL of the check `isolation`; an end in
- * our own code is an ERROR.
+ * A worker does many jobs. One that dies, hangs or answers nonsense is replaced, and its open job
+ * runs once more in a fresh worker. An end inside the variant is a FAIL of the check `isolation`;
+ * an end in our own code is an ERROR.
  */
 #ifndef MOE_WORKER_H
 #define MOE_WORKER_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "verify/verify.h"
+
+struct json_t; /* Jansson's */
 
 /* ---- job.c: what is asked and answered, and its lines ---------------------------------------- */
 
@@ -52,10 +55,61 @@ struct moe_measure {
 struct moe_result {
     uint64_t ticket;
     struct moe_problem problem;
-    const char *variant; /* a name of the supervisor's table, or NULL; valid until moe_supervisor_stop */
+    const char
+        *variant; /* the job's; the supervisor's own string, valid until moe_supervisor_stop */
+    int status;   /* MOE_OK; MOE_E_USAGE: a file of the job was not what it must be, or
+                     MOE_E_IO: not written. Then finding[0].text of the report says why */
     struct moe_report report;
     struct moe_measure measure;
 };
+
+/* The longest case line, and the longest line of the protocol. */
+#define MOE_CASE_LINE 1024
+#define MOE_PROTOCOL_LINE 65536
+
+/* One line of JSON, to be freed; NULL where a string is not UTF-8 or memory is short. */
+char *moe_job_encode(const struct moe_job *job, uint64_t id);
+/* Reads it back. The strings of *job live as long as *owner, to be given to moe_job_release.
+ * MOE_E_INTERNAL: not such a line. */
+int moe_job_decode(const char *line, struct moe_job *job, uint64_t *id, struct json_t **owner);
+void moe_job_release(struct json_t *owner);
+
+char *moe_result_encode(const struct moe_result *result, uint64_t id);
+/* Fills status, report and measure. MOE_E_INTERNAL: not such a line. */
+int moe_result_decode(const char *line, uint64_t *id, struct moe_result *result);
+
+/* ---- report_json.c --------------------------------------------------------------------------- */
+
+/* The object that --json prints and a worker answers with: doubles stand twice, as a number (null
+ * where not finite) and, name_hex, as a hex-float string. NULL where memory is short. */
+struct json_t *moe_result_json(const struct moe_result *result);
+/* The other way. MOE_E_INTERNAL: not such an object. */
+int moe_result_from_json(const struct json_t *object, struct moe_result *result);
+
+/* ---- child.c: one child process and its two pipes ---------------------------------------------
+ */
+
+struct moe_child {
+    pid_t pid;    /* 0: none */
+    int to, from; /* requests, answers */
+    char *buffer; /* [MOE_PROTOCOL_LINE] received; lines up to `taken` have been handed out */
+    size_t used, taken;
+};
+
+/* Starts program argv[0] = name ... (NULL-terminated) in a process group of its own, with `threads`
+ * in OMP_NUM_THREADS and OPENBLAS_NUM_THREADS where it is not 0. MOE_E_IO, MOE_E_NOMEM. */
+int moe_child_start(const char *program, char *const *argv, int threads, struct moe_child *child);
+/* Sends a whole line. MOE_E_IO: nobody reads it. */
+int moe_child_send(struct moe_child *child, const char *line);
+/* Takes in what has come, without waiting. 1: more may come; 0: end of file; MOE_E_USAGE: a line
+ * longer than the protocol allows. */
+int moe_child_receive(struct moe_child *child);
+/* The next whole line without its newline, or NULL; valid until the next receive. */
+char *moe_child_line(struct moe_child *child);
+/* Has it ended by itself? Then how, in words ("killed by SIGSEGV"). The pipes stay open. */
+int moe_child_ended(struct moe_child *child, char *how, size_t size);
+/* Ends it, waits for it, closes the pipes. A child that was not started is allowed. */
+void moe_child_stop(struct moe_child *child);
 
 /* ---- supervisor.c ---------------------------------------------------------------------------- */
 
@@ -63,18 +117,19 @@ struct moe_supervisor_options {
     const char *program;        /* NULL: the program itself */
     const char *const *plugins; /* files that each worker opens first */
     int plugin_count;
-    unsigned devices;           /* of enum moe_device_kind; what a worker may use */
-    int jobs;                   /* workers at a time; 0: as many as CPUs that we may use */
-    int one_job_each;           /* a worker does one job only, for measurements */
-    double timeout;             /* seconds a job may take; 0: 60, more for a large case */
+    unsigned devices; /* of enum moe_device_kind; what a worker may use */
+    int jobs;         /* workers at a time; 0: as many as CPUs that we may use, but */
+    int64_t most;     /* no more than this, where it is not 0: a few jobs share the CPUs */
+    int one_job_each; /* a worker does one job only, for measurements */
+    double timeout;   /* seconds a job may take; 0: 60, more for a large case */
 };
 
 struct moe_supervisor;
 
 /*
  * Starts the first worker and waits until it has said which variants there are. Takes SIGINT and
- * SIGTERM over until moe_supervisor_stop. MOE_E_USAGE, MOE_E_IO: a plug-in could not be opened, in the
- * worker's words; MOE_E_INTERNAL: the worker did not come up; MOE_E_NOMEM.
+ * SIGTERM over until moe_supervisor_stop. MOE_E_USAGE, MOE_E_IO: a plug-in could not be opened, in
+ * the worker's words; MOE_E_INTERNAL: the worker did not come up; MOE_E_NOMEM.
  */
 int moe_supervisor_start(const struct moe_supervisor_options *options,
                          struct moe_supervisor **supervisor);
@@ -95,21 +150,49 @@ enum moe_next {
     MOE_NEXT_INTERRUPTED, /* SIGINT or SIGTERM came; it stays so. Stop, report, exit */
 };
 
-/* Keeps the workers busy and waits up to `seconds` for a job to end. Jobs end in any order. A job that
- * could not be run at all ends as ERROR: there is no other failure. */
+/* Keeps the workers busy and waits up to `seconds` for a job to end. Jobs end in any order. A job
+ * that could not be run at all ends as ERROR: there is no other failure. */
 enum moe_next moe_supervisor_next(struct moe_supervisor *supervisor, double seconds,
                                   struct moe_result *result);
 
 /* Ends all workers, open jobs or not, and frees. NULL is allowed. */
 void moe_supervisor_stop(struct moe_supervisor *supervisor);
 
-/* Seconds that a job on the case may take when nobody said: 60 and more for a large case. */
-double moe_supervisor_patience(const struct moe_problem *problem);
+/* ---- patience.c ------------------------------------------------------------------------------ */
+
+/* Seconds that a job on the case may take when nobody said: 60, and more for a large case. */
+double moe_patience(const struct moe_problem *problem);
+
+/* ---- interrupt.c: signals as something to poll ------------------------------------------------
+ */
+
+/* From here on SIGINT, SIGTERM and the end of a child make `moe_interrupt_fd` readable, and SIGPIPE
+ * is ignored. One at a time. MOE_E_IO. */
+int moe_interrupt_take(void);
+int moe_interrupt_fd(void);
+/* Empties the fd; has SIGINT or SIGTERM come since moe_interrupt_take? */
+int moe_interrupt_came(void);
+void moe_interrupt_release(void); /* without a take: nothing */
+
+/* ---- isolation.c ----------------------------------------------------------------------------- */
+
+/* What became of one run of a job. */
+struct moe_run_end {
+    int answered;         /* with a report; else the worker ended: */
+    enum moe_phase phase; /* who had control */
+    char how[160];        /* "killed by SIGSEGV" */
+    int64_t before;       /* jobs that the worker had done before */
+};
+
+/* Adds to the second run's report (an empty one where it did not answer) what the check `isolation`
+ * says of a job whose first run did not answer. */
+void moe_isolation_judge(const struct moe_run_end *first, const struct moe_run_end *second,
+                         struct moe_report *report);
 
 /* ---- worker.c -------------------------------------------------------------------------------- */
 
-/* The child's life: answers requests from fd `in` on fd `out` until the end of file. Returns its exit
- * status. */
-int moe_worker_serve(int in, int out, unsigned devices);
+/* The child's life: argv is ["moecheck worker", parent's pid, devices, plug-in...]. Answers the
+ * requests of standard input on standard output until the end of file. Returns the exit status. */
+int moe_worker_main(int argc, char **argv);
 
 #endif

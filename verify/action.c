@@ -1,0 +1,143 @@
+/*
+ * action.c - what a worker does with a job, by a table of actions.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "verify/action.h"
+#include "verify/bench.h"
+
+/* The variant of that name, or NULL. */
+static const struct moe_variant *find(const char *name)
+{
+    const struct moe_variant *variant;
+
+    for (int i = 0; name != NULL && (variant = moe_variant_get(i)) != NULL; i++)
+        if (strcmp(variant->name, name) == 0)
+            return variant;
+    return NULL;
+}
+
+/* Everything that an action may need, looked up once. */
+struct doing {
+    const struct moe_job *job;
+    const struct moe_variant *variant; /* NULL: the action needs none */
+    struct moe_judge_options options;
+    struct moe_result *result;
+};
+
+static int judge(const struct doing *doing)
+{
+    return moe_judge_variant(&doing->job->problem, doing->variant, &doing->options,
+                             &doing->result->report);
+}
+
+static int run(const struct doing *doing)
+{
+    const struct moe_problem *problem = &doing->job->problem;
+    struct moe_tensors tensors;
+    int status = moe_tensors_allocate(problem, &tensors);
+
+    if (status != MOE_OK)
+        return status;
+    status = moe_variant_run(problem, doing->variant, &doing->options, &tensors);
+    if (status == MOE_OK) {
+        status = moe_tensors_save(problem, &tensors, doing->variant->name, doing->job->file);
+        if (status == MOE_E_IO)
+            doing->result->status = status;
+    }
+    moe_tensors_free(&tensors);
+    return status;
+}
+
+static int judge_file(const struct doing *doing)
+{
+    const struct moe_problem *problem = &doing->job->problem;
+    struct moe_recipe recipe;
+    struct moe_tensors tensors;
+    int status = moe_tensors_allocate(problem, &tensors);
+
+    if (status != MOE_OK)
+        return status;
+    if (doing->variant != NULL) {
+        doing->options.phase(doing->options.context, MOE_PHASE_VARIANT);
+        doing->variant->recipe(problem, &recipe);
+        doing->options.phase(doing->options.context, MOE_PHASE_JUDGE);
+    }
+    status = moe_tensors_draw(problem, &tensors);
+    if (status == MOE_OK)
+        status = moe_tensors_load(problem, doing->job->file, &tensors);
+    if (status == MOE_OK)
+        status = moe_judge_tensors(problem, &tensors, doing->variant != NULL ? &recipe : NULL,
+                                   &doing->result->report);
+    moe_tensors_free(&tensors);
+    return status;
+}
+
+static int measure(const struct doing *doing)
+{
+    return moe_bench_measure(doing->job, doing->variant, &doing->options, &doing->result->measure);
+}
+
+static int (*const action[MOE_ACTION_COUNT])(const struct doing *doing) = {
+    [MOE_ACTION_JUDGE] = judge,
+    [MOE_ACTION_RUN] = run,
+    [MOE_ACTION_JUDGE_FILE] = judge_file,
+    [MOE_ACTION_MEASURE] = measure,
+};
+
+static void add(struct moe_report *report, enum moe_verdict verdict, const char *check,
+                const char *text)
+{
+    struct moe_finding finding = {.check = check,
+                                  .verdict = verdict,
+                                  .tensor = -1,
+                                  .row = -1,
+                                  .col = -1,
+                                  .expert = -1,
+                                  .token = -1,
+                                  .slot = -1};
+
+    snprintf(finding.text, sizeof finding.text, "%s", text);
+    moe_report_add(report, &finding);
+}
+
+/* Does the variant take the case on these devices? Else the report says why not. */
+static int takes(const struct doing *doing, unsigned devices)
+{
+    char why[256] = "";
+    int status;
+
+    doing->options.phase(doing->options.context, MOE_PHASE_VARIANT);
+    status = moe_variant_applicable(doing->variant, &doing->job->problem, devices, why, sizeof why);
+    doing->options.phase(doing->options.context, MOE_PHASE_JUDGE);
+    if (status != MOE_OK)
+        add(&doing->result->report, MOE_SKIP, "applicable", why);
+    return status == MOE_OK;
+}
+
+void moe_action_do(const struct moe_job *job, unsigned devices, moe_phase_teller *phase,
+                   void *context, struct moe_result *result)
+{
+    struct doing doing = {.job = job,
+                          .variant = find(job->variant),
+                          .options = {.load = job->load,
+                                      .configuration = job->configuration,
+                                      .phase = phase,
+                                      .context = context},
+                          .result = result};
+    int status;
+
+    moe_report_clear(&result->report);
+    result->status = MOE_OK;
+    if (doing.variant != NULL && job->action != MOE_ACTION_JUDGE_FILE && !takes(&doing, devices))
+        return;
+    status = action[job->action](&doing);
+    if (status == MOE_OK)
+        return;
+    /* A file that was to be read: missing or malformed, it is the user's to mend. */
+    if (result->status == MOE_OK && (status == MOE_E_USAGE || status == MOE_E_IO))
+        result->status = MOE_E_USAGE;
+    moe_report_clear(&result->report);
+    add(&result->report, MOE_ERROR, "judge", moe_error_text());
+}

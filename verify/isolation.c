@@ -1,0 +1,59 @@
+/*
+ * isolation.c - the check `isolation`: a variant must not end, hang or garble the process that it
+ * runs in.
+ *
+ * A worker that did not answer tells by its last phase line who had control. If that was the
+ * variant the case FAILs, even where the second run, alone in a fresh worker, went well: then the
+ * end depends on what ran before or on luck, and the text says so. If it was our own code the case
+ * is an ERROR, since nothing was shown of the variant; except that a second run which FAILs a check
+ * explains the first.
+ */
+#include <stdio.h>
+
+#include "verify/worker.h"
+
+static const char *owner(enum moe_phase phase)
+{
+    return phase == MOE_PHASE_VARIANT ? "inside the variant" : "in the judge's own code";
+}
+
+static int blames_variant(const struct moe_run_end *run)
+{
+    return !run->answered && run->phase == MOE_PHASE_VARIANT;
+}
+
+static void tell_second(const struct moe_run_end *first, const struct moe_run_end *second,
+                        enum moe_verdict verdict, char *text, size_t size)
+{
+    if (second->answered)
+        snprintf(text, size, "run again alone: %s", moe_verdict_name(verdict));
+    else if (second->phase == first->phase)
+        snprintf(text, size, "run again alone: %s there too", second->how);
+    else
+        snprintf(text, size, "run again alone: %s %s", second->how, owner(second->phase));
+}
+
+void moe_isolation_judge(const struct moe_run_end *first, const struct moe_run_end *second,
+                         struct moe_report *report)
+{
+    struct moe_finding finding = {.check = "isolation",
+                                  .tensor = -1,
+                                  .row = -1,
+                                  .col = -1,
+                                  .expert = -1,
+                                  .token = -1,
+                                  .slot = -1};
+    char again[sizeof first->how + 64], before[56] = "";
+    int blamed = blames_variant(first) || blames_variant(second);
+
+    if (blamed || (second->answered && report->verdict == MOE_FAIL))
+        finding.verdict = MOE_FAIL;
+    else
+        finding.verdict = MOE_ERROR;
+    if (first->before > 0)
+        snprintf(before, sizeof before, " (%d jobs before it in this worker)", (int)first->before);
+    tell_second(first, second, report->verdict, again, sizeof again);
+    snprintf(finding.text, sizeof finding.text, "%.90s %s%s; %.80s", first->how,
+             owner(first->phase), before, again);
+    moe_report_add(report, &finding);
+}

@@ -1,0 +1,41 @@
+/*
+ * patience.c - how long a job may take before it counts as hung.
+ *
+ * A guess that must never be too short: what the slowest variant does (plain loops in long double,
+ * one thread, a busy machine) and what it takes to draw and compare every element.
+ */
+#include "verify/worker.h"
+
+#define SECONDS_AT_LEAST 60.0
+#define FLOPS_PER_SECOND 1e8    /* naive reaches two to five times that alone on a core */
+#define ELEMENTS_PER_SECOND 2e6 /* drawn, guarded, referred to, bounded and compared */
+
+/* Of the products, forward and backward: each of the forward has two in the backward. */
+static double flops(const struct moe_problem *problem)
+{
+    double rows = (double)moe_problem_max_entries(problem), T = (double)problem->T;
+    double expert = rows * (double)(moe_problem_z_rows(problem) + problem->I);
+    double shared = T * (double)(moe_problem_shared_rows(problem) + problem->shared);
+
+    return 6.0 * (double)problem->H * (expert + shared + T * (double)problem->E);
+}
+
+static double elements(const struct moe_problem *problem)
+{
+    double sum = 0;
+
+    for (int id = 0; id < MOE_TENSOR_COUNT; id++) {
+        struct moe_tensor tensor;
+
+        if (moe_tensor_exists(problem, (enum moe_tensor_id)id) &&
+            moe_tensor_describe(problem, (enum moe_tensor_id)id, &tensor) == MOE_OK)
+            sum += (double)moe_tensor_count(&tensor);
+    }
+    return sum;
+}
+
+double moe_patience(const struct moe_problem *problem)
+{
+    return SECONDS_AT_LEAST + flops(problem) / FLOPS_PER_SECOND +
+           elements(problem) / ELEMENTS_PER_SECOND;
+}

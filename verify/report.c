@@ -1,0 +1,162 @@
+/*
+ * report.c - a result as text: one line; and for what failed a block that says which check, in
+ * which tensor and where, what was found and what was allowed, and the command that repeats it.
+ */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "verify/command.h"
+
+/* Seconds in the unit that suits: "0.8 ms". */
+static void print_seconds(FILE *out, double seconds)
+{
+    if (seconds < 1)
+        fprintf(out, "%.3g ms", 1e3 * seconds);
+    else
+        fprintf(out, "%.3g s", seconds);
+}
+
+/* A word as a shell reads it back. */
+static void print_quoted(FILE *out, const char *text)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-./,:=+@%";
+
+    if (*text != '\0' && text[strspn(text, plain)] == '\0') {
+        fputs(text, out);
+        return;
+    }
+    fputc('\'', out);
+    for (; *text != '\0'; text++)
+        if (*text == '\'')
+            fputs("'\\''", out);
+        else
+            fputc(*text, out);
+    fputc('\'', out);
+}
+
+/* Of a glob no more than the name itself matches. */
+static void print_glob(FILE *out, const char *name)
+{
+    size_t special = strcspn(name, "*?[\\");
+
+    if (name[special] == '\0') {
+        print_quoted(out, name);
+        return;
+    }
+    fputc('\'', out);
+    for (; *name != '\0'; name++)
+        fprintf(out, strchr("*?[\\", *name) != NULL ? "\\%c" : "%c", *name);
+    fputc('\'', out);
+}
+
+static void print_command(FILE *out, const struct moe_options *options, const char *load,
+                          const struct moe_result *result)
+{
+    char line[MOE_CASE_LINE];
+
+    moe_problem_print(&result->problem, line, sizeof line);
+    fputs("    again    moecheck verify", out);
+    for (int i = 0; i < options->plugin_count; i++) {
+        fputs(" --plugin ", out);
+        print_quoted(out, options->plugins[i]);
+    }
+    if (options->device != NULL)
+        fprintf(out, " --device %s", options->device);
+    if (result->variant != NULL) {
+        fputs(" --variant ", out);
+        print_glob(out, result->variant);
+    }
+    if (load != NULL) {
+        fputs(" --load ", out);
+        print_quoted(out, load);
+    }
+    fprintf(out, " '%s'\n", line);
+}
+
+static void print_value(FILE *out, const char *name, double value)
+{
+    fprintf(out, "    %-8s %a (%.9g)\n", name, value, value);
+}
+
+static void print_position(FILE *out, const char *name, int64_t index)
+{
+    if (index >= 0)
+        fprintf(out, ", %s %lld", name, (long long)index);
+}
+
+static void print_finding(FILE *out, const struct moe_finding *finding)
+{
+    fprintf(out, "    %-8s %s: %s\n", "check", finding->check, finding->text);
+    if (finding->tensor < 0 || finding->tensor >= MOE_TENSOR_COUNT)
+        return;
+    fprintf(out, "    %-8s %s", "tensor",
+            moe_tensor_info((enum moe_tensor_id)finding->tensor)->name);
+    print_position(out, "row", finding->row);
+    print_position(out, "column", finding->col);
+    print_position(out, "expert", finding->expert);
+    print_position(out, "token", finding->token);
+    print_position(out, "slot", finding->slot);
+    fputc('\n', out);
+    if (finding->wrong <= 0)
+        return;
+    print_value(out, "found", finding->got);
+    print_value(out, "wanted", finding->want);
+    print_value(out, "allowed", finding->allowed);
+    fprintf(out, "    %-8s %lld of %lld elements\n", "wrong", (long long)finding->wrong,
+            (long long)finding->total);
+}
+
+/* Of a SKIP its reason stands on the line. */
+static const char *reason(const struct moe_report *report)
+{
+    for (int i = 0; i < report->finding_count && i < MOE_REPORT_FINDINGS; i++)
+        if (report->finding[i].verdict == MOE_SKIP)
+            return report->finding[i].text;
+    return "";
+}
+
+void moe_report_print(FILE *out, const struct moe_options *options, const char *load,
+                      const struct moe_result *result)
+{
+    const struct moe_report *report = &result->report;
+    int kept =
+        report->finding_count < MOE_REPORT_FINDINGS ? report->finding_count : MOE_REPORT_FINDINGS;
+    int bad = report->verdict == MOE_FAIL || report->verdict == MOE_ERROR;
+    char line[MOE_CASE_LINE];
+
+    moe_problem_print(&result->problem, line, sizeof line);
+    fprintf(out, "%-5s %s  %s", moe_verdict_name(report->verdict),
+            result->variant != NULL ? result->variant : "-", line);
+    if (report->verdict == MOE_SKIP) {
+        fprintf(out, ": %s\n", reason(report));
+    } else {
+        fprintf(out, " (ratio %.3g, ", report->worst_ratio);
+        print_seconds(out, report->variant_seconds);
+        if (options->verbose) {
+            fputs(", judged in ", out);
+            print_seconds(out, report->judge_seconds);
+        }
+        fputs(")\n", out);
+    }
+    for (int i = 0; i < kept; i++)
+        if (report->finding[i].verdict == MOE_FAIL || report->finding[i].verdict == MOE_ERROR ||
+            (options->verbose && report->verdict != MOE_SKIP))
+            print_finding(out, &report->finding[i]);
+    if (bad && report->finding_count > kept)
+        fprintf(out, "    and %d findings more\n", (int)report->finding_count - kept);
+    if (bad)
+        print_command(out, options, load, result);
+}
+
+void moe_report_print_json(FILE *out, const struct moe_result *result)
+{
+    json_t *object = moe_result_json(result);
+    char *line = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
+
+    if (line != NULL)
+        fprintf(out, "%s\n", line);
+    free(line);
+    json_decref(object);
+}

@@ -1,0 +1,178 @@
+/*
+ * session.c - every case with every variant, as verify and replay do it.
+ *
+ * Results come in any order and are printed in that of the cases, so that the same command prints
+ * the same lines; what is early waits.
+ */
+#include <stdlib.h>
+
+#include "verify/command.h"
+
+struct session {
+    const struct moe_options *options;
+    const char *load;
+    struct moe_supervisor *supervisor;
+    struct moe_tally tally;
+    struct moe_progress progress;
+    struct moe_result **early; /* [total] by ticket; NULL: not there, or printed */
+    int64_t total, printed;
+};
+
+/* ---- what there is to do --------------------------------------------------------------------- */
+
+static int submit(struct session *session, const struct moe_cases *cases)
+{
+    const char *name;
+
+    for (int64_t i = 0; i < cases->count; i++)
+        for (int v = 0; (name = moe_supervisor_variant(session->supervisor, v)) != NULL; v++) {
+            struct moe_job job = {.action = MOE_ACTION_JUDGE,
+                                  .problem = cases->problem[i],
+                                  .variant = name,
+                                  .load = session->load,
+                                  .ticket = (uint64_t)session->total};
+            int status;
+
+            if (!moe_options_match(session->options, name))
+                continue;
+            status = moe_supervisor_submit(session->supervisor, &job);
+            if (status != MOE_OK)
+                return status;
+            session->total++;
+        }
+    session->early = calloc((size_t)session->total + 1, sizeof *session->early);
+    return session->early != NULL ? MOE_OK : moe_error(MOE_E_NOMEM, "no memory for the results");
+}
+
+/* ---- results --------------------------------------------------------------------------------- */
+
+static void print(struct session *session, const struct moe_result *result)
+{
+    enum moe_verdict verdict = result->report.verdict;
+
+    moe_tally_add(&session->tally, result->variant, verdict);
+    if (session->options->quiet && (verdict == MOE_PASS || verdict == MOE_SKIP))
+        return;
+    moe_progress_erase(&session->progress);
+    if (session->options->json)
+        moe_report_print_json(stdout, result);
+    else
+        moe_report_print(stdout, session->options, session->load, result);
+    fflush(stdout);
+}
+
+static void print_ready(struct session *session)
+{
+    struct moe_result *result;
+
+    while (session->printed < session->total &&
+           (result = session->early[session->printed]) != NULL) {
+        print(session, result);
+        free(result);
+        session->early[session->printed++] = NULL;
+    }
+}
+
+/* Results that an earlier one, which will not come any more, holds back. */
+static void print_rest(struct session *session)
+{
+    for (; session->printed < session->total; session->printed++)
+        if (session->early[session->printed] != NULL) {
+            print(session, session->early[session->printed]);
+            free(session->early[session->printed]);
+        }
+}
+
+static int keep(struct session *session, const struct moe_result *result)
+{
+    struct moe_result *copy = malloc(sizeof *copy);
+
+    if (copy == NULL)
+        return moe_error(MOE_E_NOMEM, "no memory for the results");
+    *copy = *result;
+    session->early[result->ticket] = copy;
+    return MOE_OK;
+}
+
+/* Until all have come. MOE_E_USAGE: a file that jobs were to read is not what it must be.
+ * *interrupted where somebody asked us to end, or nobody reads what we print. */
+static int collect(struct session *session, int *interrupted)
+{
+    struct moe_result result;
+    int64_t done = 0;
+    int status = MOE_OK;
+
+    for (;;) {
+        switch (moe_supervisor_next(session->supervisor, 1, &result)) {
+        case MOE_NEXT_RESULT:
+            done++;
+            if (result.status != MOE_OK)
+                return moe_error(result.status, "%s", result.report.finding[0].text);
+            status = keep(session, &result);
+            if (status != MOE_OK)
+                return status;
+            print_ready(session);
+            break;
+        case MOE_NEXT_WAIT:
+            break;
+        case MOE_NEXT_NONE:
+            return MOE_OK;
+        case MOE_NEXT_INTERRUPTED:
+            *interrupted = 1;
+            return MOE_OK;
+        }
+        if (ferror(stdout)) {
+            *interrupted = 1;
+            return MOE_OK;
+        }
+        moe_progress_show(&session->progress, done, session->tally.count[MOE_FAIL]);
+    }
+}
+
+static int finish(struct session *session, int status, int interrupted)
+{
+    int64_t judged = 0;
+    int exit_status;
+
+    moe_progress_erase(&session->progress);
+    if (session->early != NULL)
+        print_rest(session);
+    free(session->early);
+    if (status != MOE_OK)
+        return moe_command_error(session->options->name, status);
+    exit_status = moe_tally_exit(&session->tally, interrupted);
+    if (session->options->json)
+        moe_tally_print_json(stdout, &session->tally, exit_status);
+    else if (!session->options->quiet)
+        moe_tally_print(stdout, &session->tally);
+    for (int verdict = MOE_PASS; verdict <= MOE_ERROR; verdict++)
+        judged += session->tally.count[verdict];
+    if (interrupted)
+        fprintf(stderr, "%s: interrupted, %lld of %lld judged\n", session->options->name,
+                (long long)judged, (long long)session->total);
+    return exit_status;
+}
+
+int moe_session_judge(const struct moe_options *options, const struct moe_cases *cases,
+                      const char *load)
+{
+    struct session session = {.options = options, .load = load};
+    struct moe_supervisor_options how = moe_options_supervisor(options);
+    int status, interrupted = 0;
+    const char *only;
+
+    how.most = cases->count;
+    status = moe_supervisor_start(&how, &session.supervisor);
+    if (status == MOE_OK)
+        status =
+            moe_options_variants(options, session.supervisor, &only) < 0 ? MOE_E_USAGE : MOE_OK;
+    if (status == MOE_OK)
+        status = submit(&session, cases);
+    if (status == MOE_OK) {
+        moe_progress_start(&session.progress, session.total, options->quiet);
+        status = collect(&session, &interrupted);
+    }
+    status = finish(&session, status, interrupted);
+    moe_supervisor_stop(session.supervisor);
+    return status;
+}
