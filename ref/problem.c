@@ -15,24 +15,16 @@ enum { WORD_SIZE = 256 };
 
 static const char blanks[] = " \t\r\n";
 
-/* Makes text printable and at most 40 characters long, for a message. */
-static const char *quote(const char *text, char quoted[64])
+/* At most 40 characters of a text for a message; moe_error() makes them printable. */
+static const char *quote(const char *text, char quoted[44])
 {
-    size_t length = 0;
-    for (; *text != '\0' && length < 40; text++) {
-        const unsigned char c = (unsigned char)*text;
-        if (c >= ' ' && c < 0x7f)
-            quoted[length++] = (char)c;
-        else
-            length += (size_t)sprintf(quoted + length, "\\x%02x", c);
-    }
-    strcpy(quoted + length, *text != '\0' ? "..." : "");
+    snprintf(quoted, 44, "%.40s%s", text, strnlen(text, 41) > 40 ? "..." : "");
     return quoted;
 }
 
 int problem_refuse(const char *key, const char *value, const char *text)
 {
-    char quoted[64];
+    char quoted[44];
     return moe_error(MOE_E_USAGE, "%s='%s': %s", key, quote(value, quoted), text);
 }
 
@@ -62,7 +54,7 @@ static int refuse_key(const char *word)
     const struct problem_key *key;
     const char *nearest = "model";
     int least = distance(nearest, word);
-    char quoted[64];
+    char quoted[44];
     for (int index = 0; (key = problem_key_row(index)) != NULL; index++) {
         const int d = distance(key->text.name, word);
         if (d < least) {
@@ -79,7 +71,7 @@ static int refuse_model(const char *word)
     const struct moe_model *model;
     const char *nearest = "";
     int least = 1 << 30;
-    char quoted[64];
+    char quoted[44];
     for (int index = 0; (model = moe_model(index)) != NULL; index++) {
         const int d = distance(model->name, word);
         if (d < least) {
@@ -97,7 +89,7 @@ static int next_word(const char **line, char *word, char **value)
 {
     const char *begin = *line + strspn(*line, blanks);
     const size_t length = strcspn(begin, blanks);
-    char quoted[64];
+    char quoted[44];
     *line = begin + length;
     if (length == 0)
         return 0;

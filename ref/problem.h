@@ -62,7 +62,7 @@ const struct problem_key *problem_key_find(const char *name); /* NULL: no such k
 /* ---- problem.c ---------------------------------------------------------------------------------
  */
 
-/* MOE_E_USAGE "key='value': text", the value made printable and short. */
+/* MOE_E_USAGE "key='value': text", the value made short. */
 int problem_refuse(const char *key, const char *value, const char *text);
 
 #endif

@@ -11,6 +11,18 @@
 
 static _Thread_local char error_text[1024];
 
+/* Copies what is printable and writes other bytes as \xNN: names and values from files and command
+ * lines end up in messages, and a message is one line on any terminal and in any log. */
+static void make_printable(const char *line, char *text, size_t size)
+{
+    size_t length = 0;
+    for (; *line != '\0' && length + 5 <= size; line++) {
+        const unsigned char c = (unsigned char)*line;
+        length += (size_t)snprintf(text + length, 5, c >= ' ' && c < 0x7f ? "%c" : "\\x%02x", c);
+    }
+    text[length] = '\0';
+}
+
 int moe_error(int status, const char *format, ...)
 {
     /* Formatted aside: an argument may be moe_error_text() itself, put behind a file's name. */
@@ -19,7 +31,7 @@ int moe_error(int status, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
-    snprintf(error_text, sizeof error_text, "%s", line);
+    make_printable(line, error_text, sizeof error_text);
     return status;
 }
 
