@@ -11,6 +11,11 @@ libref_la_SOURCES = \
 	%D%/tensor.c \
 	%D%/dtype.c \
 	%D%/act.c \
+	%D%/draw.h \
+	%D%/philox.c \
+	%D%/draw_values.c \
+	%D%/draw_lists.c \
+	%D%/draw.c \
 	%D%/activate.c \
 	%D%/loss.c \
 	%D%/bound.c \
@@ -25,4 +30,9 @@ libref_la_SOURCES = \
 	%D%/problem_names.c \
 	%D%/problem_number.c \
 	%D%/problem_validate.c \
-	%D%/models.c
+	%D%/models.c \
+	%D%/layer.c \
+	%D%/forward.c \
+	%D%/backward.c \
+	%D%/reference.c \
+	%D%/selftest.c

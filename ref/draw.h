@@ -1,0 +1,83 @@
+/*
+ * draw.h - what the files that draw share: Philox, and values and picks before they are stored.
+ *
+ * Everything drawn is a function of (seed, tensor, index), made by integer operations and IEEE
+ * + - x on doubles, no division, no contraction, no libm: a GPU, any compiler and any number of
+ * threads give the same bytes.
+ */
+#ifndef MOE_REF_DRAW_H
+#define MOE_REF_DRAW_H
+
+#include "ref/moe.h"
+
+#include <Random123/philox.h>
+#include <string.h>
+
+/* What keeps the words, the values and the choices (of a family) of one purpose apart. */
+enum draw_stream { STREAM_WORDS, STREAM_VALUES, STREAM_CHOICES };
+
+/* 128 bits: Philox4x32-10 of key = seed, counter = (index, purpose, stream). */
+static inline philox4x32_ctr_t draw_block(uint64_t seed, enum draw_stream stream, uint32_t purpose,
+                                          uint64_t index)
+{
+    const philox4x32_key_t key = {{(uint32_t)seed, (uint32_t)(seed >> 32)}};
+    const philox4x32_ctr_t counter = {
+        {(uint32_t)index, (uint32_t)(index >> 32), purpose, (uint32_t)stream}};
+    return philox4x32(counter, key);
+}
+
+/* 2^power, for a normal double. */
+static inline double power_of_two(int power)
+{
+    const uint64_t bits = (uint64_t)(power + 1023) << 52;
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* floor(log2(n)), n >= 1. */
+static inline int floor_log2(int64_t n)
+{
+    return 63 - __builtin_clzll((unsigned long long)n);
+}
+
+/* ---- draw_values.c -------------------------------------------------------------------------- */
+
+/* How one tensor's values are drawn. */
+struct values {
+    uint64_t seed;
+    enum moe_tensor_id id;
+    enum moe_data_family family; /* as far as it concerns this tensor */
+    int heaviest;                /* the last j of MOE_DATA_HEAVY */
+    int tied;                    /* odd rows are equal to the even ones before them */
+    int64_t row;                 /* length of a row */
+    double scale[2];             /* of even and of odd rows; powers of two */
+    const int32_t *wanted;       /* [T,K] experts that x is pushed towards, or NULL */
+    int64_t K, wanted_count;     /* the first so many of the K count */
+    double push, push_step;      /* towards the first; less for each that follows */
+};
+
+/* `described` is the tensor as the case has it, wanted NULL where nothing is pushed. */
+struct values values_of(const struct moe_problem *problem, enum moe_tensor_id id,
+                        const struct moe_tensor *described, const int32_t *wanted);
+
+/* Elements [first, first + count) of the tensor, row-major. */
+void values_fill(const struct values *values, int64_t first, int64_t count, double *out);
+
+/* Scores of lists, in (0,1): those of a token sum to about 1. */
+void scores_fill(const struct moe_problem *problem, int64_t first, int64_t count, double *out);
+
+/* ---- draw_lists.c --------------------------------------------------------------------------- */
+
+/* Experts that each token picks, [T,K], as the routing family says; -1 is dropped. MOE_E_NOMEM;
+ * MOE_E_USAGE where an expert's id does not fit 32 bits. */
+int draw_picks(const struct moe_problem *problem, int32_t *picks);
+
+/* Where the picks of each token of ragged lists begin, [T+1]; token t has the first
+ * offsets[t+1] - offsets[t] of its K picks. */
+void draw_offsets(const struct moe_problem *problem, int64_t *offsets);
+
+/* How many of a token's K wanted experts a computed router is pushed towards; 0: no push. */
+int64_t wanted_experts(const struct moe_problem *problem);
+
+#endif
