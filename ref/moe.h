@@ -37,8 +37,8 @@ enum moe_status {
     MOE_E_INTERNAL = -5,    /* our own invariant does not hold */
 };
 
-/* Records the error's line (printf format, no newline) and returns `status`, so that a caller can
- * write `return moe_error(MOE_E_USAGE, "...", ...)`. */
+/* Records the error's line (printf format, no newline; what is not printable ASCII is kept as \xNN)
+ * and returns `status`, so that a caller can write `return moe_error(MOE_E_USAGE, "...", ...)`. */
 int moe_error(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The line recorded last by this thread; "" when there is none. Valid until the next error. */
@@ -379,10 +379,20 @@ int moe_routing_from_lists(int64_t T, int64_t E, int64_t K, const int64_t *offse
                            struct moe_routing *routing);
 void moe_routing_free(struct moe_routing *routing);
 
+/* The same from the tensors MOE_PICKS, MOE_SCORES and MOE_OFFSETS of a case, whoever wrote them; with a
+ * computed router -1 is not allowed. */
+int moe_routing_from_tensors(const struct moe_problem *problem, const struct moe_tensor *tensors,
+                             struct moe_routing *routing);
+
 /* Picks and scores of the case's router from logits [T,E] (row-major) and sel_bias [E] (or NULL),
  * token rounding included. */
 int moe_routing_from_logits(const struct moe_problem *problem, const double *logits,
                             const double *sel_bias, struct moe_routing *routing);
+
+/* The number of tokens that token rounding gives expert e, which `count` tokens picked; round is not
+ * none. Experts go in order of id: *drift, 0 at first, carries the sum of changes from one to the next. */
+int64_t moe_round_target(const struct moe_problem *problem, int64_t e, int64_t count,
+                         int64_t *drift);
 
 /* Scores for picks that somebody else made: fills routing->score from logits [T,E]. */
 int moe_routing_score(const struct moe_problem *problem, const double *logits,

@@ -65,51 +65,6 @@ static double *load_vector(struct layer *layer, enum moe_tensor_id id)
     return room.value;
 }
 
-/* Picks, scores and offsets of the caller's tensors, as lists. */
-static int routing_from_tensors(struct layer *layer)
-{
-    const struct moe_tensor *tensors = layer->call->tensors;
-    const struct moe_problem *p = layer->problem;
-    const struct moe_tensor *picks = &tensors[MOE_PICKS], *scores = &tensors[MOE_SCORES];
-    int ragged = moe_problem_ragged(p);
-    int64_t room = moe_tensor_count(picks), entries = p->T * p->K;
-    int64_t *offsets = NULL;
-    if (ragged) {
-        offsets = calloc((size_t)p->T + 1, sizeof *offsets);
-        if (!offsets)
-            return moe_error(MOE_E_NOMEM, "no memory for the offsets of %lld tokens",
-                             (long long)p->T);
-        for (int64_t t = 0; t <= p->T; t++)
-            offsets[t] = (int64_t)moe_dtype_load(
-                tensors[MOE_OFFSETS].dtype, tensors[MOE_OFFSETS].data,
-                moe_tensor_position(&tensors[MOE_OFFSETS], t));
-        entries = offsets[p->T];
-    }
-    if (entries < 0 || entries > room) {
-        free(offsets);
-        return moe_error(MOE_E_USAGE, "offsets: the last is %lld, but picks has room for %lld",
-                         (long long)entries, (long long)room);
-    }
-    int32_t *list = malloc((size_t)(entries > 0 ? entries : 1) * sizeof *list);
-    double *score = malloc((size_t)(entries > 0 ? entries : 1) * sizeof *score);
-    int status = list && score ? MOE_OK
-                               : moe_error(MOE_E_NOMEM, "no memory for %lld picks",
-                                           (long long)entries);
-    for (int64_t i = 0; i < entries && status == MOE_OK; i++) {
-        list[i] = (int32_t)moe_dtype_load(picks->dtype, picks->data, moe_tensor_position(picks, i));
-        score[i] = moe_dtype_load(scores->dtype, scores->data, moe_tensor_position(scores, i));
-        if (list[i] == -1 && p->router != MOE_LISTS)
-            status = moe_error(MOE_E_USAGE, "picks: -1 is for router=lists, but entry %lld is one",
-                               (long long)i);
-    }
-    if (status == MOE_OK)
-        status = moe_routing_from_lists(p->T, p->E, p->K, offsets, list, score, &layer->own_routing);
-    free(offsets);
-    free(list);
-    free(score);
-    return status;
-}
-
 /* A routing that the caller gave: the same entries, own scores. */
 static int routing_copy(struct layer *layer, const struct moe_routing *from)
 {
@@ -138,7 +93,7 @@ static int route(struct layer *layer)
     else if (computed_router(layer) && forward)
         status = moe_routing_from_logits(p, layer->logits.value, sel_bias, &layer->own_routing);
     else
-        status = routing_from_tensors(layer);
+        status = moe_routing_from_tensors(p, layer->call->tensors, &layer->own_routing);
     if (status != MOE_OK)
         return status;
     layer->routing = &layer->own_routing;

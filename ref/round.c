@@ -100,6 +100,15 @@ static double kept_weight(const double *p, const int32_t *picks, int64_t K, int6
     return p[e] / sum;
 }
 
+int64_t moe_round_target(const struct moe_problem *problem, int64_t e, int64_t count,
+                         int64_t *drift)
+{
+    struct rule_state state = {problem, *drift};
+    int64_t target = rules[problem->round](&state, e, count);
+    *drift = state.drift;
+    return target;
+}
+
 static int is_pick(const int32_t *picks, int64_t K, int64_t e)
 {
     for (int64_t k = 0; k < K; k++)
@@ -109,11 +118,11 @@ static int is_pick(const int32_t *picks, int64_t K, int64_t e)
 }
 
 /* Marks in taken [T,E] the tokens that expert e takes; returns their number. */
-static int64_t take_tokens(struct rule_state *state, int64_t e, const double *p,
-                           const int32_t *picks, struct candidate *candidates,
+static int64_t take_tokens(const struct moe_problem *problem, int64_t e, const double *p,
+                           const int32_t *picks, int64_t *drift, struct candidate *candidates,
                            unsigned char *taken)
 {
-    int64_t T = state->problem->T, E = state->problem->E, K = state->problem->K, count = 0;
+    int64_t T = problem->T, E = problem->E, K = problem->K, count = 0;
     for (int64_t t = 0; t < T; t++) {
         int picked = is_pick(picks + t * K, K, e);
         candidates[t] = (struct candidate){
@@ -123,7 +132,7 @@ static int64_t take_tokens(struct rule_state *state, int64_t e, const double *p,
         };
         count += picked;
     }
-    int64_t target = rules[state->problem->round](state, e, count);
+    int64_t target = moe_round_target(problem, e, count, drift);
     qsort(candidates, (size_t)T, sizeof *candidates, by_rank);
     for (int64_t i = 0; i < target; i++)
         taken[candidates[i].token * E + e] = 1;
@@ -133,8 +142,7 @@ static int64_t take_tokens(struct rule_state *state, int64_t e, const double *p,
 int round_tokens(const struct moe_problem *problem, const double *p, const int32_t *picks,
                  struct moe_routing *routing)
 {
-    int64_t T = problem->T, E = problem->E, P = 0;
-    struct rule_state state = {.problem = problem};
+    int64_t T = problem->T, E = problem->E, P = 0, drift = 0;
     struct candidate *candidates = malloc((size_t)(T > 0 ? T : 1) * sizeof *candidates);
     unsigned char *taken = calloc((size_t)(T * E > 0 ? T * E : 1), 1);
     int status = candidates && taken ? MOE_OK
@@ -142,7 +150,7 @@ int round_tokens(const struct moe_problem *problem, const double *p, const int32
                                                  (long long)T);
     if (status == MOE_OK) {
         for (int64_t e = 0; e < E; e++)
-            P += take_tokens(&state, e, p, picks, candidates, taken);
+            P += take_tokens(problem, e, p, picks, &drift, candidates, taken);
         status = routing_allocate(T, E, P, routing);
     }
     if (status == MOE_OK) {

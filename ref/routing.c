@@ -128,3 +128,60 @@ int moe_routing_from_lists(int64_t T, int64_t E, int64_t K, const int64_t *offse
     *routing = r;
     return MOE_OK;
 }
+
+/* Entries of the picks tensor: T*K, or what the last offset says. */
+static int count_entries(const struct moe_problem *problem, const struct moe_tensor *tensors,
+                         int64_t *offsets, int64_t *entries)
+{
+    const struct moe_tensor *from = &tensors[MOE_OFFSETS];
+    int64_t room = moe_tensor_count(&tensors[MOE_PICKS]);
+    *entries = problem->T * problem->K;
+    for (int64_t t = 0; t <= problem->T && offsets; t++)
+        *entries = offsets[t] =
+            (int64_t)moe_dtype_load(from->dtype, from->data, moe_tensor_position(from, t));
+    if (*entries < 0 || *entries > room)
+        return moe_error(MOE_E_USAGE, "offsets: the last is %lld, but picks has room for %lld",
+                         (long long)*entries, (long long)room);
+    return MOE_OK;
+}
+
+static int read_lists(const struct moe_problem *problem, const struct moe_tensor *tensors,
+                      int64_t *offsets, struct moe_routing *routing)
+{
+    const struct moe_tensor *picks = &tensors[MOE_PICKS], *scores = &tensors[MOE_SCORES];
+    int64_t entries;
+    int status = count_entries(problem, tensors, offsets, &entries);
+    if (status != MOE_OK)
+        return status;
+    int32_t *list = take(entries, sizeof *list);
+    double *score = take(entries, sizeof *score);
+    if (!list || !score)
+        status = moe_error(MOE_E_NOMEM, "no memory for %lld picks", (long long)entries);
+    for (int64_t i = 0; i < entries && status == MOE_OK; i++) {
+        list[i] = (int32_t)moe_dtype_load(picks->dtype, picks->data, moe_tensor_position(picks, i));
+        score[i] = moe_dtype_load(scores->dtype, scores->data, moe_tensor_position(scores, i));
+        if (list[i] == -1 && problem->router != MOE_LISTS)
+            status = moe_error(MOE_E_USAGE, "picks: -1 is for router=lists, but entry %lld is one",
+                               (long long)i);
+    }
+    if (status == MOE_OK)
+        status = moe_routing_from_lists(problem->T, problem->E, problem->K, offsets, list, score,
+                                        routing);
+    free(list);
+    free(score);
+    return status;
+}
+
+int moe_routing_from_tensors(const struct moe_problem *problem, const struct moe_tensor *tensors,
+                             struct moe_routing *routing)
+{
+    int64_t *offsets = NULL;
+    if (moe_problem_ragged(problem)) {
+        offsets = take(problem->T + 1, sizeof *offsets);
+        if (!offsets)
+            return moe_error(MOE_E_NOMEM, "no memory for %lld offsets", (long long)problem->T + 1);
+    }
+    int status = read_lists(problem, tensors, offsets, routing);
+    free(offsets);
+    return status;
+}

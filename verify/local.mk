@@ -10,10 +10,17 @@
 #     #include "verify/checks.inc"
 #     };
 
-CHECKS =
+CHECKS = \
+	%D%/check_inputs.c \
+	%D%/check_routing.c \
+	%D%/check_bound.c
 VARIANTS = \
+	%D%/variant_ref.c \
+	%D%/variant_ref_f32.c \
 	%D%/variant_naive.c
-COMMANDS =
+COMMANDS = \
+	%D%/command_verify.c \
+	%D%/command_worker.c
 
 noinst_LTLIBRARIES += libverify.la
 libmoecheck_la_LIBADD += libverify.la
@@ -22,6 +29,13 @@ libverify_la_CFLAGS = $(EXACT_CFLAGS) $(OPENBLAS_CFLAGS)
 libverify_la_SOURCES = \
 	%D%/variant.h \
 	%D%/verify.h \
+	%D%/judge.h \
+	%D%/judge.c \
+	%D%/compare.c \
+	%D%/checks.c \
+	%D%/routing.h \
+	%D%/judge_rounding.c \
+	%D%/variant_ref.h \
 	%D%/naive.h \
 	%D%/naive_space.c \
 	%D%/naive_tensor.c \
@@ -36,12 +50,38 @@ libverify_la_SOURCES = \
 	$(CHECKS) \
 	$(VARIANTS)
 
-# The command stands on the library's exported functions alone.
-#bin_PROGRAMS += moecheck
-#moecheck_SOURCES = \
-#	%D%/main.c \
-#	$(COMMANDS)
-#moecheck_LDADD = libmoecheck.la $(JANSSON_LIBS)
+# The command stands on what the library exports and on nothing else of it. All but main() is a library,
+# for the tests' sake.
+noinst_LTLIBRARIES += libcommand.la
+libcommand_la_CFLAGS = $(EXACT_CFLAGS)
+libcommand_la_SOURCES = \
+	%D%/command.h \
+	%D%/worker.h \
+	%D%/slot.h \
+	%D%/action.h \
+	%D%/options.c \
+	%D%/cases.c \
+	%D%/session.c \
+	%D%/supervisor.c \
+	%D%/slot.c \
+	%D%/job.c \
+	%D%/child.c \
+	%D%/worker.c \
+	%D%/action.c \
+	%D%/isolation.c \
+	%D%/interrupt.c \
+	%D%/patience.c \
+	%D%/progress.c \
+	%D%/tally.c \
+	%D%/report.c \
+	%D%/report_json.c \
+	$(COMMANDS)
+
+bin_PROGRAMS += moecheck
+moecheck_CFLAGS = $(EXACT_CFLAGS)
+moecheck_LDFLAGS = $(SANITIZER_CFLAGS)
+moecheck_SOURCES = %D%/main.c
+moecheck_LDADD = libcommand.la libmoecheck.la $(JANSSON_LIBS)
 
 TABLES += %D%/checks.inc %D%/variants.inc %D%/commands.inc
 

@@ -119,22 +119,34 @@ int moe_variant_run(const struct moe_problem *problem, const struct moe_variant 
 
 /* Counts and locates what is not within its bound, element by element. */
 struct moe_comparison {
-    int64_t wrong, total;
-    int64_t row, col; /* worst: the largest err/bound; NaN worse than any */
+    int64_t total, wrong;
+    int64_t undecided;  /* elements whose bound is NaN: nothing is known of them */
+    int64_t row, col;   /* worst: the largest err/bound; NaN worse than any */
     double got, want, allowed;
-    double ratio;
+    double ratio;       /* err/bound there; INFINITY for a NaN */
 };
 
-/* An element is right where it equals the reference, or where err <= bound; so NaN never passes. */
-void moe_compare_block(const struct moe_tensor *tensor, const struct moe_block *block,
-                       struct moe_comparison *comparison);
+/*
+ * Compares what the tensor holds with a block of the reference. An element is right where it equals the
+ * reference (both NaN included), or where err <= bound; so NaN never passes otherwise. `before` [as
+ * tensor] is what a parameter gradient was added to (beta=1), or NULL. MOE_E_NOMEM.
+ */
+int moe_compare_block(const struct moe_tensor *tensor, const struct moe_tensor *before,
+                      const struct moe_block *block, struct moe_comparison *comparison);
 
 /* ---- checks.c: the table of checks, made from the list of files check_*.c -------------------- */
 
+struct moe_judgement; /* judge.h */
+
+/* One check. `before` sees the tensors before the variant runs (NULL: it needs nothing then), `after`
+ * judges what it left; both return a status only for trouble of our own. */
 struct moe_check {
     const char *name;
     const char *summary; /* one line: what it tests */
+    int (*before)(struct moe_judgement *judgement);
+    int (*after)(struct moe_judgement *judgement);
 };
-const struct moe_check *moe_check_get(int index);
+
+const struct moe_check *moe_check_get(int index); /* NULL past the end */
 
 #endif

@@ -1,0 +1,134 @@
+/*
+ * check_bound.c - every element of every output within its own bound of the f64 reference.
+ *
+ * The bound is derived from the variant's recipe and this case's values (doc/bounds.md), so a correct
+ * kernel of that recipe never exceeds it, and NaN, zeros and untouched memory never pass: outputs are
+ * poisoned with NaN before. The reference runs on the subject's own picks, which check_routing has
+ * accepted; each of its blocks is compared as it comes. That every element was met is checked too.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "verify/judge.h"
+
+struct comparing {
+    struct moe_judgement *judgement;
+    struct moe_comparison result[MOE_TENSOR_COUNT];
+};
+
+static int take(void *context, const struct moe_block *block)
+{
+    struct comparing *comparing = context;
+    struct moe_judgement *judgement = comparing->judgement;
+    const struct moe_tensor *before = &judgement->before.tensor[block->tensor];
+    if (judgement_is_input(judgement, block->tensor))
+        return MOE_OK;
+    return moe_compare_block(&judgement->tensors.tensor[block->tensor],
+                             before->data ? before : NULL, block,
+                             &comparing->result[block->tensor]);
+}
+
+/* How many elements the routing leaves to compare. */
+static int64_t expected(const struct moe_judgement *judgement, enum moe_tensor_id id)
+{
+    const struct moe_tensor *tensor = &judgement->tensors.tensor[id];
+    if (!tensor->data || judgement_is_input(judgement, id))
+        return 0;
+    if (id == MOE_Z)
+        return judgement->routing.N * tensor->shape[1];
+    if (tensor->rank == 1 && (id == MOE_PICKS || id == MOE_SCORES || id == MOE_DS))
+        return judgement->routing.P;
+    return moe_tensor_count(tensor);
+}
+
+/* Which expert, token and slot a row and column of a tensor belong to. */
+static void locate(const struct moe_judgement *judgement, struct moe_finding *finding)
+{
+    const struct moe_routing *routing = &judgement->routing;
+    const struct moe_tensor *tensor = &judgement->tensors.tensor[finding->tensor];
+    const char *shape = moe_tensor_info(finding->tensor)->shape;
+    if (finding->tensor == MOE_Z) {
+        finding->token = routing->row_token[finding->row];
+        int64_t entry = routing->row_entry[finding->row];
+        finding->expert = routing->pick[entry];
+        finding->slot = entry - routing->token_begin[finding->token];
+    } else if (finding->tensor == MOE_DS || finding->tensor == MOE_SCORES) {
+        int64_t entry = tensor->rank == 1 ? finding->col
+                                          : finding->row * tensor->shape[1] + finding->col;
+        int64_t t = 0;
+        while (routing->token_begin[t + 1] <= entry)
+            t++;
+        finding->token = t;
+        finding->expert = routing->pick[entry];
+        finding->slot = entry - routing->token_begin[t];
+    } else if (shape[0] == 'T') {
+        finding->token = finding->row;
+        finding->expert = shape[1] == 'E' ? finding->col : -1;
+    } else if (shape[0] == 'E') {
+        finding->expert = tensor->rank == 3   ? finding->row / tensor->shape[1]
+                          : tensor->rank == 2 ? finding->row
+                                              : finding->col;
+    }
+}
+
+static void judge(struct moe_judgement *judgement, enum moe_tensor_id id,
+                  const struct moe_comparison *result)
+{
+    const char *name = moe_tensor_info(id)->name;
+    struct moe_finding finding;
+    int64_t missing = expected(judgement, id) - result->total;
+    if (result->wrong > 0)
+        finding = judgement_finding("bound", MOE_FAIL, "%s: %lld of %lld elements beyond their bound",
+                                    name, (long long)result->wrong, (long long)result->total);
+    else if (missing != 0)
+        finding = judgement_finding("bound", MOE_ERROR, "%s: %lld elements were not compared", name,
+                                    (long long)missing);
+    else if (result->undecided > 0)
+        finding = judgement_finding("bound", MOE_ERROR,
+                                    "%s: the bound of %lld elements is unknown (overflow on the way)",
+                                    name, (long long)result->undecided);
+    else
+        return;
+    finding.tensor = (int32_t)id;
+    finding.wrong = result->wrong;
+    finding.total = result->total;
+    if (result->wrong > 0) {
+        finding.row = result->row;
+        finding.col = result->col;
+        finding.got = result->got;
+        finding.want = result->want;
+        finding.allowed = result->allowed;
+        locate(judgement, &finding);
+    }
+    moe_report_add(judgement->report, &finding);
+}
+
+static int after(struct moe_judgement *judgement)
+{
+    if (!judgement->routing.token_begin)
+        return MOE_OK; /* check_routing has said why there is nothing to compare with */
+    struct comparing comparing = {.judgement = judgement};
+    struct moe_reference reference = {
+        .problem = judgement->problem,
+        .tensors = judgement->tensors.tensor,
+        .routing = &judgement->routing,
+        .passes = MOE_PASS_FORWARD | MOE_PASS_BACKWARD,
+        .precision = MOE_F64,
+        .recipe = &judgement->recipe,
+        .take = take,
+        .context = &comparing,
+    };
+    int status = moe_reference_run(&reference);
+    if (status != MOE_OK)
+        return status;
+    for (int id = 0; id < MOE_TENSOR_COUNT; id++) {
+        const struct moe_comparison *result = &comparing.result[id];
+        judge(judgement, id, result);
+        if (result->ratio > judgement->report->worst_ratio)
+            judgement->report->worst_ratio = result->ratio;
+    }
+    return MOE_OK;
+}
+
+const struct moe_check moe_check_bound = {
+    "bound", "every output element within its own error bound of the f64 reference", NULL, after};

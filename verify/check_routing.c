@@ -1,0 +1,216 @@
+/*
+ * check_routing.c - picks that a correct router of this recipe could have made.
+ *
+ * With lists the picks are inputs. With a computed router the logits of two correct kernels differ by
+ * rounding, and so may picks that are nearly tied. The reference's selection values v carry bounds D, and
+ * what is certain is demanded:
+ *   every pick against every expert left out    v_pick + D >= v_out - D      (within kept groups)
+ *   picks in descending order                   v_k + D >= v_k+1 - D
+ * A token for which the first holds with D negated is decided: it could have picked nothing else. Ids,
+ * offsets and the K picks of a token are checked exactly. All further checks then use the subject's
+ * own picks, so one near tie does not fail a whole case.
+ *
+ * Token rounding adds a second election, of tokens by experts: judge_rounding.c.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "verify/routing.h"
+
+/* Turns logits and bounds into selection values and bounds, in place. A sigmoid's slope is at most
+ * 1/4, that of sqrt(softplus) below 1/2. */
+static void select_values(const struct moe_judgement *judgement, struct election *election)
+{
+    const struct moe_problem *p = election->problem;
+    const struct moe_tensor *sel_bias = &judgement->tensors.tensor[MOE_SEL_BIAS];
+    double step = moe_dtype_info(judgement->recipe.elementwise)->unit_roundoff;
+    double own = judgement->recipe.function_relative + judgement->recipe.function_absolute + 6 * step;
+    if (p->router == MOE_TOPK_SOFTMAX || p->router == MOE_SOFTMAX_TOPK)
+        return;
+    for (int64_t i = 0; i < p->T * p->E; i++) {
+        double l = election->value[i], v, slope;
+        if (p->router == MOE_SIGMOID) {
+            v = 1 / (1 + exp(-l));
+            slope = 0.25;
+        } else {
+            v = sqrt(l > 40 ? l : log1p(exp(l)));
+            slope = 0.5;
+        }
+        election->bound[i] = slope * election->bound[i] + own * (1 + v);
+        if (sel_bias->data) {
+            double bias = moe_dtype_load(sel_bias->dtype, sel_bias->data,
+                                         moe_tensor_position(sel_bias, i % p->E));
+            v += bias;
+            election->bound[i] += step * (fabs(v) + election->bound[i]);
+        }
+        election->value[i] = v;
+    }
+}
+
+static int elect(const struct moe_judgement *judgement, struct election *election)
+{
+    const struct moe_problem *p = judgement->problem;
+    size_t count = (size_t)(p->T * p->E > 0 ? p->T * p->E : 1);
+    *election = (struct election){.problem = p};
+    election->value = malloc(2 * count * sizeof *election->value);
+    if (!election->value)
+        return moe_error(MOE_E_NOMEM, "no memory for the logits [%lld,%lld]", (long long)p->T,
+                         (long long)p->E);
+    election->bound = election->value + count;
+    int status = moe_reference_logits(p, judgement->tensors.tensor, &judgement->recipe,
+                                      election->value, election->bound);
+    if (status == MOE_OK)
+        select_values(judgement, election);
+    return status;
+}
+
+/* Group g's value for token t: its best logit, or the sum of its two best, and a bound. */
+static void group_value(const struct election *election, int64_t t, int64_t g, double *value,
+                        double *bound)
+{
+    const struct moe_problem *p = election->problem;
+    int64_t size = p->E / p->groups, first = t * p->E + g * size;
+    double best = -INFINITY, second = -INFINITY, widest = 0;
+    for (int64_t i = first; i < first + size; i++) {
+        double v = election->value[i];
+        if (v > best) {
+            second = best;
+            best = v;
+        } else if (v > second) {
+            second = v;
+        }
+        widest = election->bound[i] > widest ? election->bound[i] : widest;
+    }
+    int by_sum = p->router == MOE_SIGMOID || p->router == MOE_SQRT_SOFTPLUS;
+    *value = by_sum && size > 1 ? best + second : best;
+    *bound = (by_sum ? 2 : 1) * widest + 0x1p-22 * fabs(*value);
+}
+
+/* How many other groups are above group g: surely, and possibly. */
+static void groups_above(const struct election *election, int64_t t, int64_t g, int64_t *surely,
+                         int64_t *possibly)
+{
+    double v, d;
+    group_value(election, t, g, &v, &d);
+    *surely = *possibly = 0;
+    for (int64_t h = 0; h < election->problem->groups; h++) {
+        double w, c;
+        if (h == g)
+            continue;
+        group_value(election, t, h, &w, &c);
+        *surely += w - c > v + d;
+        *possibly += w + c >= v - d;
+    }
+}
+
+/* Picks of one token, ids already known to be legal and different; 1 and a complaint where they cannot
+ * be right. */
+static int token_complaint(const struct election *election, int64_t t, const int32_t *picks,
+                           int64_t n, struct routing_complaint *complaint)
+{
+    const struct moe_problem *p = election->problem;
+    const double *v = election->value + t * p->E, *d = election->bound + t * p->E;
+    int64_t size = p->groups ? p->E / p->groups : p->E, weakest = 0;
+    for (int64_t e = 0; e < p->E; e++)
+        if (isnan(v[e]) || isnan(d[e]))
+            return 0; /* the order of NaN is not for margins to judge */
+    for (int64_t k = 0; k < n; k++) {
+        if (v[picks[k]] + d[picks[k]] < v[picks[weakest]] + d[picks[weakest]])
+            weakest = k;
+        *complaint = (struct routing_complaint){t, picks[k], k, v[picks[k]], NAN, NULL};
+        if (k + 1 < n && !(v[picks[k]] + d[picks[k]] >= v[picks[k + 1]] - d[picks[k + 1]])) {
+            complaint->want = v[picks[k + 1]];
+            complaint->what = "picks are not in descending order";
+            return 1;
+        }
+        int64_t surely, possibly;
+        if (p->groups) {
+            groups_above(election, t, picks[k] / size, &surely, &possibly);
+            if (surely >= p->groups_kept) {
+                complaint->what = "picks an expert of a group that is not kept";
+                return 1;
+            }
+        }
+    }
+    double most = v[picks[weakest]] + d[picks[weakest]];
+    for (int64_t e = 0; e < p->E; e++) {
+        int64_t surely, possibly = 0;
+        int picked = 0;
+        for (int64_t k = 0; k < n; k++)
+            picked |= picks[k] == e;
+        if (picked || most >= v[e] - d[e])
+            continue;
+        if (p->groups)
+            groups_above(election, t, e / size, &surely, &possibly);
+        if (p->groups && possibly >= p->groups_kept)
+            continue;
+        *complaint = (struct routing_complaint){t, e, weakest, v[picks[weakest]], v[e],
+                                        "leaves out an expert that ranks above a pick"};
+        return 1;
+    }
+    return 0;
+}
+
+static void fail(struct moe_judgement *judgement, const struct routing_complaint *complaint, int64_t wrong)
+{
+    struct moe_finding finding =
+        judgement_finding("routing", MOE_FAIL, "token %lld %s (%lld tokens wrong)",
+                          (long long)complaint->token, complaint->what, (long long)wrong);
+    finding.tensor = MOE_PICKS;
+    finding.token = complaint->token;
+    finding.expert = complaint->expert;
+    finding.slot = complaint->slot;
+    finding.got = complaint->got;
+    finding.want = complaint->want;
+    finding.wrong = wrong;
+    finding.total = judgement->problem->T;
+    moe_report_add(judgement->report, &finding);
+}
+
+static int judge_computed(struct moe_judgement *judgement)
+{
+    struct election election;
+    struct routing_complaint complaint, first = {0};
+    const struct moe_routing *routing = &judgement->routing;
+    int rounded = judgement->problem->round != MOE_ROUND_NONE;
+    int64_t wrong = 0;
+    int status = elect(judgement, &election);
+    if (status == MOE_OK && rounded)
+        status = judge_rounding(&election, routing, &wrong, &first);
+    for (int64_t t = 0; t < judgement->problem->T && status == MOE_OK && !rounded; t++) {
+        int64_t begin = routing->token_begin[t], n = routing->token_begin[t + 1] - begin;
+        if (!token_complaint(&election, t, routing->pick + begin, n, &complaint))
+            continue;
+        if (wrong++ == 0)
+            first = complaint;
+    }
+    if (wrong > 0)
+        fail(judgement, &first, wrong);
+    free(election.value);
+    return status;
+}
+
+/* Entries that no check of values could make sense of: FAIL, and no routing for the checks after. */
+static void refuse(struct moe_judgement *judgement, const char *why)
+{
+    struct moe_finding finding = judgement_finding("routing", MOE_FAIL, "%s", why);
+    finding.tensor = MOE_PICKS;
+    moe_report_add(judgement->report, &finding);
+}
+
+static int after(struct moe_judgement *judgement)
+{
+    const struct moe_problem *p = judgement->problem;
+    int status = moe_routing_from_tensors(p, judgement->tensors.tensor, &judgement->routing);
+    if (status == MOE_E_USAGE && (p->router != MOE_LISTS || judgement->from_file)) {
+        refuse(judgement, moe_error_text());
+        return MOE_OK;
+    }
+    if (status != MOE_OK || p->router == MOE_LISTS)
+        return status;
+    return judge_computed(judgement);
+}
+
+const struct moe_check moe_check_routing = {
+    "routing", "picks that a router of this recipe could have made, near ties admitted", NULL, after};

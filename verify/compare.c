@@ -1,0 +1,90 @@
+/*
+ * compare.c - the one comparison that everything rests on.
+ *
+ * It is written so that what is unknown fails: an element is right where it is the reference's very
+ * value, or where err <= bound holds. A NaN in the tensor makes err NaN, and no comparison with NaN holds.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "verify/verify.h"
+
+/* Elements of one row of the block as doubles. */
+static void load_row(const struct moe_tensor *tensor, int64_t row, int64_t col, int64_t cols,
+                     double *values)
+{
+    int64_t width = tensor->shape[tensor->rank - 1];
+    int64_t first = moe_tensor_position(tensor, row * width + col);
+    if (tensor->stride[tensor->rank - 1] == 1) {
+        moe_dtype_load_many(tensor->dtype, tensor->data, first, cols, values);
+        return;
+    }
+    for (int64_t c = 0; c < cols; c++)
+        values[c] = moe_dtype_load(tensor->dtype, tensor->data,
+                                   first + c * tensor->stride[tensor->rank - 1]);
+}
+
+/* got was formed as old + value: the sum is rounded once where it is formed (f32 or f64 arithmetic)
+ * and once where it is stored. */
+static double bound_of_sum(enum moe_dtype dtype, double old, double value, double bound)
+{
+    double reach = fabs(old) + fabs(value) + bound;
+    double step = dtype == MOE_F64 ? 0x1p-52 : 0x1p-23;
+    const struct moe_dtype_info *info = moe_dtype_info(dtype);
+    return bound + (info->unit_roundoff + step) * reach * (1 + 0x1p-30) + info->smallest;
+}
+
+static void note(struct moe_comparison *comparison, int64_t row, int64_t col, double got, double want,
+                 double allowed)
+{
+    double error = fabs(got - want);
+    int same = got == want || (isnan(got) && isnan(want));
+    comparison->total++;
+    if (isnan(allowed) && !same) {
+        comparison->undecided++;
+        return;
+    }
+    int right = same || error <= allowed;
+    double ratio = same ? 0 : error / allowed; /* 0/0 cannot be: error is not 0 here */
+    if (isnan(ratio))
+        ratio = right ? 0 : INFINITY;
+    if (!right)
+        comparison->wrong++;
+    /* the worst: wrong before right, then the larger ratio */
+    int first_wrong = !right && comparison->wrong == 1;
+    if (first_wrong || (!right == (comparison->wrong > 0) && ratio > comparison->ratio)) {
+        comparison->row = row;
+        comparison->col = col;
+        comparison->got = got;
+        comparison->want = want;
+        comparison->allowed = allowed;
+        comparison->ratio = ratio;
+    }
+}
+
+int moe_compare_block(const struct moe_tensor *tensor, const struct moe_tensor *before,
+                      const struct moe_block *block, struct moe_comparison *comparison)
+{
+    double *got = malloc((size_t)(block->cols > 0 ? 2 * block->cols : 1) * sizeof *got);
+    if (!got)
+        return moe_error(MOE_E_NOMEM, "no memory to compare a row of %lld elements",
+                         (long long)block->cols);
+    double *old = got + block->cols;
+    for (int64_t r = 0; r < block->rows; r++) {
+        const double *value = block->value + r * block->stride;
+        const double *bound = block->bound ? block->bound + r * block->stride : NULL;
+        load_row(tensor, block->row + r, block->col, block->cols, got);
+        if (before)
+            load_row(before, block->row + r, block->col, block->cols, old);
+        for (int64_t c = 0; c < block->cols; c++) {
+            double want = value[c], allowed = bound ? bound[c] : 0;
+            if (before) {
+                allowed = bound_of_sum(tensor->dtype, old[c], want, allowed);
+                want += old[c];
+            }
+            note(comparison, block->row + r, block->col + c, got[c], want, allowed);
+        }
+    }
+    free(got);
+    return MOE_OK;
+}

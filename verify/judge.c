@@ -1,0 +1,336 @@
+/*
+ * judge.c - from a case and a variant to a report: tensors, the variant's two calls, the checks.
+ *
+ *   draw (or load) the inputs, poison the outputs, let every check look; run the variant; let every
+ *   check judge. Nothing that the variant returns or leaves is believed before it is checked.
+ */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "verify/judge.h"
+
+/* Every byte of an output before the variant runs: a NaN in every float type, -1 in the integers. */
+#define POISON 0xff
+
+/* Random products that OpenBLAS must get right before a process believes it. */
+#define SELFTEST_ROUNDS 200
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+int judgement_is_input(const struct moe_judgement *judgement, enum moe_tensor_id id)
+{
+    enum moe_role role = moe_tensor_info(id)->role;
+    if (!judgement->tensors.tensor[id].data)
+        return 0;
+    return role == MOE_INPUT || (role == MOE_ROUTING && judgement->problem->router == MOE_LISTS);
+}
+
+struct moe_finding judgement_finding(const char *check, enum moe_verdict verdict,
+                                     const char *format, ...)
+{
+    struct moe_finding finding = {.check = check,
+                                  .verdict = verdict,
+                                  .tensor = -1,
+                                  .row = -1,
+                                  .col = -1,
+                                  .expert = -1,
+                                  .token = -1,
+                                  .slot = -1,
+                                  .got = NAN,
+                                  .want = NAN,
+                                  .allowed = NAN};
+    va_list args;
+    va_start(args, format);
+    vsnprintf(finding.text, sizeof finding.text, format, args);
+    va_end(args);
+    return finding;
+}
+
+/* Poisons every output; a gradient that beta=1 adds to keeps what was drawn. */
+static void poison(const struct moe_problem *problem, struct moe_tensors *tensors)
+{
+    for (int id = 0; id < MOE_TENSOR_COUNT; id++) {
+        struct moe_tensor *tensor = &tensors->tensor[id];
+        enum moe_role role = moe_tensor_info(id)->role;
+        int given = role == MOE_INPUT || (role == MOE_ROUTING && problem->router == MOE_LISTS) ||
+                    (role == MOE_PARAMETER_GRADIENT && problem->beta);
+        if (tensor->data && !given)
+            memset(tensor->data, POISON, (size_t)moe_tensor_bytes(tensor));
+    }
+}
+
+static int prepare(const struct moe_problem *problem, const char *load, struct moe_tensors *tensors)
+{
+    int status = moe_tensors_allocate(problem, tensors);
+    if (status != MOE_OK)
+        return status;
+    status = moe_tensors_draw(problem, tensors);
+    if (status == MOE_OK && load)
+        status = moe_tensors_load(problem, load, tensors);
+    if (status == MOE_OK)
+        poison(problem, tensors);
+    else
+        moe_tensors_free(tensors);
+    return status;
+}
+
+/* beta=1: what the parameter gradients hold before they are added to. */
+static int copy_before(struct moe_judgement *judgement)
+{
+    for (int id = 0; id < MOE_TENSOR_COUNT; id++) {
+        const struct moe_tensor *tensor = &judgement->tensors.tensor[id];
+        if (!tensor->data || !judgement->problem->beta ||
+            moe_tensor_info(id)->role != MOE_PARAMETER_GRADIENT)
+            continue;
+        size_t bytes = (size_t)moe_tensor_bytes(tensor);
+        struct moe_tensor *copy = &judgement->before.tensor[id];
+        void *data = malloc(bytes > 0 ? bytes : 1);
+        if (!data)
+            return moe_error(MOE_E_NOMEM, "no memory for a copy of %s", moe_tensor_info(id)->name);
+        *copy = *tensor;
+        copy->data = memcpy(data, tensor->data, bytes);
+    }
+    return MOE_OK;
+}
+
+static void judgement_free(struct moe_judgement *judgement)
+{
+    moe_routing_free(&judgement->routing);
+    for (int id = 0; id < MOE_TENSOR_COUNT; id++)
+        free(judgement->before.tensor[id].data);
+    moe_tensors_free(&judgement->tensors);
+}
+
+/* ---- the variant's calls --------------------------------------------------------------------- */
+
+/* Who has control, told to the caller; every way out of a variant passes here. */
+static void hand_over(const struct moe_judge_options *options, enum moe_phase phase)
+{
+    if (options && options->phase)
+        options->phase(options->context, phase);
+}
+
+/* Which call failed, and its status; text of ours is the variant's own error line where it set one. */
+struct call_result {
+    const char *step;
+    int status;
+};
+
+static struct call_result call_variant(const struct moe_problem *problem,
+                                       const struct moe_variant *variant, int32_t configuration,
+                                       const struct moe_call *call)
+{
+    void *state = NULL;
+    struct call_result result = {"open", variant->open(NULL, problem, configuration, &state)};
+    if (result.status != MOE_OK)
+        return result;
+    result = (struct call_result){"forward", variant->forward(state, call)};
+    if (result.status == MOE_OK)
+        result = (struct call_result){"backward", variant->backward(state, call)};
+    variant->close(state);
+    return result;
+}
+
+static int run_variant(const struct moe_problem *problem, const struct moe_variant *variant,
+                       const struct moe_judge_options *options, struct moe_tensors *tensors,
+                       struct call_result *result, uint32_t *status_word)
+{
+    int64_t workspace = variant->workspace_bytes(problem), kept = variant->kept_bytes(problem);
+    if (workspace < 0 || kept < 0)
+        return moe_error(MOE_E_INTERNAL, "%s wants %lld bytes of workspace and %lld kept",
+                         variant->name, (long long)workspace, (long long)kept);
+    struct moe_call call = {.tensors = tensors->tensor, .status = status_word};
+    call.workspace = malloc(workspace > 0 ? (size_t)workspace : 1);
+    call.kept = malloc(kept > 0 ? (size_t)kept : 1);
+    int status = call.workspace && call.kept
+                     ? MOE_OK
+                     : moe_error(MOE_E_NOMEM, "no memory for %lld bytes of workspace",
+                                 (long long)workspace);
+    if (status == MOE_OK) {
+        memset(call.workspace, POISON, (size_t)workspace);
+        memset(call.kept, POISON, (size_t)kept);
+        hand_over(options, MOE_PHASE_VARIANT);
+        *result = call_variant(problem, variant, options ? options->configuration : 0, &call);
+        hand_over(options, MOE_PHASE_JUDGE);
+    }
+    free(call.workspace);
+    free(call.kept);
+    return status;
+}
+
+int moe_variant_run(const struct moe_problem *problem, const struct moe_variant *variant,
+                    const struct moe_judge_options *options, struct moe_tensors *tensors)
+{
+    struct moe_tensors own;
+    struct call_result result;
+    uint32_t status_word = 0;
+    int status = prepare(problem, options ? options->load : NULL, &own);
+    if (status != MOE_OK)
+        return status;
+    status = run_variant(problem, variant, options, &own, &result, &status_word);
+    if (status == MOE_OK && result.status != MOE_OK)
+        status = result.status;
+    if (status != MOE_OK) {
+        moe_tensors_free(&own);
+        return status;
+    }
+    *tensors = own;
+    return MOE_OK;
+}
+
+/* ---- the checks ------------------------------------------------------------------------------ */
+
+static int run_checks_before(struct moe_judgement *judgement)
+{
+    const struct moe_check *check;
+    for (int i = 0; (check = moe_check_get(i)); i++) {
+        int status = check->before ? check->before(judgement) : MOE_OK;
+        if (status != MOE_OK)
+            return status;
+    }
+    return MOE_OK;
+}
+
+static int run_checks_after(struct moe_judgement *judgement)
+{
+    const struct moe_check *check;
+    for (int i = 0; (check = moe_check_get(i)); i++) {
+        int status = check->after ? check->after(judgement) : MOE_OK;
+        if (status != MOE_OK)
+            return status;
+    }
+    return MOE_OK;
+}
+
+/* The reference is trusted only on top of an OpenBLAS that multiplies right; tried once a process. */
+static int trust_blas(void)
+{
+    static int tried, status;
+    if (!tried) {
+        status = moe_reference_selftest(SELFTEST_ROUNDS);
+        tried = 1;
+    }
+    return status;
+}
+
+/* Trouble of our own, or memory: the case could not be decided. */
+static void report_trouble(struct moe_report *report)
+{
+    struct moe_finding finding = judgement_finding("judge", MOE_ERROR, "%s", moe_error_text());
+    moe_report_add(report, &finding);
+}
+
+static void report_call(struct moe_judgement *judgement, const struct call_result *result)
+{
+    int unsupported = result->status == MOE_E_UNSUPPORTED;
+    int memory = result->status == MOE_E_NOMEM;
+    struct moe_finding finding = judgement_finding(
+        "run", unsupported ? MOE_SKIP : memory ? MOE_ERROR : MOE_FAIL, "%s: %s returned %d: %s",
+        judgement->subject, result->step, result->status, moe_error_text());
+    moe_report_add(judgement->report, &finding);
+}
+
+static int judge_variant(struct moe_judgement *judgement, const struct moe_variant *variant,
+                         const struct moe_judge_options *options)
+{
+    const struct moe_problem *problem = judgement->problem;
+    struct call_result result;
+    uint32_t status_word = 0;
+    variant->recipe(problem, &judgement->recipe);
+    int status = copy_before(judgement);
+    if (status == MOE_OK)
+        status = run_checks_before(judgement);
+    double start = now();
+    if (status == MOE_OK)
+        status = run_variant(problem, variant, options, &judgement->tensors, &result, &status_word);
+    judgement->report->variant_seconds = now() - start;
+    if (status != MOE_OK)
+        return status;
+    if (result.status != MOE_OK) {
+        report_call(judgement, &result);
+        return MOE_OK;
+    }
+    start = now();
+    status = run_checks_after(judgement);
+    judgement->report->judge_seconds = now() - start;
+    return status;
+}
+
+int moe_judge_variant(const struct moe_problem *problem, const struct moe_variant *variant,
+                      const struct moe_judge_options *options, struct moe_report *report)
+{
+    struct moe_judgement *judgement = calloc(1, sizeof *judgement);
+    if (!judgement)
+        return moe_error(MOE_E_NOMEM, "no memory for a judgement");
+    moe_report_clear(report);
+    judgement->problem = problem;
+    judgement->subject = variant->name;
+    judgement->report = report;
+    int status = trust_blas();
+    if (status == MOE_OK)
+        status = prepare(problem, options ? options->load : NULL, &judgement->tensors);
+    if (status == MOE_OK) {
+        status = judge_variant(judgement, variant, options);
+        judgement_free(judgement);
+    }
+    free(judgement);
+    if (status == MOE_OK || status == MOE_E_USAGE || status == MOE_E_IO)
+        return status; /* a bad --load file is the user's to know, not a verdict */
+    report_trouble(report);
+    return MOE_OK;
+}
+
+/* ---- tensors made elsewhere ------------------------------------------------------------------- */
+
+/* What somebody's kernel may do where we know nothing of it: any rounding to the case's type, tensor
+ * cores, fast forms of exp and tanh. */
+static struct moe_recipe any_recipe(const struct moe_problem *problem)
+{
+    int wide = problem->dtype == MOE_F64;
+    struct moe_recipe recipe = moe_recipe_plain(problem, wide ? MOE_F64 : MOE_F32);
+    recipe.ds = MOE_DS_EITHER;
+    for (int point = 0; point < MOE_POINT_COUNT; point++)
+        recipe.at[point].when = MOE_MAY;
+    if (problem->dtype == MOE_BF16 || problem->dtype == MOE_F16) {
+        for (int product = 0; product < MOE_PRODUCT_COUNT; product++)
+            recipe.product[product].accumulator = MOE_ACC_MMA16_F32;
+        recipe.product[MOE_IN_O].accumulator = recipe.product[MOE_IN_DX].accumulator = MOE_ACC_F32;
+        recipe.product[MOE_IN_DS].accumulator = MOE_ACC_F32;
+        recipe.function_relative = recipe.function_absolute = 0x1p-10;
+    }
+    return recipe;
+}
+
+int moe_judge_tensors(const struct moe_problem *problem, const struct moe_tensors *tensors,
+                      const struct moe_recipe *recipe, struct moe_report *report)
+{
+    struct moe_judgement *judgement = calloc(1, sizeof *judgement);
+    if (!judgement)
+        return moe_error(MOE_E_NOMEM, "no memory for a judgement");
+    moe_report_clear(report);
+    judgement->problem = problem;
+    judgement->subject = "file";
+    judgement->report = report;
+    judgement->from_file = 1;
+    judgement->tensors = *tensors;
+    judgement->recipe = recipe ? *recipe : any_recipe(problem);
+    double start = now();
+    int status = trust_blas();
+    if (status == MOE_OK)
+        status = run_checks_after(judgement);
+    report->judge_seconds = now() - start;
+    moe_routing_free(&judgement->routing);
+    free(judgement);
+    if (status != MOE_OK && status != MOE_E_USAGE)
+        report_trouble(report);
+    return status == MOE_E_USAGE ? status : MOE_OK;
+}

@@ -1,0 +1,25 @@
+/*
+ * routing.h - what check_routing.c and judge_rounding.c share.
+ */
+#ifndef MOE_VERIFY_ROUTING_H
+#define MOE_VERIFY_ROUTING_H
+
+#include "verify/judge.h"
+
+/* Selection values of the reference [T,E] and their bounds. */
+struct election {
+    const struct moe_problem *problem;
+    double *value, *bound;
+};
+
+struct routing_complaint {
+    int64_t token, expert, slot; /* slot -1: none */
+    double got, want;            /* the values of the pick and of what should have stood there */
+    const char *what;
+};
+
+/* Entries of a rounded routing: adds to *wrong, and fills *first where it is the first. MOE_E_NOMEM. */
+int judge_rounding(const struct election *election, const struct moe_routing *routing,
+                   int64_t *wrong, struct routing_complaint *first);
+
+#endif
