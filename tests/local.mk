@@ -31,11 +31,14 @@ GPU_TESTS = %D%/t_gpu
 
 # Programs that write their own TAP, for their SKIPs, and so need no libcheck.
 check_PROGRAMS += %D%/t_gpu %D%/t_dtype_cuda
+TESTS = $(SCRIPT_TESTS) %D%/t_gpu %D%/t_dtype_cuda $(LONG_TESTS)
 if HAVE_CHECK
 check_PROGRAMS += $(UNIT_TESTS)
+TESTS += $(UNIT_TESTS)
+else
+TESTS += %D%/no_libcheck.sh
 endif
-TESTS = $(SCRIPT_TESTS) %D%/t_gpu %D%/t_dtype_cuda $(UNIT_TESTS) $(LONG_TESTS)
-EXTRA_DIST += $(SCRIPT_TESTS) %D%/tally.sh
+EXTRA_DIST += $(SCRIPT_TESTS) %D%/no_libcheck.sh %D%/tally.sh
 
 # A libcuda that fails on demand, for probe.sh. -rpath makes libtool build a shared object of what is
 # not installed.

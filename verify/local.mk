@@ -81,7 +81,7 @@ bin_PROGRAMS += moecheck
 moecheck_CFLAGS = $(EXACT_CFLAGS)
 moecheck_LDFLAGS = $(SANITIZER_CFLAGS)
 moecheck_SOURCES = %D%/main.c
-moecheck_LDADD = libcommand.la libmoecheck.la $(JANSSON_LIBS)
+moecheck_LDADD = libcommand.la libmoecheck.la $(JANSSON_LIBS) -lm
 
 TABLES += %D%/checks.inc %D%/variants.inc %D%/commands.inc
 
