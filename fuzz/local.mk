@@ -1,7 +1,28 @@
-# fuzz/: the adversary.
+# fuzz/: the adversary. Its command, command_fuzz.c, is in verify/local.mk's list of commands.
 
 noinst_LTLIBRARIES += libfuzz.la
 libmoecheck_la_LIBADD += libfuzz.la
 
 libfuzz_la_CFLAGS = $(EXACT_CFLAGS)
-libfuzz_la_SOURCES =
+libfuzz_la_SOURCES = \
+	%D%/fuzz.h \
+	%D%/factors.c \
+	%D%/complete.c \
+	%D%/coverage.c \
+	%D%/array.c \
+	%D%/draw.c \
+	%D%/corpus.c
+
+# The corpus becomes part of the program: a string a case, comments left out.
+CORPUS = \
+	%D%/corpus/shapes.cases \
+	%D%/corpus/routing.cases \
+	%D%/corpus/rounding.cases \
+	%D%/corpus/values.cases \
+	%D%/corpus/options.cases
+EXTRA_DIST += $(CORPUS)
+TABLES += %D%/corpus.inc
+
+%D%/corpus.inc: %D%/local.mk $(CORPUS)
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && \
+	sed -n '/^[A-Za-z]/s/.*/    "&",/p' $(filter %.cases,$^) >$@.new && mv $@.new $@

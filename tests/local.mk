@@ -21,7 +21,10 @@ SH_LOG_COMPILER = $(SHELL)
 
 UNIT_TESTS = \
 	%D%/t_problem \
-	%D%/t_models
+	%D%/t_models \
+	%D%/t_coverage \
+	%D%/t_fuzz_draw \
+	%D%/t_corpus
 LONG_TESTS =
 SCRIPT_TESTS = \
 	%D%/headers.sh \
