@@ -22,6 +22,7 @@ SH_LOG_COMPILER = $(SHELL)
 UNIT_TESTS = \
 	%D%/t_problem \
 	%D%/t_models \
+	%D%/t_safetensors \
 	%D%/t_coverage \
 	%D%/t_fuzz_draw \
 	%D%/t_corpus

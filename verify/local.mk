@@ -47,6 +47,11 @@ libverify_la_SOURCES = \
 	%D%/registry.h \
 	%D%/registry.c \
 	%D%/plugin.c \
+	%D%/aside.h \
+	%D%/aside.c \
+	%D%/safetensors.h \
+	%D%/safetensors_read.c \
+	%D%/safetensors_write.c \
 	$(CHECKS) \
 	$(VARIANTS)
 
