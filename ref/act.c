@@ -10,10 +10,10 @@
  * derivative 1 at the limit and 0 beyond it; relu'(0) = 0. NaN in gives NaN out; infinities give
  * the limits. The bound columns are derived in doc/bounds-activations.md.
  */
-#include "ref/moe.h"
-
 #include <float.h>
 #include <math.h>
+
+#include "ref/moe.h"
 
 /* ---- sigmoids ------------------------------------------------------------------------------- */
 

@@ -2,9 +2,9 @@
  * draw.c - fills the tensors of a case: values or lists, rounded to the tensor's type and put where
  * its strides say.
  */
-#include "ref/draw.h"
-
 #include <stdlib.h>
+
+#include "ref/draw.h"
 
 /* Elements drawn at a time, into a buffer that stays in the first-level cache. Even, so that no two
  * threads share a byte of a 4-bit type. */

@@ -8,10 +8,10 @@
 #ifndef MOE_REF_DRAW_H
 #define MOE_REF_DRAW_H
 
-#include "ref/moe.h"
-
 #include <Random123/philox.h>
 #include <string.h>
+
+#include "ref/moe.h"
 
 /* What keeps the words, the values and the choices (of a family) of one purpose apart. */
 enum draw_stream { STREAM_WORDS, STREAM_VALUES, STREAM_CHOICES };

@@ -6,9 +6,9 @@
  * goes on from the last one to the next free expert. So a token's picks depend on the seed and on t
  * alone.
  */
-#include "ref/draw.h"
-
 #include <stdlib.h>
+
+#include "ref/draw.h"
 
 enum { TRIES = 8 };
 

@@ -10,9 +10,9 @@
  * wants, the first most: x_t = noise + sum over j of push_j n(wr[wanted_j]) / |n|, n the normals
  * that wr is made of. A wanted logit then is about 8, the others are of order 1.
  */
-#include "ref/draw.h"
-
 #include <math.h>
+
+#include "ref/draw.h"
 
 /* 1 / sqrt(8 (2^32 - 1) / 12): the standard deviation of a sum of eight 16-bit uniforms. */
 static const double unit = 0x1.3988e1412ed76p-16;

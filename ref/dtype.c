@@ -13,11 +13,11 @@
  * A NaN is stored as one positive quiet code, so that bytes do not depend on the processor's own.
  * Formats: IEEE 754-2019, OCP 8-bit floating point 1.0, OCP microscaling 1.0.
  */
-#include "ref/moe.h"
-
 #include <float.h>
 #include <math.h>
 #include <string.h>
+
+#include "ref/moe.h"
 
 struct format {
     struct moe_dtype_info info;

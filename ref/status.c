@@ -4,10 +4,10 @@
  * The first function to notice an error records it with moe_error() and returns the status; callers
  * pass the status on untouched. The line is kept per thread, so that workers do not mix theirs.
  */
-#include "ref/moe.h"
-
 #include <stdarg.h>
 #include <stdio.h>
+
+#include "ref/moe.h"
 
 static _Thread_local char error_text[1024];
 

@@ -4,9 +4,9 @@
  * Dimensions may be as large as the case line allows, so every product is checked: a size that does
  * not fit is an error of the case, never a small number.
  */
-#include "ref/moe.h"
-
 #include <string.h>
+
+#include "ref/moe.h"
 
 /* No tensor is larger: byte offsets and their sums then stay inside int64_t. */
 static const int64_t size_limit = (int64_t)1 << 62;

@@ -20,12 +20,17 @@ TEST_EXTENSIONS = .sh
 SH_LOG_COMPILER = $(SHELL)
 
 UNIT_TESTS = \
+	%D%/t_dtype \
+	%D%/t_tensor \
 	%D%/t_problem \
 	%D%/t_models \
 	%D%/t_safetensors \
 	%D%/t_coverage \
 	%D%/t_fuzz_draw \
 	%D%/t_corpus
+if HAVE_MPFR
+UNIT_TESTS += %D%/t_dtype_mpfr
+endif
 LONG_TESTS =
 SCRIPT_TESTS = \
 	%D%/headers.sh \
