@@ -3,8 +3,8 @@
  *
  * Gated: A = gate(g) up(u); dg = G up(u) gate'(g), du = G gate(g) up'(u), with G = s dA'.
  * Plain: A = gate(z); dz = G gate'(z). The bounds follow doc/bounds.md: gate's by its slope and
- * curvature or by its Lipschitz constant, whichever is smaller; its slope's by the curvature, and by the
- * jump where a kink is within reach.
+ * curvature or by its Lipschitz constant, whichever is smaller; its slope's by the curvature, and
+ * by the jump where a kink is within reach.
  */
 #include <math.h>
 
@@ -82,8 +82,8 @@ static struct near slope_of(const struct activation *act, struct near g)
         d.bound += act->info->jump;
     /* slopes have terms up to 2 + 2|g| that may cancel: sigma (1 + g (1 - sigma)), Phi + g phi */
     if (act->info->curvature > 0) {
-        double own = act->model->function_relative + act->model->function_absolute +
-                     8 * act->model->step;
+        double own =
+            act->model->function_relative + act->model->function_absolute + 8 * act->model->step;
         d.bound += own * (2 + 2 * (fabs(g.value) + g.bound)) + act->model->loss;
     }
     return d;

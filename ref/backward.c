@@ -126,8 +126,8 @@ static void add_input_underflow(struct layer *layer, int64_t count)
     }
 }
 
-/* dW1 += dZ X^T; for weight=input += (s dZ) X^T, whose bound also covers dZ (sX)^T with s X rounded:
- * |dZ| |X| times the relative rounding of s X is added to that of s dZ. */
+/* dW1 += dZ X^T; for weight=input += (s dZ) X^T, whose bound also covers dZ (sX)^T with s X
+ * rounded: |dZ| |X| times the relative rounding of s X is added to that of s dZ. */
 static void w1_gradients(struct layer *layer, int64_t count)
 {
     struct expert *expert = &layer->expert;
@@ -160,8 +160,8 @@ static void x_gradients(struct layer *layer, int64_t first, int64_t count)
     if (expert->weight == MOE_WEIGHT_INPUT) {
         for (int64_t r = 0; r < count; r++) {
             double bound = 0;
-            double value = inner(layer, H, H, uncertain(layer->dxe), r * H, exact(layer->x), r * H,
-                                 &bound);
+            double value =
+                inner(layer, H, H, uncertain(layer->dxe), r * H, exact(layer->x), r * H, &bound);
             put_ds(layer, first + r, value, bound);
         }
         scale_rows(layer, count, H, uncertain(layer->dxe), layer->dxe);
@@ -177,7 +177,8 @@ static void recall(struct layer *layer, int64_t first, int64_t count)
         rows_up(layer, first, count);
     } else {
         struct known z = {layer->z.value, NULL};
-        load_rows(&layer->call->tensors[MOE_X], expert_tokens(layer, first), first, count, layer->x);
+        load_rows(&layer->call->tensors[MOE_X], expert_tokens(layer, first), first, count,
+                  layer->x);
         load_rows(&layer->call->tensors[MOE_Z], NULL, first, count, z);
         expert_scores(layer, first, count);
     }
@@ -189,7 +190,7 @@ void rows_backward(struct layer *layer, int64_t first, int64_t count)
 {
     const struct moe_problem *p = layer->problem;
     struct expert *expert = &layer->expert;
-    int after_forward = (layer->call->passes & MOE_PASS_FORWARD) != 0;
+    int after_forward = layer_wants(layer, MOE_PASS_FORWARD);
     if (!after_forward)
         recall(layer, first, count);
     else if (layer->model && layer->model->recipe->at[MOE_AT_Z].when == MOE_NEVER)

@@ -1,13 +1,12 @@
 /*
  * bound.c - how far arithmetic may err: a recipe turned into numbers.
  *
- * Beside each value q the reference carries D >= |q_kernel - q|. The rules (derived in doc/bounds.md):
- *   rounding to a format   D <- D + u (|q| + D) + eta     u: unit roundoff, eta: what underflow loses
- *   sum of n products      D <- sum Da |b|  +  c sum (|a| + Da) |b|  +  n eta     b exactly known
- * where c = moe_accumulator_error() of the kernel plus the same of our own f64 sum, since the
- * distance is measured to a value that we computed with rounding too.
+ * Beside each value q the reference carries D >= |q_kernel - q|. The rules (derived in
+ * doc/bounds.md): rounding to a format   D <- D + u (|q| + D) + eta     u: unit roundoff, eta: what
+ * underflow loses sum of n products      D <- sum Da |b|  +  c sum (|a| + Da) |b|  +  n eta     b
+ * exactly known where c = moe_accumulator_error() of the kernel plus the same of our own f64 sum,
+ * since the distance is measured to a value that we computed with rounding too.
  */
-#include <float.h>
 #include <math.h>
 
 #include "ref/internal.h"
@@ -18,9 +17,9 @@
 
 struct accumulator {
     const char *name;
-    double unit;          /* relative error of one step */
-    int64_t per_step;     /* products that one step adds */
-    int64_t head;         /* steps beyond n: the rounding of a product, a last conversion */
+    double unit;      /* relative error of one step */
+    int64_t per_step; /* products that one step adds */
+    int64_t head;     /* steps beyond n: the rounding of a product, a last conversion */
 };
 
 /* MMA: an H100's tensor core truncates every term, the accumulator too, at 2^(E-25) (bf16, f16) or

@@ -7,8 +7,8 @@
 
 #include "ref/moe.h"
 
-/* An uncertain quantity: its value and how far a correct kernel's may be from it. Everywhere in ref/
- * bound is NULL where no recipe was given, and every function then skips its bound half. */
+/* An uncertain quantity: its value and how far a correct kernel's may be from it. Everywhere in
+ * ref/ bound is NULL where no recipe was given, and every function then skips its bound half. */
 struct field {
     double *value;
     double *bound;
@@ -42,9 +42,9 @@ struct error_model {
     const struct moe_recipe *recipe;
     double relative[MOE_POINT_COUNT]; /* of the rounding at a point; 0 where it never happens */
     double absolute[MOE_POINT_COUNT]; /* what underflow there can lose */
-    double limit[MOE_POINT_COUNT];    /* what rounds to infinity there; INFINITY where nothing does */
-    double step;                      /* relative error of one elementwise operation */
-    double loss;                      /* what an elementwise operation can lose by underflow */
+    double limit[MOE_POINT_COUNT]; /* what rounds to infinity there; INFINITY where nothing does */
+    double step;                   /* relative error of one elementwise operation */
+    double loss;                   /* what an elementwise operation can lose by underflow */
     double function_relative;
     double function_absolute;
 };
@@ -75,7 +75,7 @@ void product_values(enum moe_dtype precision, enum form form, int64_t m, int64_t
                     const double *a, const double *b, double *c, int accumulate,
                     float *scratch_f32);
 
-/* ---- activate.c: activations of rows, their slopes and their bounds --------------------------- */
+/* ---- activate.c: activations of rows, their slopes and their bounds ---------------------- */
 
 /* Columns of gate and up of unit i among the 2*units columns of a layout. */
 int64_t gate_column(enum moe_w1_layout layout, int64_t units, int64_t i);
@@ -97,7 +97,7 @@ void activate_rows_backward(const struct moe_problem *problem, const struct erro
 int routing_allocate(int64_t T, int64_t E, int64_t P, struct moe_routing *routing);
 int routing_finish(struct moe_routing *routing);
 
-/* ---- route.c: which experts ------------------------------------------------------------------- */
+/* ---- route.c: which experts -------------------------------------------------------------- */
 
 /* Does (value a, id a) stand before (value b, id b)? Descending, NaN below -inf, -0 equal to +0,
  * the smaller id first. */
@@ -112,13 +112,13 @@ void selection_values(const struct moe_problem *problem, const double *logits,
 void select_top(const struct moe_problem *problem, const double *values, double *scratch,
                 int32_t *picks);
 
-/* ---- round.c: token rounding ------------------------------------------------------------------ */
+/* ---- round.c: token rounding ------------------------------------------------------------- */
 
-/* Entries of the rounded routing, from the softmax over all E, p [T,E], and the top-k picks [T,K]. */
+/* Entries of the rounded routing, from the softmax p [T,E] over all E and the top-k picks [T,K]. */
 int round_tokens(const struct moe_problem *problem, const double *p, const int32_t *picks,
                  struct moe_routing *routing);
 
-/* ---- score.c: scores, their gradients, the losses --------------------------------------------- */
+/* ---- score.c: scores, their gradients, the losses ---------------------------------------- */
 
 /* p [E] = softmax(l [E]); returns logsumexp. NaN or +inf logits give NaN. */
 double softmax_of(int64_t E, const double *l, double *p);
@@ -136,14 +136,14 @@ int score_entries_backward(const struct moe_problem *problem, const struct error
                            const struct moe_routing *routing, struct field logits, struct field ds,
                            struct field dlogits);
 
-/* ---- loss.c ----------------------------------------------------------------------------------- */
+/* ---- loss.c ------------------------------------------------------------------------------ */
 
 /* loss[2], and dL [T,E] += their gradients where dlogits.value is not NULL. */
 int losses_apply(const struct moe_problem *problem, const struct error_model *model,
                  const struct moe_routing *routing, struct field logits, struct field dlogits,
                  double loss[2]);
 
-/* ---- layer.c: what a run holds ----------------------------------------------------------------- */
+/* ---- layer.c: what a run holds ----------------------------------------------------------- */
 
 /* One expert, or the shared one, as both passes see it. */
 struct expert {
@@ -155,9 +155,9 @@ struct expert {
     struct known w1;        /* [columns,H] */
     struct known w2;        /* [H,units] */
     int biased;
-    struct known b1, b2;    /* [columns], [H] */
-    struct field dw1, dw2;  /* as w1, w2 */
-    struct field db1, db2;  /* [columns], [H] */
+    struct known b1, b2;   /* [columns], [H] */
+    struct field dw1, dw2; /* as w1, w2 */
+    struct field db1, db2; /* [columns], [H] */
 };
 
 /* Room for everything that a run allocates. */
@@ -175,9 +175,9 @@ struct layer {
     struct field logits, dlogits; /* [T,E] */
     struct field ds;              /* [P] */
     struct field o, dx;           /* [T,H] */
-    struct field gate, dgate;     /* [T] of the shared expert: its score, and the score's gradient */
-    struct known wr, wsg;         /* [E,H], [H] */
-    struct field dwr;             /* [E,H] */
+    struct field gate, dgate; /* [T] of the shared expert: its score, and the score's gradient */
+    struct known wr, wsg;     /* [E,H], [H] */
+    struct field dwr;         /* [E,H] */
 
     struct expert expert; /* the one at hand */
 
@@ -197,6 +197,16 @@ struct layer {
     int failed; /* a buffer could not be had */
 };
 
+static inline int layer_wants(const struct layer *layer, enum moe_pass pass)
+{
+    return (layer->call->passes & pass) != 0;
+}
+
+static inline int layer_routes(const struct layer *layer) /* the router is computed */
+{
+    return layer->problem->router != MOE_LISTS;
+}
+
 /* Allocates everything for the call; layer->routing is set. MOE_E_NOMEM. */
 int layer_allocate(struct layer *layer);
 void layer_free(struct layer *layer);
@@ -212,7 +222,8 @@ struct known layer_take_known(struct layer *layer, int64_t count);
 void load_rows(const struct moe_tensor *tensor, const int64_t *rows, int64_t first, int64_t count,
                struct known to);
 
-/* Slice `index` of the first dimension of a tensor (all of it where rank < 3 and index is 0), dense. */
+/* Slice `index` of the first dimension of a tensor (all of it where rank < 3 and index is 0),
+ * dense. */
 void load_slice(const struct moe_tensor *tensor, int64_t index, struct known to);
 
 /* Makes expert e (or -1) the one at hand: loads its weights, clears its gradients. */
@@ -232,17 +243,17 @@ void round_field(const struct layer *layer, enum moe_point point, struct field f
                  int64_t count);
 
 /* Hands a block of an output to the caller's taker; its bounds first get the store's rounding. */
-int hand_out(struct layer *layer, enum moe_tensor_id tensor, int64_t row, int64_t rows, int64_t cols,
-             struct field field);
+int hand_out(struct layer *layer, enum moe_tensor_id tensor, int64_t row, int64_t rows,
+             int64_t cols, struct field field);
 
-/* ---- product.c ---------------------------------------------------------------------------------- */
+/* ---- product.c --------------------------------------------------------------------------- */
 
 /* C = A B or C += A B, and its bound. `terms`: length of the sum as the kernel sees it. */
 void product_field(struct layer *layer, enum moe_product product, int64_t terms, enum form form,
                    int64_t m, int64_t n, int64_t k, struct operand a, struct operand b,
                    struct field c, int accumulate);
 
-/* rows [count,cols] scaled by the scores of the rows: s_r q_r, before any rounding of the product. */
+/* rows [count,cols] times the scores of the rows: s_r q_r, before any rounding of the product. */
 void scale_rows(const struct layer *layer, int64_t count, int64_t cols, struct operand rows,
                 struct field scaled);
 
@@ -250,7 +261,7 @@ void scale_rows(const struct layer *layer, int64_t count, int64_t cols, struct o
 void add_to_tokens(const struct layer *layer, enum moe_product product, int64_t first,
                    int64_t count, struct field rows, struct field to);
 
-/* ---- forward.c, backward.c ---------------------------------------------------------------------- */
+/* ---- forward.c, backward.c --------------------------------------------------------------- */
 
 /* x, score and z of rows first .. first+count of the expert at hand. */
 void rows_up(struct layer *layer, int64_t first, int64_t count);
@@ -260,5 +271,32 @@ int rows_forward(struct layer *layer, int64_t first, int64_t count);
 
 /* Their backward pass, after rows_forward or, with kept z, alone. */
 void rows_backward(struct layer *layer, int64_t first, int64_t count);
+
+/* ---- router.c ---------------------------------------------------------------------------- */
+
+/* Memory that the router needs before the rest can be sized. MOE_E_NOMEM. */
+int router_allocate(struct layer *layer);
+
+/* q [T,n] = X W^T with W [n,H], for chunks of tokens. */
+void project_tokens(struct layer *layer, int64_t n, struct known w, struct field q);
+
+/* Logits, then layer->routing: the caller's, from the logits, or from lists; then the scores. */
+int router_forward(struct layer *layer);
+
+/* dlogits, dwr, and dx += dL Wr, from ds. */
+int router_backward(struct layer *layer);
+
+int hand_out_routing(struct layer *layer);
+int hand_out_router_gradients(struct layer *layer);
+
+/* A tensor shaped as scores: [T,K], or [P] where ragged. */
+int hand_out_entries(struct layer *layer, enum moe_tensor_id tensor, struct field field);
+
+/* ---- shared_gate.c ----------------------------------------------------------------------- */
+
+void shared_gate_forward(struct layer *layer);
+
+/* From layer->dgate: hands out dwsg, and dx += its part. */
+int shared_gate_backward(struct layer *layer);
 
 #endif

@@ -73,7 +73,7 @@ static void take_expert(struct layer *layer, int64_t columns, int64_t units)
     expert->w2 = layer_take_known(layer, H * units);
     expert->b1 = layer_take_known(layer, columns);
     expert->b2 = layer_take_known(layer, H);
-    if (!(layer->call->passes & MOE_PASS_BACKWARD))
+    if (!layer_wants(layer, MOE_PASS_BACKWARD))
         return;
     expert->dw1 = layer_take_field(layer, columns * H);
     expert->dw2 = layer_take_field(layer, H * units);
@@ -94,7 +94,7 @@ static void take_chunk(struct layer *layer, int64_t columns, int64_t units)
     int scaled_input = layer->problem->weight == MOE_WEIGHT_INPUT;
     if (scaled_input)
         layer->sx = layer_take_field(layer, chunk * H);
-    if (!(layer->call->passes & MOE_PASS_BACKWARD))
+    if (!layer_wants(layer, MOE_PASS_BACKWARD))
         return;
     layer->d_o = layer_take_known(layer, chunk * H);
     layer->da = layer_take_field(layer, chunk * units);
@@ -108,7 +108,7 @@ static void take_chunk(struct layer *layer, int64_t columns, int64_t units)
 int layer_allocate(struct layer *layer)
 {
     const struct moe_problem *p = layer->problem;
-    int backward = (layer->call->passes & MOE_PASS_BACKWARD) != 0;
+    int backward = layer_wants(layer, MOE_PASS_BACKWARD);
     int64_t columns = larger(moe_problem_z_rows(p), moe_problem_shared_rows(p));
     int64_t units = larger(p->I, p->shared);
     layer->chunk = larger(1, most_rows(layer));
@@ -131,7 +131,8 @@ int layer_allocate(struct layer *layer)
         }
     }
     return layer->failed
-               ? moe_error(MOE_E_NOMEM, "no memory for the reference (H=%lld, %lld columns, %lld rows)",
+               ? moe_error(MOE_E_NOMEM,
+                           "no memory for the reference (H=%lld, %lld columns, %lld rows)",
                            (long long)p->H, (long long)columns, (long long)layer->chunk)
                : MOE_OK;
 }
@@ -270,8 +271,8 @@ void round_field(const struct layer *layer, enum moe_point point, struct field f
         field.bound[i] = error_at(layer->model, point, field.value[i], field.bound[i]);
 }
 
-int hand_out(struct layer *layer, enum moe_tensor_id tensor, int64_t row, int64_t rows, int64_t cols,
-             struct field field)
+int hand_out(struct layer *layer, enum moe_tensor_id tensor, int64_t row, int64_t rows,
+             int64_t cols, struct field field)
 {
     enum moe_dtype dtype = layer->call->tensors[tensor].dtype;
 #pragma omp parallel for if (rows * cols > 32768 && layer->model) schedule(static)

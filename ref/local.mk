@@ -34,5 +34,7 @@ libref_la_SOURCES = \
 	%D%/layer.c \
 	%D%/forward.c \
 	%D%/backward.c \
+	%D%/router.c \
+	%D%/shared_gate.c \
 	%D%/reference.c \
 	%D%/selftest.c

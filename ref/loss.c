@@ -29,7 +29,8 @@ static void add_token(const struct error_model *model, const struct terms *terms
     loss[0] += terms->switch_factor * mean;
     loss[1] += terms->z_factor * lse * lse;
     for (int64_t e = 0; e < E && dl; e++)
-        dl[e] += p[e] * (terms->switch_factor * (terms->share[e] - mean) + 2 * terms->z_factor * lse);
+        dl[e] +=
+            p[e] * (terms->switch_factor * (terms->share[e] - mean) + 2 * terms->z_factor * lse);
     if (!dl || !model)
         return;
     double widest = 0;
@@ -57,12 +58,13 @@ int losses_apply(const struct moe_problem *problem, const struct error_model *mo
     if (!share)
         return moe_error(MOE_E_NOMEM, "no memory for the losses of %lld experts", (long long)E);
     for (int64_t e = 0; e < E && routing->N > 0; e++)
-        share[e] = (double)(routing->expert_begin[e + 1] - routing->expert_begin[e]) /
-                   (double)routing->N;
+        share[e] =
+            (double)(routing->expert_begin[e + 1] - routing->expert_begin[e]) / (double)routing->N;
     struct terms terms = {problem->aux * (double)E / (double)T, problem->zloss / (double)T, share};
     for (int64_t t = 0; t < T; t++)
-        add_token(model, &terms, E, logits.value + t * E, logits.bound ? logits.bound + t * E : NULL,
-                  share + E, dlogits.value ? dlogits.value + t * E : NULL,
+        add_token(model, &terms, E, logits.value + t * E,
+                  logits.bound ? logits.bound + t * E : NULL, share + E,
+                  dlogits.value ? dlogits.value + t * E : NULL,
                   dlogits.bound ? dlogits.bound + t * E : NULL, loss);
     free(share);
     return MOE_OK;

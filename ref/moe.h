@@ -30,9 +30,9 @@ extern "C" {
 
 enum moe_status {
     MOE_OK = 0,
-    MOE_E_USAGE = -1,       /* the caller's input is not allowed: a case, an option, a file's content */
-    MOE_E_NOMEM = -2,       /* memory could not be had */
-    MOE_E_IO = -3,          /* the operating system refused: open, read, write, rename */
+    MOE_E_USAGE = -1, /* the caller's input is not allowed: a case, an option, a file's content */
+    MOE_E_NOMEM = -2, /* memory could not be had */
+    MOE_E_IO = -3,    /* the operating system refused: open, read, write, rename */
     MOE_E_UNSUPPORTED = -4, /* allowed, but not by this variant or build */
     MOE_E_INTERNAL = -5,    /* our own invariant does not hold */
 };
@@ -53,7 +53,7 @@ enum moe_dtype {
     MOE_F64,
     MOE_E4M3, /* OCP "fn": no infinity, 448 the largest */
     MOE_E5M2,
-    MOE_E2M1, /* two a byte, the lower index in the lower half */
+    MOE_E2M1,  /* two a byte, the lower index in the lower half */
     MOE_UE8M0, /* 2^(code-127), code 255 is NaN */
     MOE_I32,
     MOE_I64,
@@ -62,18 +62,18 @@ enum moe_dtype {
 };
 
 struct moe_dtype_info {
-    const char *name;           /* as the case line writes it */
-    const char *safetensors;    /* as a safetensors header writes it */
-    int bits;                   /* of one element: 4, 8, 16, 32, 64 */
+    const char *name;        /* as the case line writes it */
+    const char *safetensors; /* as a safetensors header writes it */
+    int bits;                /* of one element: 4, 8, 16, 32, 64 */
     int is_float;
     int exponent_bits;
-    int fraction_bits;          /* stored ones, the hidden bit not counted */
+    int fraction_bits; /* stored ones, the hidden bit not counted */
     int bias;
-    int has_infinity;           /* 0: what overflows becomes NaN, or the largest where saturating */
-    double largest;             /* largest finite value */
+    int has_infinity; /* 0: what overflows becomes NaN, or the largest where saturating */
+    double largest;   /* largest finite value */
     double smallest_normal;
-    double smallest;            /* smallest positive value, subnormal where there are any */
-    double unit_roundoff;       /* 2^-(fraction_bits+1): relative error of one rounding */
+    double smallest;      /* smallest positive value, subnormal where there are any */
+    double unit_roundoff; /* 2^-(fraction_bits+1): relative error of one rounding */
 };
 
 /* The row of a type; NULL when `dtype` is none. */
@@ -120,23 +120,23 @@ enum moe_act {
 /*
  * A gated activation is A = gate(g) * up(u); a plain one is A = gate(z). `c` is the case's clamp
  * (act=swiglu-clamp:c), ignored by the others. The last four columns serve the error bound
- * (doc/bounds.md): away from `kink`s the first derivative of gate is at most `lipschitz` in size and
- * the second at most `curvature`; at a kink the derivative jumps by at most `jump`.
+ * (doc/bounds.md): away from `kink`s the first derivative of gate is at most `lipschitz` in size
+ * and the second at most `curvature`; at a kink the derivative jumps by at most `jump`.
  */
 struct moe_act_info {
     const char *name;
     int gated;
-    int has_clamp;                       /* takes ":c" in the case line */
+    int has_clamp; /* takes ":c" in the case line */
     double (*gate)(double x, double c);
     double (*gate_slope)(double x, double c);
     double (*up)(double u, double c);       /* NULL where plain */
     double (*up_slope)(double u, double c); /* NULL where plain */
     double lipschitz;
     double curvature;
-    int kinks;                           /* 0 or 1; at kink_at(c) */
-    double (*kink_at)(double c);         /* of gate; NULL where kinks is 0 */
+    int kinks;                   /* 0 or 1; at kink_at(c) */
+    double (*kink_at)(double c); /* of gate; NULL where kinks is 0 */
     double jump;
-    double (*up_limit)(double c);        /* |u| at which up stops growing; NULL where it never does */
+    double (*up_limit)(double c); /* |u| at which up stops growing; NULL where it never does */
 };
 
 const struct moe_act_info *moe_act_info(enum moe_act act);
@@ -173,7 +173,8 @@ enum moe_routing_family {
     MOE_ROUTING_SAME,    /* every token picks the same K experts, chosen by the seed */
     MOE_ROUTING_FIRST,   /* every token picks experts 0 .. K-1 */
     MOE_ROUTING_LAST,    /* every token picks experts E-K .. E-1 */
-    MOE_ROUTING_SPARSE,  /* only tokens whose index is a multiple of 8 vary; others pick as token 0 */
+    MOE_ROUTING_SPARSE,  /* only tokens whose index is a multiple of 8 vary; others pick as token 0
+                          */
     MOE_ROUTING_TIES,    /* computed routers: rows 2j and 2j+1 of wr (and br) are equal */
     MOE_ROUTING_DROPPED, /* lists: dropped:p, a pick is -1 with probability p */
     MOE_ROUTING_RAGGED,  /* lists: token t has 0 .. K picks, with offsets */
@@ -195,25 +196,25 @@ enum moe_data_family {
 /* A case. Field by field what the line says; see design of the keys in doc/manual.md. */
 struct moe_problem {
     int64_t T, H, I, E, K;
-    enum moe_dtype dtype;  /* of x wr w1 b1 w2 b2 ws* do z o dx and the parameter gradients */
-    enum moe_grad grad;    /* MOE_GRAD_F32: parameter gradients are f32 */
+    enum moe_dtype dtype; /* of x wr w1 b1 w2 b2 ws* do z o dx and the parameter gradients */
+    enum moe_grad grad;   /* MOE_GRAD_F32: parameter gradients are f32 */
     enum moe_act act;
-    double act_clamp;      /* c of swiglu-clamp:c */
+    double act_clamp; /* c of swiglu-clamp:c */
     enum moe_w1_layout w1;
     enum moe_router router;
-    int renorm;            /* 1: picked scores are divided by their sum */
-    double scale;          /* then multiplied by this */
+    int renorm;                  /* 1: picked scores are divided by their sum */
+    double scale;                /* then multiplied by this */
     int64_t groups, groups_kept; /* 0,0: none */
     int bias, router_bias, sel_bias;
     enum moe_round_mode round;
     int64_t round_to;
     enum moe_weight weight;
-    int64_t shared;        /* S */
+    int64_t shared; /* S */
     int shared_gate;
     double aux, zloss;
-    int beta;              /* 1: parameter gradients are added to what the buffers hold */
+    int beta; /* 1: parameter gradients are added to what the buffers hold */
     enum moe_routing_family routing;
-    double routing_arg;    /* a of zipf:a, p of dropped:p */
+    double routing_arg; /* a of zipf:a, p of dropped:p */
     enum moe_data_family data;
     uint64_t seed;
 };
@@ -304,15 +305,15 @@ enum moe_tensor_id {
 };
 
 enum moe_role {
-    MOE_INPUT,    /* read only, in both passes */
-    MOE_ROUTING,  /* an input with router=lists, an output of forward otherwise */
+    MOE_INPUT,   /* read only, in both passes */
+    MOE_ROUTING, /* an input with router=lists, an output of forward otherwise */
     MOE_FORWARD_OUTPUT,
     MOE_BACKWARD_OUTPUT,
     MOE_PARAMETER_GRADIENT, /* output of backward; added to where beta=1 */
 };
 
 struct moe_tensor_info {
-    const char *name;  /* "x", "dw1", ... also the name in files */
+    const char *name; /* "x", "dw1", ... also the name in files */
     enum moe_role role;
     const char *shape; /* one letter a dimension, as at the top; F is T+1, P the entries */
 };
@@ -375,12 +376,11 @@ struct moe_routing {
  * dropped. MOE_E_USAGE: offsets that do not start at 0 or fall, an id out of range, an id twice in
  * one token. The arrays are copied. Free with moe_routing_free. */
 int moe_routing_from_lists(int64_t T, int64_t E, int64_t K, const int64_t *offsets,
-                           const int32_t *picks, const double *scores,
-                           struct moe_routing *routing);
+                           const int32_t *picks, const double *scores, struct moe_routing *routing);
 void moe_routing_free(struct moe_routing *routing);
 
-/* The same from the tensors MOE_PICKS, MOE_SCORES and MOE_OFFSETS of a case, whoever wrote them; with a
- * computed router -1 is not allowed. */
+/* The same from the tensors MOE_PICKS, MOE_SCORES and MOE_OFFSETS of a case, whoever wrote them;
+ * with a computed router -1 is not allowed. */
 int moe_routing_from_tensors(const struct moe_problem *problem, const struct moe_tensor *tensors,
                              struct moe_routing *routing);
 
@@ -389,8 +389,9 @@ int moe_routing_from_tensors(const struct moe_problem *problem, const struct moe
 int moe_routing_from_logits(const struct moe_problem *problem, const double *logits,
                             const double *sel_bias, struct moe_routing *routing);
 
-/* The number of tokens that token rounding gives expert e, which `count` tokens picked; round is not
- * none. Experts go in order of id: *drift, 0 at first, carries the sum of changes from one to the next. */
+/* The number of tokens that token rounding gives expert e, which `count` tokens picked; round is
+ * not none. Experts go in order of id: *drift, 0 at first, carries the sum of changes from one to
+ * the next. */
 int64_t moe_round_target(const struct moe_problem *problem, int64_t e, int64_t count,
                          int64_t *drift);
 
@@ -415,12 +416,12 @@ int moe_routing_losses(const struct moe_problem *problem, const struct moe_routi
 enum moe_point {
     MOE_AT_LOGITS,
     MOE_AT_SCORES,
-    MOE_AT_SX,  /* s X, weight=input */
+    MOE_AT_SX, /* s X, weight=input */
     MOE_AT_Z,
     MOE_AT_A,
-    MOE_AT_SA,  /* s A */
+    MOE_AT_SA, /* s A */
     MOE_AT_Y,
-    MOE_AT_DA,  /* dA' = dO W2 */
+    MOE_AT_DA, /* dA' = dO W2 */
     MOE_AT_DZ,
     MOE_AT_DXE, /* dX~ = dZ W1, a row of one expert */
     MOE_AT_DS,
@@ -467,9 +468,9 @@ struct moe_recipe {
         int extra; /* additions beyond the chain: split-K, stages, atomics */
     } product[MOE_PRODUCT_COUNT];
     enum moe_dtype elementwise; /* arithmetic outside the products: f32 or f64 */
-    double function_relative;   /* error of exp, tanh, erf, log1p as the kernel uses them, relative to
-                                   the sigmoid, tanh or Phi formed from it */
-    double function_absolute;   /* and absolute, for forms that cancel */
+    double function_relative; /* error of exp, tanh, erf, log1p as the kernel uses them, relative to
+                                 the sigmoid, tanh or Phi formed from it */
+    double function_absolute; /* and absolute, for forms that cancel */
     int flush_to_zero;
     int saturate;
     enum moe_ds_form ds;
@@ -487,11 +488,12 @@ double moe_accumulator_error(enum moe_accumulator accumulator, int64_t n, int ex
 enum moe_pass { MOE_PASS_FORWARD = 1, MOE_PASS_BACKWARD = 2 };
 
 /*
- * A finished block of an output: `rows` x `cols` values from (row, col) of the tensor seen as a matrix
- * of its last dimension (rank 1: one row), `stride` elements from row to row. bound[i] is how far a
- * correct kernel of the recipe may be from value[i]; NULL where no recipe was given. MOE_PICKS and
- * MOE_OFFSETS come as values too. With ragged entries scores and ds are one row of P; z has the
- * routing's N rows. Parameter gradients do not contain what beta=1 adds; the receiver adds it.
+ * A finished block of an output: `rows` x `cols` values from (row, col) of the tensor seen as a
+ * matrix of its last dimension (rank 1: one row), `stride` elements from row to row. bound[i] is
+ * how far a correct kernel of the recipe may be from value[i]; NULL where no recipe was given.
+ * MOE_PICKS and MOE_OFFSETS come as values too. With ragged entries scores and ds are one row of P;
+ * z has the routing's N rows. Parameter gradients do not contain what beta=1 adds; the receiver
+ * adds it.
  */
 struct moe_block {
     enum moe_tensor_id tensor;
@@ -505,28 +507,30 @@ typedef int moe_block_taker(void *context, const struct moe_block *block);
 
 struct moe_reference {
     const struct moe_problem *problem;
-    const struct moe_tensor *tensors;  /* [MOE_TENSOR_COUNT]: the inputs; MOE_Z, MOE_PICKS, MOE_SCORES
-                                          (and MOE_OFFSETS, MOE_LOGITS) too for a backward alone; of
-                                          the outputs only the dtype is read */
-    const struct moe_routing *routing; /* NULL: from lists or logits; else taken as it is, and with a
-                                          computed router its scores are computed anew */
-    unsigned passes;                   /* MOE_PASS_FORWARD | MOE_PASS_BACKWARD */
-    enum moe_dtype precision;          /* MOE_F64, or MOE_F32: products by sgemm, the rest rounded */
-    const struct moe_recipe *recipe;   /* NULL: no bounds. Bounds need both passes or forward */
+    /* [MOE_TENSOR_COUNT]: the inputs; for a backward pass alone MOE_Z, MOE_PICKS, MOE_SCORES too,
+     * and MOE_OFFSETS and MOE_LOGITS where the case has them. Of the outputs only the dtype is
+     * read. */
+    const struct moe_tensor *tensors;
+    /* NULL: from lists or logits. Else taken as it is; with a computed router its scores are
+     * computed anew. */
+    const struct moe_routing *routing;
+    unsigned passes;                 /* MOE_PASS_FORWARD | MOE_PASS_BACKWARD */
+    enum moe_dtype precision;        /* MOE_F64, or MOE_F32: products by sgemm, the rest rounded */
+    const struct moe_recipe *recipe; /* NULL: no bounds. Bounds need the forward pass */
     moe_block_taker *take;
     void *context;
 };
 
 /*
- * Computes the layer and hands out its outputs block by block, expert by expert, so that no output is
- * ever held whole in f64. Products run on OpenBLAS, one thread a slice; OMP_NUM_THREADS rules.
- * MOE_E_NOMEM before anything is handed out; what `take` returns; MOE_E_USAGE for lists that are not
- * allowed.
+ * Computes the layer and hands out its outputs block by block, expert by expert, so that no output
+ * is ever held whole in f64. Products run on OpenBLAS, one thread a slice; OMP_NUM_THREADS rules.
+ * MOE_E_NOMEM before anything is handed out; what `take` returns; MOE_E_USAGE for lists that are
+ * not allowed.
  */
 int moe_reference_run(const struct moe_reference *reference);
 
-/* The logits [T,E] alone, as the reference computes them, and their bounds under the recipe (both dense,
- * the caller's), after the rounding that the recipe allows. For judging somebody's picks. */
+/* The logits [T,E] alone, as the reference computes them, and their bounds under the recipe (both
+ * dense, the caller's), after the rounding that the recipe allows. For judging somebody's picks. */
 int moe_reference_logits(const struct moe_problem *problem, const struct moe_tensor *tensors,
                          const struct moe_recipe *recipe, double *logits, double *bounds);
 

@@ -81,8 +81,7 @@ static int64_t part(int64_t n, int index, int parts)
 }
 
 void product_values(enum moe_dtype precision, enum form form, int64_t m, int64_t n, int64_t k,
-                    const double *a, const double *b, double *c, int accumulate,
-                    float *scratch_f32)
+                    const double *a, const double *b, double *c, int accumulate, float *scratch_f32)
 {
     if (m == 0 || n == 0)
         return;
@@ -96,7 +95,8 @@ void product_values(enum moe_dtype precision, enum form form, int64_t m, int64_t
     int threads = threads_worth((double)m * (double)n * (double)k);
     int by_rows = m >= n;
     int single = precision == MOE_F32;
-    float *a32 = scratch_f32, *b32 = single ? a32 + m * k : NULL, *c32 = single ? b32 + k * n : NULL;
+    float *a32 = scratch_f32, *b32 = single ? a32 + m * k : NULL,
+          *c32 = single ? b32 + k * n : NULL;
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
         int index = 0;

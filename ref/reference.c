@@ -1,135 +1,18 @@
 /*
- * reference.c - a run of the reference from router to gradients: which rows go through forward.c and
- * backward.c in which order, and what is handed out when.
+ * reference.c - a run of the reference from router to gradients: which rows go through forward.c
+ * and backward.c in which order, and what is handed out when.
  *
  *   logits, picks, scores; for each expert: forward and backward of its rows, its gradients;
  *   the shared expert; the router's gradient; o and dx.
  *
- * Forward and backward of an expert run together, since dO is an input: its weights are loaded once.
+ * Forward and backward of an expert run together, since dO is an input: its weights are loaded
+ * once.
  */
-#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "ref/internal.h"
 
-static int wants(const struct layer *layer, enum moe_pass pass)
-{
-    return (layer->call->passes & pass) != 0;
-}
-
-static int computed_router(const struct layer *layer)
-{
-    return layer->problem->router != MOE_LISTS;
-}
-
-/* ---- logits and routing ---------------------------------------------------------------------- */
-
-/* sum over H of x w for chunks of tokens: q [T,n] = X W^T with W [n,H]. */
-static void project_tokens(struct layer *layer, int64_t n, struct known w, struct field q)
-{
-    int64_t T = layer->problem->T, H = layer->problem->H;
-    for (int64_t t = 0; t < T; t += layer->chunk) {
-        int64_t count = T - t < layer->chunk ? T - t : layer->chunk;
-        struct field part = {q.value + t * n, q.bound ? q.bound + t * n : NULL};
-        load_rows(&layer->call->tensors[MOE_X], NULL, t, count, layer->x);
-        product_field(layer, MOE_IN_LOGITS, H, FORM_NT, count, n, H, exact(layer->x), exact(w), part,
-                      0);
-    }
-}
-
-static void compute_logits(struct layer *layer, const double *br)
-{
-    int64_t T = layer->problem->T, E = layer->problem->E;
-    load_slice(&layer->call->tensors[MOE_WR], 0, layer->wr);
-    project_tokens(layer, E, layer->wr, layer->logits);
-    for (int64_t i = 0; i < T * E && br; i++) {
-        layer->logits.value[i] += br[i % E];
-        if (layer->model)
-            layer->logits.bound[i] +=
-                layer->model->step * (fabs(layer->logits.value[i]) + layer->logits.bound[i]);
-    }
-    settle(layer, layer->logits.value, T * E);
-    round_field(layer, MOE_AT_LOGITS, layer->logits, T * E);
-}
-
-/* A vector tensor [n] as doubles; NULL where the case has none, or (failed set) without memory. */
-static double *load_vector(struct layer *layer, enum moe_tensor_id id)
-{
-    const struct moe_tensor *tensor = &layer->call->tensors[id];
-    if (!tensor->data)
-        return NULL;
-    struct known room = {layer_take(layer, tensor->shape[0]), NULL};
-    if (room.value)
-        load_slice(tensor, 0, room);
-    return room.value;
-}
-
-/* A routing that the caller gave: the same entries, own scores. */
-static int routing_copy(struct layer *layer, const struct moe_routing *from)
-{
-    return moe_routing_from_lists(from->T, from->E, 0, from->token_begin, from->pick, from->score,
-                                  &layer->own_routing);
-}
-
-/* Logits first, then who goes where, then the scores with their bounds. */
-static int route(struct layer *layer)
-{
-    const struct moe_problem *p = layer->problem;
-    int status, forward = wants(layer, MOE_PASS_FORWARD);
-    double *sel_bias = load_vector(layer, MOE_SEL_BIAS);
-    double *br = load_vector(layer, MOE_BR);
-    if (layer->failed)
-        return moe_error(MOE_E_NOMEM, "no memory for the router's biases");
-    if (computed_router(layer) && forward) {
-        compute_logits(layer, br);
-    } else if (computed_router(layer)) {
-        struct known logits = {layer->logits.value, NULL};
-        load_rows(&layer->call->tensors[MOE_LOGITS], NULL, 0, p->T, logits);
-        load_slice(&layer->call->tensors[MOE_WR], 0, layer->wr);
-    }
-    if (layer->call->routing)
-        status = routing_copy(layer, layer->call->routing);
-    else if (computed_router(layer) && forward)
-        status = moe_routing_from_logits(p, layer->logits.value, sel_bias, &layer->own_routing);
-    else
-        status = moe_routing_from_tensors(p, layer->call->tensors, &layer->own_routing);
-    if (status != MOE_OK)
-        return status;
-    layer->routing = &layer->own_routing;
-    if (layer->model)
-        layer->score_bound = layer_take(layer, layer->routing->P);
-    if (layer->failed)
-        return moe_error(MOE_E_NOMEM, "no memory for %lld scores", (long long)layer->routing->P);
-    if (computed_router(layer) && forward)
-        status = score_entries(p, layer->model, layer->logits, &layer->own_routing,
-                               layer->score_bound);
-    if (status == MOE_OK && forward && computed_router(layer))
-        settle(layer, layer->own_routing.score, layer->routing->P);
-    return status;
-}
-
-/* The router's matrices are needed before the rest can be sized. */
-static int router_allocate(struct layer *layer)
-{
-    const struct moe_problem *p = layer->problem;
-    if (computed_router(layer)) {
-        layer->wr = layer_take_known(layer, p->E * p->H);
-        layer->logits = layer_take_field(layer, p->T * p->E);
-    }
-    layer->chunk = p->T < 1024 ? (p->T > 0 ? p->T : 1) : 1024;
-    layer->x = layer_take_known(layer, layer->chunk * p->H);
-    if (layer->model)
-        layer->margin = layer_take(layer, layer->chunk * p->H);
-    if (layer->call->precision == MOE_F32)
-        layer->scratch_f32 = (float *)layer_take(
-            layer, layer->chunk * p->H + p->E * p->H + layer->chunk * p->E);
-    return layer->failed ? moe_error(MOE_E_NOMEM, "no memory for the logits [%lld,%lld]",
-                                     (long long)p->T, (long long)p->E)
-                         : MOE_OK;
-}
-
-/* ---- experts ---------------------------------------------------------------------------------- */
+/* ---- experts ----------------------------------------------------------------------------- */
 
 static int run_rows(struct layer *layer)
 {
@@ -137,12 +20,12 @@ static int run_rows(struct layer *layer)
     for (int64_t done = 0; done < expert->count; done += layer->chunk) {
         int64_t rest = expert->count - done, count = rest < layer->chunk ? rest : layer->chunk;
         int64_t first = expert->first + done;
-        if (wants(layer, MOE_PASS_FORWARD)) {
+        if (layer_wants(layer, MOE_PASS_FORWARD)) {
             int status = rows_forward(layer, first, count);
             if (status != MOE_OK)
                 return status;
         }
-        if (wants(layer, MOE_PASS_BACKWARD))
+        if (layer_wants(layer, MOE_PASS_BACKWARD))
             rows_backward(layer, first, count);
     }
     return MOE_OK;
@@ -154,7 +37,7 @@ static int run_expert(struct layer *layer, int64_t e)
     int64_t H = layer->problem->H;
     expert_load(layer, e);
     int status = run_rows(layer), routed = e >= 0;
-    if (status != MOE_OK || !wants(layer, MOE_PASS_BACKWARD))
+    if (status != MOE_OK || !layer_wants(layer, MOE_PASS_BACKWARD))
         return status;
     status = hand_out(layer, routed ? MOE_DW1 : MOE_DWS1, routed ? e * expert->columns : 0,
                       expert->columns, H, expert->dw1);
@@ -168,178 +51,20 @@ static int run_expert(struct layer *layer, int64_t e)
     return status;
 }
 
-/* ---- the shared expert's gate ------------------------------------------------------------------ */
+/* ---- what the router gave ---------------------------------------------------------------- */
 
-/* gate_t = sigmoid(<x_t, wsg>); its bound by the slope, at most 1/4. */
-static void compute_gate(struct layer *layer)
-{
-    load_slice(&layer->call->tensors[MOE_WSG], 0, layer->wsg);
-    project_tokens(layer, 1, layer->wsg, layer->gate);
-    for (int64_t t = 0; t < layer->problem->T; t++) {
-        layer->gate.value[t] = 1 / (1 + exp(-layer->gate.value[t]));
-        if (layer->model)
-            layer->gate.bound[t] =
-                0.25 * layer->gate.bound[t] + layer->model->function_absolute +
-                (layer->model->function_relative + 4 * layer->model->step) *
-                    (layer->gate.value[t] + 0.25 * layer->gate.bound[t]);
-    }
-    settle(layer, layer->gate.value, layer->problem->T);
-}
-
-/* q_t = dgate_t gate (1 - gate);  dwsg = sum q_t x_t;  dx_t += q_t wsg. */
-static int gate_backward(struct layer *layer)
-{
-    int64_t T = layer->problem->T, H = layer->problem->H;
-    struct field dwsg = layer_take_field(layer, H);
-    if (layer->failed)
-        return moe_error(MOE_E_NOMEM, "no memory for dwsg");
-    struct field q = layer->dgate;
-    for (int64_t t = 0; t < T; t++) {
-        double gate = layer->gate.value[t], slope = gate * (1 - gate);
-        if (layer->model) {
-            double gate_bound = layer->gate.bound[t];
-            double slope_bound = gate_bound + 4 * layer->model->step;
-            q.bound[t] = slope * q.bound[t] + slope_bound * (fabs(q.value[t]) + q.bound[t]) +
-                         4 * layer->model->step * slope * fabs(q.value[t]) + layer->model->loss;
-        }
-        q.value[t] *= slope;
-    }
-    settle(layer, q.value, T);
-    for (int64_t t = 0; t < T; t += layer->chunk) {
-        int64_t count = T - t < layer->chunk ? T - t : layer->chunk;
-        struct field part = {q.value + t, q.bound ? q.bound + t : NULL};
-        struct field dx = {layer->dx.value + t * H, layer->dx.bound ? layer->dx.bound + t * H : NULL};
-        load_rows(&layer->call->tensors[MOE_X], NULL, t, count, layer->x);
-        product_field(layer, MOE_IN_DWR, T, FORM_TN, 1, H, count, uncertain(part), exact(layer->x),
-                      dwsg, 1);
-        product_field(layer, MOE_IN_DX, 4, FORM_NN, count, H, 1, uncertain(part), exact(layer->wsg),
-                      dx, 1);
-    }
-    return hand_out(layer, MOE_DWSG, 0, 1, H, dwsg);
-}
-
-/* ---- the router's gradient ---------------------------------------------------------------------- */
-
-static int router_backward(struct layer *layer)
-{
-    const struct moe_problem *p = layer->problem;
-    int64_t T = p->T, H = p->H, E = p->E;
-    double loss[2];
-    int status = score_entries_backward(p, layer->model, layer->routing, layer->logits, layer->ds,
-                                        layer->dlogits);
-    if (status == MOE_OK)
-        status = losses_apply(p, layer->model, layer->routing, layer->logits, layer->dlogits, loss);
-    if (status != MOE_OK)
-        return status;
-    settle(layer, layer->dlogits.value, T * E);
-    round_field(layer, MOE_AT_DLOGITS, layer->dlogits, T * E);
-    for (int64_t t = 0; t < T; t += layer->chunk) {
-        int64_t count = T - t < layer->chunk ? T - t : layer->chunk;
-        struct field dl = {layer->dlogits.value + t * E,
-                           layer->dlogits.bound ? layer->dlogits.bound + t * E : NULL};
-        struct field dx = {layer->dx.value + t * H, layer->dx.bound ? layer->dx.bound + t * H : NULL};
-        load_rows(&layer->call->tensors[MOE_X], NULL, t, count, layer->x);
-        product_field(layer, MOE_IN_DWR, T, FORM_TN, E, H, count, uncertain(dl), exact(layer->x),
-                      layer->dwr, 1);
-        product_field(layer, MOE_IN_DX, E + 4, FORM_NN, count, H, E, uncertain(dl), exact(layer->wr),
-                      dx, 1);
-    }
-    return MOE_OK;
-}
-
-/* dbr = sum over tokens of dL. */
-static int hand_out_dbr(struct layer *layer)
-{
-    int64_t T = layer->problem->T, E = layer->problem->E;
-    struct field dbr = layer_take_field(layer, E);
-    if (layer->failed)
-        return moe_error(MOE_E_NOMEM, "no memory for dbr");
-    double constant = layer->model ? error_constant(layer->model, MOE_IN_DWR, T) : 0;
-    for (int64_t i = 0; i < T * E; i++) {
-        double dl = layer->dlogits.value[i];
-        dbr.value[i % E] += dl;
-        if (layer->model) {
-            double bound = layer->dlogits.bound[i];
-            dbr.bound[i % E] += bound + constant * (fabs(dl) + bound);
-        }
-    }
-    return hand_out(layer, MOE_DBR, 0, 1, E, dbr);
-}
-
-static int hand_out_router_gradients(struct layer *layer)
-{
-    const struct moe_problem *p = layer->problem;
-    int status = p->router_bias ? hand_out_dbr(layer) : MOE_OK;
-    if (status == MOE_OK)
-        status = hand_out(layer, MOE_DLOGITS, 0, p->T, p->E, layer->dlogits);
-    if (status == MOE_OK)
-        status = hand_out(layer, MOE_DWR, 0, p->E, p->H, layer->dwr);
-    return status;
-}
-
-/* ---- what the router gave ----------------------------------------------------------------------- */
-
-static int hand_out_entries(struct layer *layer, enum moe_tensor_id tensor, struct field field)
-{
-    const struct moe_routing *routing = layer->routing;
-    if (moe_problem_ragged(layer->problem))
-        return hand_out(layer, tensor, 0, 1, routing->P, field);
-    return hand_out(layer, tensor, 0, routing->T, layer->problem->K, field);
-}
-
-/* Integers go out as values, exactly. */
-static int hand_out_integers(struct layer *layer, enum moe_tensor_id tensor, double *values,
-                             int64_t count)
-{
-    const struct error_model *model = layer->model;
-    struct field field = {values, NULL};
-    int status;
-    layer->model = NULL;
-    status = tensor == MOE_OFFSETS ? hand_out(layer, tensor, 0, 1, count, field)
-                                   : hand_out_entries(layer, tensor, field);
-    layer->model = model;
-    return status;
-}
-
-static int hand_out_routing(struct layer *layer)
-{
-    const struct moe_routing *routing = layer->routing;
-    int64_t P = routing->P, T = routing->T;
-    struct field scores = {routing->score, NULL};
-    double *integers = layer_take(layer, P > T + 1 ? P : T + 1);
-    /* the scores' own bounds serve the experts later: a copy takes the store's rounding */
-    scores.bound = layer->model ? layer_take(layer, P) : NULL;
-    if (layer->failed)
-        return moe_error(MOE_E_NOMEM, "no memory for %lld entries", (long long)P);
-    int status = MOE_OK;
-    if (moe_problem_ragged(layer->problem)) {
-        for (int64_t t = 0; t <= T; t++)
-            integers[t] = (double)routing->token_begin[t];
-        status = hand_out_integers(layer, MOE_OFFSETS, integers, T + 1);
-    }
-    for (int64_t i = 0; i < P; i++) {
-        integers[i] = routing->pick[i];
-        if (scores.bound)
-            scores.bound[i] = layer->score_bound[i];
-    }
-    if (status == MOE_OK)
-        status = hand_out_integers(layer, MOE_PICKS, integers, P);
-    if (status == MOE_OK)
-        status = hand_out_entries(layer, MOE_SCORES, scores);
-    return status;
-}
-
-/* Logits last: the store's rounding widens their bounds, which the router's gradient still needs. */
+/* Logits last: the store's rounding widens their bounds, which the router's gradient still needs.
+ */
 static int hand_out_rest(struct layer *layer)
 {
     const struct moe_problem *p = layer->problem;
     int status = MOE_OK;
-    if (wants(layer, MOE_PASS_FORWARD)) {
+    if (layer_wants(layer, MOE_PASS_FORWARD)) {
         status = hand_out(layer, MOE_O, 0, p->T, p->H, layer->o);
-        if (status == MOE_OK && computed_router(layer))
+        if (status == MOE_OK && layer_routes(layer))
             status = hand_out(layer, MOE_LOGITS, 0, p->T, p->E, layer->logits);
     }
-    if (status == MOE_OK && wants(layer, MOE_PASS_BACKWARD)) {
+    if (status == MOE_OK && layer_wants(layer, MOE_PASS_BACKWARD)) {
         status = hand_out(layer, MOE_DX, 0, p->T, p->H, layer->dx);
         if (status == MOE_OK)
             status = hand_out_entries(layer, MOE_DS, layer->ds);
@@ -347,29 +72,30 @@ static int hand_out_rest(struct layer *layer)
     return status;
 }
 
-/* ---- the run ------------------------------------------------------------------------------------- */
+/* ---- the run
+ * ------------------------------------------------------------------------------------- */
 
 static int run(struct layer *layer)
 {
     const struct moe_problem *p = layer->problem;
-    int backward = wants(layer, MOE_PASS_BACKWARD), status = router_allocate(layer);
+    int backward = layer_wants(layer, MOE_PASS_BACKWARD), status = router_allocate(layer);
     if (status == MOE_OK)
-        status = route(layer);
+        status = router_forward(layer);
     if (status == MOE_OK)
         status = layer_allocate(layer);
-    if (status == MOE_OK && wants(layer, MOE_PASS_FORWARD) && computed_router(layer))
+    if (status == MOE_OK && layer_wants(layer, MOE_PASS_FORWARD) && layer_routes(layer))
         status = hand_out_routing(layer);
     for (int64_t e = 0; e < p->E && status == MOE_OK; e++)
         status = run_expert(layer, e);
     if (status == MOE_OK && p->shared_gate)
-        compute_gate(layer);
+        shared_gate_forward(layer);
     if (status == MOE_OK && p->shared > 0)
         status = run_expert(layer, -1);
     if (status == MOE_OK && backward && p->shared_gate)
-        status = gate_backward(layer);
-    if (status == MOE_OK && backward && computed_router(layer))
+        status = shared_gate_backward(layer);
+    if (status == MOE_OK && backward && layer_routes(layer))
         status = router_backward(layer);
-    if (status == MOE_OK && backward && computed_router(layer))
+    if (status == MOE_OK && backward && layer_routes(layer))
         status = hand_out_router_gradients(layer);
     return status == MOE_OK ? hand_out_rest(layer) : status;
 }
@@ -388,35 +114,6 @@ int moe_reference_run(const struct moe_reference *reference)
         layer->model = &layer->own_model;
     }
     int status = run(layer);
-    layer_free(layer);
-    free(layer);
-    return status;
-}
-
-int moe_reference_logits(const struct moe_problem *problem, const struct moe_tensor *tensors,
-                         const struct moe_recipe *recipe, double *logits, double *bounds)
-{
-    struct moe_reference call = {.problem = problem, .tensors = tensors, .precision = MOE_F64};
-    struct layer *layer = calloc(1, sizeof *layer);
-    if (!layer)
-        return moe_error(MOE_E_NOMEM, "no memory for the logits");
-    layer->call = &call;
-    layer->problem = problem;
-    error_model_init(&layer->own_model, recipe);
-    layer->model = &layer->own_model;
-    int status = router_allocate(layer);
-    if (status == MOE_OK) {
-        double *br = load_vector(layer, MOE_BR);
-        if (layer->failed)
-            status = moe_error(MOE_E_NOMEM, "no memory for br");
-        else
-            compute_logits(layer, br);
-    }
-    if (status == MOE_OK) {
-        size_t bytes = (size_t)(problem->T * problem->E) * sizeof *logits;
-        memcpy(logits, layer->logits.value, bytes);
-        memcpy(bounds, layer->logits.bound, bytes);
-    }
     layer_free(layer);
     free(layer);
     return status;

@@ -72,8 +72,8 @@ static int64_t target_balanced(struct rule_state *state, int64_t e, int64_t coun
 }
 
 static int64_t (*const rules[MOE_ROUND_COUNT])(struct rule_state *, int64_t, int64_t) = {
-    [MOE_ROUND_NEAREST] = target_nearest,       [MOE_ROUND_UP] = target_up,
-    [MOE_ROUND_DOWN] = target_down,             [MOE_ROUND_STOCHASTIC] = target_stochastic,
+    [MOE_ROUND_NEAREST] = target_nearest,   [MOE_ROUND_UP] = target_up,
+    [MOE_ROUND_DOWN] = target_down,         [MOE_ROUND_STOCHASTIC] = target_stochastic,
     [MOE_ROUND_BALANCED] = target_balanced,
 };
 
@@ -145,9 +145,9 @@ int round_tokens(const struct moe_problem *problem, const double *p, const int32
     int64_t T = problem->T, E = problem->E, P = 0, drift = 0;
     struct candidate *candidates = malloc((size_t)(T > 0 ? T : 1) * sizeof *candidates);
     unsigned char *taken = calloc((size_t)(T * E > 0 ? T * E : 1), 1);
-    int status = candidates && taken ? MOE_OK
-                                     : moe_error(MOE_E_NOMEM, "no memory to round %lld tokens",
-                                                 (long long)T);
+    int status = candidates && taken
+                     ? MOE_OK
+                     : moe_error(MOE_E_NOMEM, "no memory to round %lld tokens", (long long)T);
     if (status == MOE_OK) {
         for (int64_t e = 0; e < E; e++)
             P += take_tokens(problem, e, p, picks, &drift, candidates, taken);

@@ -1,9 +1,9 @@
 /*
  * route.c - which experts a token picks.
  *
- * Softmax routers pick by the logit, the others by score + sel_bias. With groups=G/k only experts of
- * the k best groups stand for election: a group's value is its best logit (softmax routers) or the
- * sum of its two best biased scores (the others; DeepSeek-V3's rule).
+ * Softmax routers pick by the logit, the others by score + sel_bias. With groups=G/k only experts
+ * of the k best groups stand for election: a group's value is its best logit (softmax routers) or
+ * the sum of its two best biased scores (the others; DeepSeek-V3's rule).
  */
 #include <math.h>
 #include <stdlib.h>
@@ -37,8 +37,8 @@ void selection_values(const struct moe_problem *problem, const double *logits,
                       const double *sel_bias, double *values)
 {
     for (int64_t e = 0; e < problem->E; e++) {
-        values[e] = picks_by_logit(problem->router) ? logits[e]
-                                                    : raw_score(problem->router, logits[e]);
+        values[e] =
+            picks_by_logit(problem->router) ? logits[e] : raw_score(problem->router, logits[e]);
         if (sel_bias)
             values[e] += sel_bias[e];
     }
@@ -100,7 +100,7 @@ void select_top(const struct moe_problem *problem, const double *values, double 
 }
 
 static void route_tokens(const struct moe_problem *problem, const double *logits,
-                        const double *sel_bias, int32_t *picks, double *scratch, int32_t *ids)
+                         const double *sel_bias, int32_t *picks, double *scratch, int32_t *ids)
 {
     double *values = scratch, *groups = scratch + problem->E;
     for (int64_t t = 0; t < problem->T; t++) {

@@ -57,8 +57,9 @@ int routing_finish(struct moe_routing *routing)
             if (e == -1)
                 continue;
             if (e < 0 || e >= routing->E) {
-                status = moe_error(MOE_E_USAGE, "picks: token %lld picks expert %lld, not in -1..%lld",
-                                   (long long)t, (long long)e, (long long)routing->E - 1);
+                status =
+                    moe_error(MOE_E_USAGE, "picks: token %lld picks expert %lld, not in -1..%lld",
+                              (long long)t, (long long)e, (long long)routing->E - 1);
                 break;
             }
             if (seen[e] == t + 1) {

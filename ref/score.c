@@ -56,8 +56,7 @@ double softmax_error(const struct error_model *model, const double *l, const dou
         double here = l_bound[i] + model->step * 2 * fabs(l[i]);
         argument = here > argument ? here : argument;
     }
-    return expm1(2 * argument) +
-           2 * model->function_relative + (double)(n + 4) * model->step;
+    return expm1(2 * argument) + 2 * model->function_relative + (double)(n + 4) * model->step;
 }
 
 static void softmax_over_picked(struct token *token)
@@ -197,8 +196,9 @@ static void scores_backward(const struct token *token, const double *ds, const d
             double share = token->v[token->pick[k]] / token->V;
             m += share * ds[k];
             if (token->model)
-                m_bound += share * (ds_bound[k] + (2 * token->relative + (double)(token->n + 4) * step) *
-                                                      (fabs(ds[k]) + ds_bound[k]));
+                m_bound +=
+                    share * (ds_bound[k] + (2 * token->relative + (double)(token->n + 4) * step) *
+                                               (fabs(ds[k]) + ds_bound[k]));
         }
     }
     double factor = problem->renorm ? problem->scale / token->V : problem->scale;
@@ -206,8 +206,8 @@ static void scores_backward(const struct token *token, const double *ds, const d
         dv[k] = factor * (ds[k] - m);
         if (token->model) {
             double reach = fabs(ds[k]) + ds_bound[k] + fabs(m) + m_bound;
-            double spread = (problem->renorm ? 2 * token->relative : 0) +
-                            (double)(token->n + 4) * step;
+            double spread =
+                (problem->renorm ? 2 * token->relative : 0) + (double)(token->n + 4) * step;
             dv_bound[k] = factor * (ds_bound[k] + m_bound + spread * reach);
         }
     }
@@ -218,9 +218,8 @@ static void softmax_backward(const struct token *token, const double *dv, const 
                              double *dl, double *dl_bound)
 {
     double mean = 0, mean_bound = 0, mean_reach = 0;
-    double spread = token->model
-                        ? 2 * token->relative + (double)(token->n + 6) * token->model->step
-                        : 0;
+    double spread =
+        token->model ? 2 * token->relative + (double)(token->n + 6) * token->model->step : 0;
     for (int64_t k = 0; k < token->n; k++) {
         double p = token->v[token->pick[k]];
         mean += p * dv[k];
@@ -254,9 +253,8 @@ static void own_logit_backward(const struct token *token, const double *dv, cons
     for (int64_t k = 0; k < token->n; k++) {
         int64_t e = token->pick[k];
         double v = token->v[e], sigmoid = 1 / (1 + exp(-token->l[e]));
-        double slope = token->problem->router == MOE_SIGMOID
-                           ? v * (1 / (1 + exp(token->l[e])))
-                           : (v > 0 ? sigmoid / (2 * v) : 0);
+        double slope = token->problem->router == MOE_SIGMOID ? v * (1 / (1 + exp(token->l[e])))
+                                                             : (v > 0 ? sigmoid / (2 * v) : 0);
         dl[e] += dv[k] * slope;
         if (token->model) {
             const struct error_model *model = token->model;

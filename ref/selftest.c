@@ -2,9 +2,9 @@
  * selftest.c - the oracle's oracle: OpenBLAS against plain loops, before it is believed.
  *
  * Releases of OpenBLAS have computed wrong products on some processors, and garbage for empty sums.
- * Every form that the reference uses is tried on small random shapes around the kernels' edges, with
- * NaN in what must be overwritten. The products are of small integers, so both sides are exact and
- * any difference is an error.
+ * Every form that the reference uses is tried on small random shapes around the kernels' edges,
+ * with NaN in what must be overwritten. The products are of small integers, so both sides are exact
+ * and any difference is an error.
  */
 #include <cblas.h>
 #undef I /* <complex.h> comes with cblas.h; I is a dimension here */
@@ -75,11 +75,12 @@ static int try_one(struct trial *t, uint64_t round)
                    t->scratch);
     for (int64_t i = 0; i < t->m * t->n; i++)
         if (!(t->c[i] == t->want[i]))
-            return moe_error(MOE_E_INTERNAL,
-                             "%s: %s product %s of [%lld,%lld,%lld] is wrong at element %lld: %a, not %a",
-                             moe_reference_blas(), moe_dtype_info(t->precision)->name,
-                             form_names[t->form], (long long)t->m, (long long)t->n,
-                             (long long)t->k, (long long)i, t->c[i], t->want[i]);
+            return moe_error(
+                MOE_E_INTERNAL,
+                "%s: %s product %s of [%lld,%lld,%lld] is wrong at element %lld: %a, not %a",
+                moe_reference_blas(), moe_dtype_info(t->precision)->name, form_names[t->form],
+                (long long)t->m, (long long)t->n, (long long)t->k, (long long)i, t->c[i],
+                t->want[i]);
     return MOE_OK;
 }
 

@@ -1,10 +1,11 @@
 /*
  * check_bound.c - every element of every output within its own bound of the f64 reference.
  *
- * The bound is derived from the variant's recipe and this case's values (doc/bounds.md), so a correct
- * kernel of that recipe never exceeds it, and NaN, zeros and untouched memory never pass: outputs are
- * poisoned with NaN before. The reference runs on the subject's own picks, which check_routing has
- * accepted; each of its blocks is compared as it comes. That every element was met is checked too.
+ * The bound is derived from the variant's recipe and this case's values (doc/bounds.md), so a
+ * correct kernel of that recipe never exceeds it, and NaN, zeros and untouched memory never pass:
+ * outputs are poisoned with NaN before. The reference runs on the subject's own picks, which
+ * check_routing has accepted; each of its blocks is compared as it comes. That every element was
+ * met is checked too.
  */
 #include <math.h>
 #include <string.h>
@@ -53,8 +54,8 @@ static void locate(const struct moe_judgement *judgement, struct moe_finding *fi
         finding->expert = routing->pick[entry];
         finding->slot = entry - routing->token_begin[finding->token];
     } else if (finding->tensor == MOE_DS || finding->tensor == MOE_SCORES) {
-        int64_t entry = tensor->rank == 1 ? finding->col
-                                          : finding->row * tensor->shape[1] + finding->col;
+        int64_t entry =
+            tensor->rank == 1 ? finding->col : finding->row * tensor->shape[1] + finding->col;
         int64_t t = 0;
         while (routing->token_begin[t + 1] <= entry)
             t++;
@@ -78,15 +79,16 @@ static void judge(struct moe_judgement *judgement, enum moe_tensor_id id,
     struct moe_finding finding;
     int64_t missing = expected(judgement, id) - result->total;
     if (result->wrong > 0)
-        finding = judgement_finding("bound", MOE_FAIL, "%s: %lld of %lld elements beyond their bound",
-                                    name, (long long)result->wrong, (long long)result->total);
+        finding =
+            judgement_finding("bound", MOE_FAIL, "%s: %lld of %lld elements beyond their bound",
+                              name, (long long)result->wrong, (long long)result->total);
     else if (missing != 0)
         finding = judgement_finding("bound", MOE_ERROR, "%s: %lld elements were not compared", name,
                                     (long long)missing);
     else if (result->undecided > 0)
-        finding = judgement_finding("bound", MOE_ERROR,
-                                    "%s: the bound of %lld elements is unknown (overflow on the way)",
-                                    name, (long long)result->undecided);
+        finding = judgement_finding(
+            "bound", MOE_ERROR, "%s: the bound of %lld elements is unknown (overflow on the way)",
+            name, (long long)result->undecided);
     else
         return;
     finding.tensor = (int32_t)id;

@@ -1,14 +1,13 @@
 /*
  * check_routing.c - picks that a correct router of this recipe could have made.
  *
- * With lists the picks are inputs. With a computed router the logits of two correct kernels differ by
- * rounding, and so may picks that are nearly tied. The reference's selection values v carry bounds D, and
- * what is certain is demanded:
- *   every pick against every expert left out    v_pick + D >= v_out - D      (within kept groups)
- *   picks in descending order                   v_k + D >= v_k+1 - D
- * A token for which the first holds with D negated is decided: it could have picked nothing else. Ids,
- * offsets and the K picks of a token are checked exactly. All further checks then use the subject's
- * own picks, so one near tie does not fail a whole case.
+ * With lists the picks are inputs. With a computed router the logits of two correct kernels differ
+ * by rounding, and so may picks that are nearly tied. The reference's selection values v carry
+ * bounds D, and what is certain is demanded: every pick against every expert left out    v_pick + D
+ * >= v_out - D      (within kept groups) picks in descending order                   v_k + D >=
+ * v_k+1 - D A token for which the first holds with D negated is decided: it could have picked
+ * nothing else. Ids, offsets and the K picks of a token are checked exactly. All further checks
+ * then use the subject's own picks, so one near tie does not fail a whole case.
  *
  * Token rounding adds a second election, of tokens by experts: judge_rounding.c.
  */
@@ -25,7 +24,8 @@ static void select_values(const struct moe_judgement *judgement, struct election
     const struct moe_problem *p = election->problem;
     const struct moe_tensor *sel_bias = &judgement->tensors.tensor[MOE_SEL_BIAS];
     double step = moe_dtype_info(judgement->recipe.elementwise)->unit_roundoff;
-    double own = judgement->recipe.function_relative + judgement->recipe.function_absolute + 6 * step;
+    double own =
+        judgement->recipe.function_relative + judgement->recipe.function_absolute + 6 * step;
     if (p->router == MOE_TOPK_SOFTMAX || p->router == MOE_SOFTMAX_TOPK)
         return;
     for (int64_t i = 0; i < p->T * p->E; i++) {
@@ -104,8 +104,8 @@ static void groups_above(const struct election *election, int64_t t, int64_t g, 
     }
 }
 
-/* Picks of one token, ids already known to be legal and different; 1 and a complaint where they cannot
- * be right. */
+/* Picks of one token, ids already known to be legal and different; 1 and a complaint where they
+ * cannot be right. */
 static int token_complaint(const struct election *election, int64_t t, const int32_t *picks,
                            int64_t n, struct routing_complaint *complaint)
 {
@@ -145,14 +145,15 @@ static int token_complaint(const struct election *election, int64_t t, const int
             groups_above(election, t, e / size, &surely, &possibly);
         if (p->groups && possibly >= p->groups_kept)
             continue;
-        *complaint = (struct routing_complaint){t, e, weakest, v[picks[weakest]], v[e],
-                                        "leaves out an expert that ranks above a pick"};
+        *complaint = (struct routing_complaint){
+            t, e, weakest, v[picks[weakest]], v[e], "leaves out an expert that ranks above a pick"};
         return 1;
     }
     return 0;
 }
 
-static void fail(struct moe_judgement *judgement, const struct routing_complaint *complaint, int64_t wrong)
+static void fail(struct moe_judgement *judgement, const struct routing_complaint *complaint,
+                 int64_t wrong)
 {
     struct moe_finding finding =
         judgement_finding("routing", MOE_FAIL, "token %lld %s (%lld tokens wrong)",
@@ -191,7 +192,8 @@ static int judge_computed(struct moe_judgement *judgement)
     return status;
 }
 
-/* Entries that no check of values could make sense of: FAIL, and no routing for the checks after. */
+/* Entries that no check of values could make sense of: FAIL, and no routing for the checks after.
+ */
 static void refuse(struct moe_judgement *judgement, const char *why)
 {
     struct moe_finding finding = judgement_finding("routing", MOE_FAIL, "%s", why);
@@ -213,4 +215,5 @@ static int after(struct moe_judgement *judgement)
 }
 
 const struct moe_check moe_check_routing = {
-    "routing", "picks that a router of this recipe could have made, near ties admitted", NULL, after};
+    "routing", "picks that a router of this recipe could have made, near ties admitted", NULL,
+    after};

@@ -1,6 +1,6 @@
 /*
- * checks.c - the table of checks, in the order of the list CHECKS in local.mk. A check may rely on what
- * those before it found: `bound` on the routing that `routing` accepted.
+ * checks.c - the table of checks, in the order of the list CHECKS in local.mk. A check may rely on
+ * what those before it found: `bound` on the routing that `routing` accepted.
  */
 #include "verify/verify.h"
 

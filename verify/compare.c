@@ -2,7 +2,8 @@
  * compare.c - the one comparison that everything rests on.
  *
  * It is written so that what is unknown fails: an element is right where it is the reference's very
- * value, or where err <= bound holds. A NaN in the tensor makes err NaN, and no comparison with NaN holds.
+ * value, or where err <= bound holds. A NaN in the tensor makes err NaN, and no comparison with NaN
+ * holds.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -34,8 +35,8 @@ static double bound_of_sum(enum moe_dtype dtype, double old, double value, doubl
     return bound + (info->unit_roundoff + step) * reach * (1 + 0x1p-30) + info->smallest;
 }
 
-static void note(struct moe_comparison *comparison, int64_t row, int64_t col, double got, double want,
-                 double allowed)
+static void note(struct moe_comparison *comparison, int64_t row, int64_t col, double got,
+                 double want, double allowed)
 {
     double error = fabs(got - want);
     int same = got == want || (isnan(got) && isnan(want));

@@ -13,7 +13,8 @@
 
 #include "verify/judge.h"
 
-/* Every byte of an output before the variant runs: a NaN in every float type, -1 in the integers. */
+/* Every byte of an output before the variant runs: a NaN in every float type, -1 in the integers.
+ */
 #define POISON 0xff
 
 /* Random products that OpenBLAS must get right before a process believes it. */
@@ -119,7 +120,8 @@ static void hand_over(const struct moe_judge_options *options, enum moe_phase ph
         options->phase(options->context, phase);
 }
 
-/* Which call failed, and its status; text of ours is the variant's own error line where it set one. */
+/* Which call failed, and its status; text of ours is the variant's own error line where it set one.
+ */
 struct call_result {
     const char *step;
     int status;
@@ -151,10 +153,10 @@ static int run_variant(const struct moe_problem *problem, const struct moe_varia
     struct moe_call call = {.tensors = tensors->tensor, .status = status_word};
     call.workspace = malloc(workspace > 0 ? (size_t)workspace : 1);
     call.kept = malloc(kept > 0 ? (size_t)kept : 1);
-    int status = call.workspace && call.kept
-                     ? MOE_OK
-                     : moe_error(MOE_E_NOMEM, "no memory for %lld bytes of workspace",
-                                 (long long)workspace);
+    int status =
+        call.workspace && call.kept
+            ? MOE_OK
+            : moe_error(MOE_E_NOMEM, "no memory for %lld bytes of workspace", (long long)workspace);
     if (status == MOE_OK) {
         memset(call.workspace, POISON, (size_t)workspace);
         memset(call.kept, POISON, (size_t)kept);
@@ -211,7 +213,8 @@ static int run_checks_after(struct moe_judgement *judgement)
     return MOE_OK;
 }
 
-/* The reference is trusted only on top of an OpenBLAS that multiplies right; tried once a process. */
+/* The reference is trusted only on top of an OpenBLAS that multiplies right; tried once a process.
+ */
 static int trust_blas(void)
 {
     static int tried, status;
@@ -233,9 +236,12 @@ static void report_call(struct moe_judgement *judgement, const struct call_resul
 {
     int unsupported = result->status == MOE_E_UNSUPPORTED;
     int memory = result->status == MOE_E_NOMEM;
-    struct moe_finding finding = judgement_finding(
-        "run", unsupported ? MOE_SKIP : memory ? MOE_ERROR : MOE_FAIL, "%s: %s returned %d: %s",
-        judgement->subject, result->step, result->status, moe_error_text());
+    struct moe_finding finding = judgement_finding("run",
+                                                   unsupported ? MOE_SKIP
+                                                   : memory    ? MOE_ERROR
+                                                               : MOE_FAIL,
+                                                   "%s: %s returned %d: %s", judgement->subject,
+                                                   result->step, result->status, moe_error_text());
     moe_report_add(judgement->report, &finding);
 }
 
@@ -289,10 +295,10 @@ int moe_judge_variant(const struct moe_problem *problem, const struct moe_varian
     return MOE_OK;
 }
 
-/* ---- tensors made elsewhere ------------------------------------------------------------------- */
+/* ---- tensors made elsewhere -------------------------------------------------------------- */
 
-/* What somebody's kernel may do where we know nothing of it: any rounding to the case's type, tensor
- * cores, fast forms of exp and tanh. */
+/* What somebody's kernel may do where we know nothing of it: any rounding to the case's type,
+ * tensor cores, fast forms of exp and tanh. */
 static struct moe_recipe any_recipe(const struct moe_problem *problem)
 {
     int wide = problem->dtype == MOE_F64;

@@ -8,11 +8,11 @@
 
 struct moe_judgement {
     const struct moe_problem *problem;
-    const char *subject;             /* variant's name, for texts */
+    const char *subject; /* variant's name, for texts */
     struct moe_recipe recipe;
-    struct moe_tensors tensors;      /* inputs and outputs */
-    struct moe_tensors before;       /* beta=1: what the parameter gradients held; else empty */
-    int from_file;                   /* outputs made elsewhere: nothing was seen before they were made */
+    struct moe_tensors tensors; /* inputs and outputs */
+    struct moe_tensors before;  /* beta=1: what the parameter gradients held; else empty */
+    int from_file;              /* outputs made elsewhere: nothing was seen before they were made */
     uint64_t hash[MOE_TENSOR_COUNT]; /* of the inputs, before the variant ran */
     struct moe_routing routing;      /* the subject's own, once check_routing has accepted it */
     struct moe_report *report;
@@ -23,7 +23,6 @@ int judgement_is_input(const struct moe_judgement *judgement, enum moe_tensor_id
 
 /* A finding with everything unset but check, verdict and text (printf format). */
 struct moe_finding judgement_finding(const char *check, enum moe_verdict verdict,
-                                     const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+                                     const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

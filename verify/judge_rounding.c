@@ -3,10 +3,10 @@
  *
  * A pair (token, expert) is surely kept, surely not, or in doubt, by the margins of the token's own
  * top K. Where no pair of an expert is in doubt its count is certain, so its target is too (for
- * `balanced` as long as no expert before was in doubt; else either side is allowed). The tokens that it
- * took must then rank above those that it left: kept pairs first, by log of their weight among their
- * token's picks; then the others, by log p. Both logs err by at most twice the token's widest logit
- * bound, and by a few roundings.
+ * `balanced` as long as no expert before was in doubt; else either side is allowed). The tokens
+ * that it took must then rank above those that it left: kept pairs first, by log of their weight
+ * among their token's picks; then the others, by log p. Both logs err by at most twice the token's
+ * widest logit bound, and by a few roundings.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -85,12 +85,11 @@ static struct edge find_edge(const struct rounding *r, int64_t e, enum membershi
         double rank = rank_of(r, t, e);
         if (r->taken[t * p->E + e]) {
             edge.taken++;
-            if (edge.lowest_taken < 0 || rank + r->error[t] < rank_of(r, edge.lowest_taken, e) +
-                                                                   r->error[edge.lowest_taken])
+            if (edge.lowest_taken < 0 ||
+                rank + r->error[t] < rank_of(r, edge.lowest_taken, e) + r->error[edge.lowest_taken])
                 edge.lowest_taken = t;
-        } else if (edge.highest_left < 0 ||
-                   rank - r->error[t] >
-                       rank_of(r, edge.highest_left, e) - r->error[edge.highest_left]) {
+        } else if (edge.highest_left < 0 || rank - r->error[t] > rank_of(r, edge.highest_left, e) -
+                                                                     r->error[edge.highest_left]) {
             edge.highest_left = t;
         }
     }
@@ -163,8 +162,9 @@ static void mark_taken(struct rounding *r, int64_t *wrong, struct routing_compla
             int32_t e = r->routing->pick[i];
             r->taken[t * p->E + e] = 1;
             if (i > r->routing->token_begin[t] && r->routing->pick[i - 1] > e && (*wrong)++ == 0)
-                *first = (struct routing_complaint){t, e, i - r->routing->token_begin[t], NAN, NAN,
-                                                    "has entries that are not in order of experts"};
+                *first = (struct routing_complaint){
+                    t,   e,   i - r->routing->token_begin[t],
+                    NAN, NAN, "has entries that are not in order of experts"};
         }
     }
 }
@@ -187,8 +187,8 @@ int judge_rounding(const struct election *election, const struct moe_routing *ro
     struct rounding r = {.election = election, .routing = routing};
     r.log_p = malloc((pairs + 2 * tokens) * sizeof *r.log_p);
     r.member = calloc(2 * pairs, 1);
-    int status = r.log_p && r.member ? MOE_OK
-                                     : moe_error(MOE_E_NOMEM, "no memory to judge token rounding");
+    int status =
+        r.log_p && r.member ? MOE_OK : moe_error(MOE_E_NOMEM, "no memory to judge token rounding");
     if (status == MOE_OK) {
         r.taken = r.member + pairs;
         r.log_kept = r.log_p + pairs;

@@ -18,7 +18,8 @@ struct routing_complaint {
     const char *what;
 };
 
-/* Entries of a rounded routing: adds to *wrong, and fills *first where it is the first. MOE_E_NOMEM. */
+/* Entries of a rounded routing: adds to *wrong, and fills *first where it is the first.
+ * MOE_E_NOMEM. */
 int judge_rounding(const struct election *election, const struct moe_routing *routing,
                    int64_t *wrong, struct routing_complaint *first);
 

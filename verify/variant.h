@@ -1,12 +1,12 @@
 /*
  * variant.h - the whole contract between an implementation of the layer and its judge. Plain C.
  *
- * A variant computes the layer of ref/moe.h for the cases that it supports. The judge hands it tensors,
- * workspace and kept memory, all of them the caller's, and a stream; the variant enqueues its work and
- * returns. What it declares here (workspace, flags, recipe) the judge checks.
+ * A variant computes the layer of ref/moe.h for the cases that it supports. The judge hands it
+ * tensors, workspace and kept memory, all of them the caller's, and a stream; the variant enqueues
+ * its work and returns. What it declares here (workspace, flags, recipe) the judge checks.
  *
- * A plug-in is a shared object that exports moe_plugin(). It is trusted code: it runs in the judge's
- * worker process.
+ * A plug-in is a shared object that exports moe_plugin(). It is trusted code: it runs in the
+ * judge's worker process.
  */
 #ifndef MOE_VARIANT_H
 #define MOE_VARIANT_H

@@ -1,6 +1,6 @@
 /*
- * variant_ref.c - the reference as a variant. Judging it shows that reading, storing and two separate
- * passes agree with the judge's one run, which hands out blocks and stores nothing.
+ * variant_ref.c - the reference as a variant. Judging it shows that reading, storing and two
+ * separate passes agree with the judge's one run, which hands out blocks and stores nothing.
  */
 #include <stdlib.h>
 
@@ -18,7 +18,8 @@ static int store(void *context, const struct moe_block *block)
     const struct state *state = context;
     const struct moe_tensor *tensor = &state->tensors[block->tensor];
     int64_t width = tensor->shape[tensor->rank - 1], step = tensor->stride[tensor->rank - 1];
-    int add = state->problem->beta && moe_tensor_info(block->tensor)->role == MOE_PARAMETER_GRADIENT;
+    int add =
+        state->problem->beta && moe_tensor_info(block->tensor)->role == MOE_PARAMETER_GRADIENT;
 #pragma omp parallel for if (block->rows * block->cols > 32768) schedule(static)
     for (int64_t r = 0; r < block->rows; r++) {
         const double *value = block->value + r * block->stride;
@@ -71,7 +72,7 @@ int reference_open(const struct moe_problem *problem, enum moe_dtype precision, 
 }
 
 static int open_variant(struct moe_device *device, const struct moe_problem *problem,
-                    int32_t configuration, void **state)
+                        int32_t configuration, void **state)
 {
     (void)device;
     (void)configuration;

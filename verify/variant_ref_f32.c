@@ -1,6 +1,6 @@
 /*
- * variant_ref_f32.c - the reference with f32 products (sgemm) and every intermediate rounded to f32: an
- * honest second arithmetic, and the first to show whether the bounds hold.
+ * variant_ref_f32.c - the reference with f32 products (sgemm) and every intermediate rounded to
+ * f32: an honest second arithmetic, and the first to show whether the bounds hold.
  */
 #include <stdio.h>
 

@@ -1,6 +1,7 @@
 /*
  * verify.h - inside the judge: from a case and a variant to a verdict. Prototypes stand under the
- * file that holds them. The command (main.c, command_*.c, worker.c) is built on this and on nothing below.
+ * file that holds them. The command (main.c, command_*.c, worker.c) is built on this and on nothing
+ * below.
  */
 #ifndef MOE_VERIFY_H
 #define MOE_VERIFY_H
@@ -20,15 +21,21 @@ const char *moe_verdict_name(enum moe_verdict verdict); /* "PASS" ... */
 
 /* Exit status of the command. The first that holds: 2 usage, 1 a check failed, 99 could not decide,
  * 77 nothing could be run, 0. */
-enum { MOE_EXIT_PASS = 0, MOE_EXIT_FAIL = 1, MOE_EXIT_USAGE = 2, MOE_EXIT_SKIP = 77, MOE_EXIT_ERROR = 99 };
+enum {
+    MOE_EXIT_PASS = 0,
+    MOE_EXIT_FAIL = 1,
+    MOE_EXIT_USAGE = 2,
+    MOE_EXIT_SKIP = 77,
+    MOE_EXIT_ERROR = 99
+};
 
 /* Where one check found something; tensor < 0 and indices < 0 where they do not apply. */
 struct moe_finding {
     const char *check; /* a name of the checks' table, static */
     enum moe_verdict verdict;
-    int32_t tensor;        /* enum moe_tensor_id */
-    int64_t wrong, total;  /* elements */
-    int64_t row, col;      /* worst element, the tensor seen as a matrix of its last dimension */
+    int32_t tensor;       /* enum moe_tensor_id */
+    int64_t wrong, total; /* elements */
+    int64_t row, col;     /* worst element, the tensor seen as a matrix of its last dimension */
     int64_t expert, token, slot;
     double got, want, allowed;
     char text[256]; /* one line in words */
@@ -41,14 +48,14 @@ struct moe_report {
     enum moe_verdict verdict; /* the worst of the findings; PASS without any */
     int32_t finding_count;    /* all; the first MOE_REPORT_FINDINGS are kept */
     struct moe_finding finding[MOE_REPORT_FINDINGS];
-    double worst_ratio;       /* largest err / bound met anywhere */
+    double worst_ratio; /* largest err / bound met anywhere */
     double variant_seconds, judge_seconds;
 };
 
 void moe_report_clear(struct moe_report *report);
 
-/* Appends (or only counts, when full) and raises the report's verdict: ERROR over FAIL over SKIP over
- * PASS, but a SKIP finding only where nothing else was decided. */
+/* Appends (or only counts, when full) and raises the report's verdict: ERROR over FAIL over SKIP
+ * over PASS, but a SKIP finding only where nothing else was decided. */
 void moe_report_add(struct moe_report *report, const struct moe_finding *finding);
 
 /* ---- tensors.c: the tensors of one case, owned ---------------------------------------------- */
@@ -69,14 +76,15 @@ int moe_tensors_draw(const struct moe_problem *problem, struct moe_tensors *tens
 int moe_tensors_load(const struct moe_problem *problem, const char *path,
                      struct moe_tensors *tensors);
 
-/* Writes every tensor of the case to a safetensors file, the line in its metadata; aside first, then
- * renamed. z and ragged entries have the length that the routing gave them. */
+/* Writes every tensor of the case to a safetensors file, the line in its metadata; aside first,
+ * then renamed. z and ragged entries have the length that the routing gave them. */
 int moe_tensors_save(const struct moe_problem *problem, const struct moe_tensors *tensors,
                      const char *variant, const char *path);
 
 /* ---- registry.c: variants ------------------------------------------------------------------- */
 
-const struct moe_variant *moe_variant_get(int index); /* built in, then plug-ins; NULL past the end */
+const struct moe_variant *
+moe_variant_get(int index); /* built in, then plug-ins; NULL past the end */
 
 /* Can it run this case here? MOE_OK, or MOE_E_UNSUPPORTED with the reason. `devices` is a mask. */
 int moe_variant_applicable(const struct moe_variant *variant, const struct moe_problem *problem,
@@ -106,12 +114,12 @@ struct moe_judge_options {
 int moe_judge_variant(const struct moe_problem *problem, const struct moe_variant *variant,
                       const struct moe_judge_options *options, struct moe_report *report);
 
-/* Judges tensors that somebody else made, on the inputs that stand beside them. `recipe` NULL: a plain
- * implementation of the case's type, with every rounding to it allowed. */
+/* Judges tensors that somebody else made, on the inputs that stand beside them. `recipe` NULL: a
+ * plain implementation of the case's type, with every rounding to it allowed. */
 int moe_judge_tensors(const struct moe_problem *problem, const struct moe_tensors *tensors,
                       const struct moe_recipe *recipe, struct moe_report *report);
 
-/* Runs forward and backward of the variant on drawn (or loaded) tensors, outputs poisoned before. */
+/* Runs both passes of the variant on drawn (or loaded) tensors, outputs poisoned before. */
 int moe_variant_run(const struct moe_problem *problem, const struct moe_variant *variant,
                     const struct moe_judge_options *options, struct moe_tensors *tensors);
 
@@ -120,16 +128,16 @@ int moe_variant_run(const struct moe_problem *problem, const struct moe_variant 
 /* Counts and locates what is not within its bound, element by element. */
 struct moe_comparison {
     int64_t total, wrong;
-    int64_t undecided;  /* elements whose bound is NaN: nothing is known of them */
-    int64_t row, col;   /* worst: the largest err/bound; NaN worse than any */
+    int64_t undecided; /* elements whose bound is NaN: nothing is known of them */
+    int64_t row, col;  /* worst: the largest err/bound; NaN worse than any */
     double got, want, allowed;
-    double ratio;       /* err/bound there; INFINITY for a NaN */
+    double ratio; /* err/bound there; INFINITY for a NaN */
 };
 
 /*
- * Compares what the tensor holds with a block of the reference. An element is right where it equals the
- * reference (both NaN included), or where err <= bound; so NaN never passes otherwise. `before` [as
- * tensor] is what a parameter gradient was added to (beta=1), or NULL. MOE_E_NOMEM.
+ * Compares what the tensor holds with a block of the reference. An element is right where it equals
+ * the reference (both NaN included), or where err <= bound; so NaN never passes otherwise. `before`
+ * [as tensor] is what a parameter gradient was added to (beta=1), or NULL. MOE_E_NOMEM.
  */
 int moe_compare_block(const struct moe_tensor *tensor, const struct moe_tensor *before,
                       const struct moe_block *block, struct moe_comparison *comparison);
@@ -138,8 +146,8 @@ int moe_compare_block(const struct moe_tensor *tensor, const struct moe_tensor *
 
 struct moe_judgement; /* judge.h */
 
-/* One check. `before` sees the tensors before the variant runs (NULL: it needs nothing then), `after`
- * judges what it left; both return a status only for trouble of our own. */
+/* One check. `before` sees the tensors before the variant runs (NULL: it needs nothing then),
+ * `after` judges what it left; both return a status only for trouble of our own. */
 struct moe_check {
     const char *name;
     const char *summary; /* one line: what it tests */
