@@ -36,16 +36,13 @@ static int run(const struct doing *doing)
 {
     const struct moe_problem *problem = &doing->job->problem;
     struct moe_tensors tensors;
-    int status = moe_tensors_allocate(problem, &tensors);
+    int status = moe_variant_run(problem, doing->variant, &doing->options, &tensors);
 
     if (status != MOE_OK)
         return status;
-    status = moe_variant_run(problem, doing->variant, &doing->options, &tensors);
-    if (status == MOE_OK) {
-        status = moe_tensors_save(problem, &tensors, doing->variant->name, doing->job->file);
-        if (status == MOE_E_IO)
-            doing->result->status = status;
-    }
+    status = moe_tensors_save(problem, &tensors, doing->variant->name, doing->job->file);
+    if (status == MOE_E_IO)
+        doing->result->status = status;
     moe_tensors_free(&tensors);
     return status;
 }
@@ -53,23 +50,16 @@ static int run(const struct doing *doing)
 static int judge_file(const struct doing *doing)
 {
     const struct moe_problem *problem = &doing->job->problem;
-    struct moe_recipe recipe;
     struct moe_tensors tensors;
     int status = moe_tensors_allocate(problem, &tensors);
 
     if (status != MOE_OK)
         return status;
-    if (doing->variant != NULL) {
-        doing->options.phase(doing->options.context, MOE_PHASE_VARIANT);
-        doing->variant->recipe(problem, &recipe);
-        doing->options.phase(doing->options.context, MOE_PHASE_JUDGE);
-    }
     status = moe_tensors_draw(problem, &tensors);
     if (status == MOE_OK)
         status = moe_tensors_load(problem, doing->job->file, &tensors);
     if (status == MOE_OK)
-        status = moe_judge_tensors(problem, &tensors, doing->variant != NULL ? &recipe : NULL,
-                                   &doing->result->report);
+        status = moe_judge_tensors(problem, &tensors, NULL, &doing->result->report);
     moe_tensors_free(&tensors);
     return status;
 }
@@ -130,7 +120,7 @@ void moe_action_do(const struct moe_job *job, unsigned devices, moe_phase_teller
 
     moe_report_clear(&result->report);
     result->status = MOE_OK;
-    if (doing.variant != NULL && job->action != MOE_ACTION_JUDGE_FILE && !takes(&doing, devices))
+    if (doing.variant != NULL && !takes(&doing, devices))
         return;
     status = action[job->action](&doing);
     if (status == MOE_OK)

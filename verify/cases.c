@@ -69,6 +69,16 @@ int moe_cases_argument(struct moe_cases *cases, const char *argument)
     return status == MOE_OK ? add_line(cases, argument) : status;
 }
 
+error_t moe_cases_parse(struct moe_cases *cases, int key, const char *argument)
+{
+    if (key != ARGP_KEY_ARG && key != ARGP_KEY_END)
+        return ARGP_ERR_UNKNOWN;
+    if (cases->status == MOE_OK)
+        cases->status =
+            key == ARGP_KEY_ARG ? moe_cases_argument(cases, argument) : moe_cases_end(cases);
+    return 0;
+}
+
 /* Without the comment; 0 where nothing is left. */
 static int strip(char *line)
 {

@@ -84,7 +84,12 @@ struct moe_cases {
     struct moe_problem *problem; /* [count] */
     int64_t count;
     char *words; /* of the case being read */
+    int status;  /* of the arguments so far; the text is in moe_error_text() */
 };
+
+/* For a command's parser: takes ARGP_KEY_ARG as moe_cases_argument and ARGP_KEY_END as
+ * moe_cases_end do, and keeps the first error. Other keys: ARGP_ERR_UNKNOWN. */
+error_t moe_cases_parse(struct moe_cases *cases, int key, const char *argument);
 
 /* One more argument. MOE_E_USAGE, MOE_E_NOMEM. */
 int moe_cases_argument(struct moe_cases *cases, const char *argument);
@@ -141,12 +146,16 @@ void moe_progress_show(struct moe_progress *progress, int64_t done, int64_t fail
 /* Removes the line, before other output and at the end. */
 void moe_progress_erase(struct moe_progress *progress);
 
-/* ---- session.c: cases x variants through the supervisor, as verify and replay do --------------
- */
+/* ---- session.c: cases x variants through the supervisor, as verify and replay do --------- */
 
 /* Judges every case with every variant that the options name, prints the results in the order of
  * the cases, then the table. Returns the exit status. */
 int moe_session_judge(const struct moe_options *options, const struct moe_cases *cases,
                       const char *load);
+
+/* One job, printed; `variant`: by the one variant that the options name. `file` as in
+ * moe_report_print. A job that passes is printed only where `always`. Returns the exit status. */
+int moe_session_single(const struct moe_options *options, struct moe_job *job, int variant,
+                       const char *file, int always);
 
 #endif

@@ -2,15 +2,12 @@
  * command_verify.c - moecheck verify CASE...: every variant that takes the case, every check that
  * applies.
  */
-#include <errno.h>
-
 #include "verify/command.h"
 
 struct verify {
     struct moe_options common;
     const char *load;
     struct moe_cases cases;
-    int status;
 };
 
 enum { KEY_LOAD = 0x200 };
@@ -29,16 +26,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_LOAD:
         verify->load = argument;
         return 0;
-    case ARGP_KEY_ARG:
-        if (verify->status == MOE_OK)
-            verify->status = moe_cases_argument(&verify->cases, argument);
-        return 0;
-    case ARGP_KEY_END:
-        if (verify->status == MOE_OK)
-            verify->status = moe_cases_end(&verify->cases);
-        return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return moe_cases_parse(&verify->cases, key, argument);
     }
 }
 
@@ -58,8 +47,8 @@ static const struct argp argp = {
 
 static int judge(struct verify *verify)
 {
-    if (verify->status != MOE_OK)
-        return moe_command_error(verify->common.name, verify->status);
+    if (verify->cases.status != MOE_OK)
+        return moe_command_error(verify->common.name, verify->cases.status);
     if (verify->cases.count == 0)
         return moe_command_usage(verify->common.name, "no case (try --help)");
     return moe_session_judge(&verify->common, &verify->cases, verify->load);

@@ -51,28 +51,35 @@ static void print_glob(FILE *out, const char *name)
     fputc('\'', out);
 }
 
-static void print_command(FILE *out, const struct moe_options *options, const char *load,
+static void print_file(FILE *out, const char *option, const char *path)
+{
+    if (path == NULL)
+        return;
+    fprintf(out, " %s", option);
+    print_quoted(out, path);
+}
+
+static void print_command(FILE *out, const struct moe_options *options, const char *file,
                           const struct moe_result *result)
 {
     char line[MOE_CASE_LINE];
 
     moe_problem_print(&result->problem, line, sizeof line);
-    fputs("    again    moecheck verify", out);
-    for (int i = 0; i < options->plugin_count; i++) {
-        fputs(" --plugin ", out);
-        print_quoted(out, options->plugins[i]);
-    }
+    fprintf(out, "    %-8s moecheck %s", "again", result->variant != NULL ? "verify" : "judge");
+    for (int i = 0; i < options->plugin_count; i++)
+        print_file(out, "--plugin ", options->plugins[i]);
     if (options->device != NULL)
         fprintf(out, " --device %s", options->device);
-    if (result->variant != NULL) {
+    if (result->variant == NULL) {
+        fprintf(out, " '%s'", line);
+        print_file(out, "", file);
+    } else {
         fputs(" --variant ", out);
         print_glob(out, result->variant);
+        print_file(out, "--load ", file);
+        fprintf(out, " '%s'", line);
     }
-    if (load != NULL) {
-        fputs(" --load ", out);
-        print_quoted(out, load);
-    }
-    fprintf(out, " '%s'\n", line);
+    fputc('\n', out);
 }
 
 static void print_value(FILE *out, const char *name, double value)
@@ -117,7 +124,7 @@ static const char *reason(const struct moe_report *report)
     return "";
 }
 
-void moe_report_print(FILE *out, const struct moe_options *options, const char *load,
+void moe_report_print(FILE *out, const struct moe_options *options, const char *file,
                       const struct moe_result *result)
 {
     const struct moe_report *report = &result->report;
@@ -128,7 +135,7 @@ void moe_report_print(FILE *out, const struct moe_options *options, const char *
 
     moe_problem_print(&result->problem, line, sizeof line);
     fprintf(out, "%-5s %s  %s", moe_verdict_name(report->verdict),
-            result->variant != NULL ? result->variant : "-", line);
+            result->variant != NULL ? result->variant : file, line);
     if (report->verdict == MOE_SKIP) {
         fprintf(out, ": %s\n", reason(report));
     } else {
@@ -147,7 +154,7 @@ void moe_report_print(FILE *out, const struct moe_options *options, const char *
     if (bad && report->finding_count > kept)
         fprintf(out, "    and %d findings more\n", (int)report->finding_count - kept);
     if (bad)
-        print_command(out, options, load, result);
+        print_command(out, options, file, result);
 }
 
 void moe_report_print_json(FILE *out, const struct moe_result *result)

@@ -1,5 +1,6 @@
 /*
- * session.c - every case with every variant, as verify and replay do it.
+ * session.c - cases through the supervisor: every case with every variant, as verify and replay do
+ * it; or one job, as run and judge do.
  *
  * Results come in any order and are printed in that of the cases, so that the same command prints
  * the same lines; what is early waits.
@@ -174,5 +175,65 @@ int moe_session_judge(const struct moe_options *options, const struct moe_cases 
     }
     status = finish(&session, status, interrupted);
     moe_supervisor_stop(session.supervisor);
+    return status;
+}
+
+/* ---- one job --------------------------------------------------------------------------------- */
+
+/* The one variant that the options name. */
+static int choose(const struct moe_options *options, const struct moe_supervisor *supervisor,
+                  const char **variant)
+{
+    int count = moe_options_variants(options, supervisor, variant);
+
+    if (count > 1)
+        return moe_error(MOE_E_USAGE, "--variant matches %d variants; allowed: one", count);
+    return count < 0 ? count : MOE_OK;
+}
+
+static int print_single(const struct moe_options *options, const char *file, int always,
+                        const struct moe_result *result)
+{
+    struct moe_tally tally = {0};
+
+    if (result->status != MOE_OK) {
+        moe_error(result->status, "%s", result->report.finding[0].text);
+        moe_command_error(options->name, result->status);
+        return result->status == MOE_E_IO ? MOE_EXIT_ERROR : MOE_EXIT_USAGE;
+    }
+    moe_tally_add(&tally, "", result->report.verdict);
+    if (options->json)
+        moe_report_print_json(stdout, result);
+    else if (result->report.verdict != MOE_PASS || (always && !options->quiet))
+        moe_report_print(stdout, options, file, result);
+    return moe_tally_exit(&tally, 0);
+}
+
+int moe_session_single(const struct moe_options *options, struct moe_job *job, int variant,
+                       const char *file, int always)
+{
+    struct moe_supervisor_options how = moe_options_supervisor(options);
+    struct moe_supervisor *supervisor = NULL;
+    struct moe_result result;
+    enum moe_next next = MOE_NEXT_WAIT;
+    int status;
+
+    how.jobs = 1;
+    status = moe_supervisor_start(&how, &supervisor);
+    if (status == MOE_OK && variant)
+        status = choose(options, supervisor, &job->variant);
+    if (status == MOE_OK)
+        status = moe_supervisor_submit(supervisor, job);
+    while (status == MOE_OK && next == MOE_NEXT_WAIT)
+        next = moe_supervisor_next(supervisor, 3600, &result);
+    if (status != MOE_OK) {
+        status = moe_command_error(options->name, status);
+    } else if (next == MOE_NEXT_RESULT) {
+        status = print_single(options, file, always, &result);
+    } else {
+        fprintf(stderr, "%s: interrupted\n", options->name);
+        status = MOE_EXIT_ERROR;
+    }
+    moe_supervisor_stop(supervisor);
     return status;
 }

@@ -86,8 +86,7 @@ struct json_t *moe_result_json(const struct moe_result *result);
 /* The other way. MOE_E_INTERNAL: not such an object. */
 int moe_result_from_json(const struct json_t *object, struct moe_result *result);
 
-/* ---- child.c: one child process and its two pipes ---------------------------------------------
- */
+/* ---- child.c: one child process and its two pipes ---------------------------------------- */
 
 struct moe_child {
     pid_t pid;    /* 0: none */
@@ -163,8 +162,7 @@ void moe_supervisor_stop(struct moe_supervisor *supervisor);
 /* Seconds that a job on the case may take when nobody said: 60, and more for a large case. */
 double moe_patience(const struct moe_problem *problem);
 
-/* ---- interrupt.c: signals as something to poll ------------------------------------------------
- */
+/* ---- interrupt.c: signals as something to poll ------------------------------------------- */
 
 /* From here on SIGINT, SIGTERM and the end of a child make `moe_interrupt_fd` readable, and SIGPIPE
  * is ignored. One at a time. MOE_E_IO. */
