@@ -27,7 +27,10 @@ UNIT_TESTS = \
 	%D%/t_safetensors \
 	%D%/t_coverage \
 	%D%/t_fuzz_draw \
-	%D%/t_corpus
+	%D%/t_corpus \
+	%D%/t_naive \
+	%D%/t_naive_router \
+	%D%/t_naive_gradient
 if HAVE_MPFR
 UNIT_TESTS += %D%/t_dtype_mpfr
 endif
@@ -48,6 +51,11 @@ else
 TESTS += %D%/no_libcheck.sh
 endif
 EXTRA_DIST += $(SCRIPT_TESTS) %D%/no_libcheck.sh %D%/tally.sh
+
+# The tests of naive share their cases.
+%C%_t_naive_SOURCES = %D%/t_naive.c %D%/naive_case.c %D%/naive_case.h
+%C%_t_naive_router_SOURCES = %D%/t_naive_router.c %D%/naive_case.c %D%/naive_case.h
+%C%_t_naive_gradient_SOURCES = %D%/t_naive_gradient.c %D%/naive_case.c %D%/naive_case.h
 
 # A libcuda that fails on demand, for probe.sh. -rpath makes libtool build a shared object of what is
 # not installed.

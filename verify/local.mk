@@ -31,6 +31,7 @@ libverify_la_SOURCES = \
 	%D%/verify.h \
 	%D%/judge.h \
 	%D%/judge.c \
+	%D%/verdict.c \
 	%D%/compare.c \
 	%D%/checks.c \
 	%D%/routing.h \
