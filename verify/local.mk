@@ -53,6 +53,9 @@ libverify_la_SOURCES = \
 	%D%/safetensors.h \
 	%D%/safetensors_read.c \
 	%D%/safetensors_write.c \
+	%D%/convert.h \
+	%D%/convert.c \
+	%D%/tensors.c \
 	$(CHECKS) \
 	$(VARIANTS)
 
