@@ -7,8 +7,7 @@
 
 #include "ref/moe.h"
 
-/* ---- problem_names.c: the words that keys take ------------------------------------------------
- */
+/* ---- problem_names.c: the words that keys take ---------------------------------------------- */
 
 /* A name; some carry a number behind a colon. */
 struct problem_name {
@@ -25,16 +24,14 @@ problem_names problem_dtype_names, problem_grad_names, problem_act_names, proble
     problem_router_names, problem_round_names, problem_weight_names, problem_routing_names,
     problem_data_names;
 
-/* ---- problem_number.c: numbers as text, whatever the locale -----------------------------------
- */
+/* ---- problem_number.c: numbers as text, whatever the locale --------------------------------- */
 
 /* Both readers advance *text behind what they read and return 0, or -1. */
 int number_read_integer(const char **text, uint64_t most, uint64_t *value);
 int number_read_real(const char **text, double *value);
 void number_print_real(double value, char *text, size_t size);
 
-/* ---- problem_keys.c: the table of keys ---------------------------------------------------------
- */
+/* ---- problem_keys.c: the table of keys ------------------------------------------------------ */
 
 /* Room for the printed value of any key, '\0' included; the longest are groups and swiglu-clamp. */
 enum { PROBLEM_VALUE_SIZE = 64 };
@@ -59,8 +56,7 @@ struct problem_key {
 const struct problem_key *problem_key_row(int index);         /* NULL past the end */
 const struct problem_key *problem_key_find(const char *name); /* NULL: no such key */
 
-/* ---- problem.c ---------------------------------------------------------------------------------
- */
+/* ---- problem.c ------------------------------------------------------------------------------ */
 
 /* MOE_E_USAGE "key='value': text", the value made short. */
 int problem_refuse(const char *key, const char *value, const char *text);

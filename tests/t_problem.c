@@ -25,7 +25,7 @@ static const char *printed(const struct moe_problem *problem)
     return line;
 }
 
-/* ---- lines that are read --------------------------------------------------------------------- */
+/* ---- lines that are read -------------------------------------------------------------------- */
 
 static const struct {
     const char *line, *canonical;
@@ -74,8 +74,7 @@ START_TEST(empty_line_is_the_default)
 }
 END_TEST
 
-/* ---- lines that are refused --------------------------------------------------------------------
- */
+/* ---- lines that are refused ----------------------------------------------------------------- */
 
 static const struct {
     const char *line, *text; /* text: part of the message */
@@ -176,8 +175,7 @@ START_TEST(refuses_long_words)
 }
 END_TEST
 
-/* ---- combinations ------------------------------------------------------------------------------
- */
+/* ---- combinations --------------------------------------------------------------------------- */
 
 /* Each rule beside its nearest line that holds. */
 static const struct {
@@ -256,8 +254,7 @@ START_TEST(validates_fields)
 }
 END_TEST
 
-/* ---- the table of keys -------------------------------------------------------------------------
- */
+/* ---- the table of keys ---------------------------------------------------------------------- */
 
 START_TEST(presets_are_canonical)
 {
@@ -310,8 +307,7 @@ START_TEST(allowed_words_are_read)
 }
 END_TEST
 
-/* ---- printing ----------------------------------------------------------------------------------
- */
+/* ---- printing ------------------------------------------------------------------------------- */
 
 START_TEST(prints_as_snprintf_does)
 {
@@ -331,8 +327,7 @@ START_TEST(prints_as_snprintf_does)
 }
 END_TEST
 
-/* ---- random cases ------------------------------------------------------------------------------
- */
+/* ---- random cases --------------------------------------------------------------------------- */
 
 static uint64_t state = 88172645463325252u;
 

@@ -72,8 +72,7 @@ static void expect_refused(const char *what, const char *text)
     ck_assert_msg(file == (void *)&folder, "%s: wrote its output", what);
 }
 
-/* ---- what is refused ---------------------------------------------------------------------------
- */
+/* ---- what is refused ------------------------------------------------------------------------ */
 
 #define F32_2 "\"dtype\":\"F32\",\"shape\":[2]"
 
@@ -206,8 +205,7 @@ START_TEST(refuses_what_is_no_file)
 }
 END_TEST
 
-/* ---- what is read ------------------------------------------------------------------------------
- */
+/* ---- what is read --------------------------------------------------------------------------- */
 
 START_TEST(reads_every_type)
 {
@@ -254,8 +252,7 @@ START_TEST(reads_every_type)
 }
 END_TEST
 
-/* ---- what is written ---------------------------------------------------------------------------
- */
+/* ---- what is written ------------------------------------------------------------------------ */
 
 START_TEST(reads_what_it_wrote)
 {

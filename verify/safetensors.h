@@ -9,7 +9,7 @@
 
 #include "ref/moe.h"
 
-/* ---- safetensors_read.c ---------------------------------------------------------------------- */
+/* ---- safetensors_read.c --------------------------------------------------------------------- */
 
 struct moe_safetensors; /* an open file, mapped read-only */
 
@@ -40,7 +40,7 @@ const struct moe_safetensors_entry *moe_safetensors_find(const struct moe_safete
 /* The text under `key` in the file's metadata, or NULL. */
 const char *moe_safetensors_metadata(const struct moe_safetensors *file, const char *key);
 
-/* ---- safetensors_write.c --------------------------------------------------------------------- */
+/* ---- safetensors_write.c -------------------------------------------------------------------- */
 
 struct moe_safetensors_item {
     const char *name;

@@ -31,7 +31,7 @@ struct moe_safetensors {
     int64_t *shapes; /* of all entries, one after the other */
 };
 
-/* ---- types ----------------------------------------------------------------------------------- */
+/* ---- types ---------------------------------------------------------------------------------- */
 
 /* Types of the format that the toolkit has no use for; the others stand in the table of types. */
 static const struct {
@@ -58,7 +58,7 @@ static int type_bits(const char *name, int *dtype)
     return 0;
 }
 
-/* ---- the header ------------------------------------------------------------------------------ */
+/* ---- the header ----------------------------------------------------------------------------- */
 
 static int refuse(const struct moe_safetensors *file, const char *why)
 {
@@ -233,7 +233,7 @@ static int read_header(struct moe_safetensors *file, const char *text, size_t le
     return check_places(file, data, data_size);
 }
 
-/* ---- the file -------------------------------------------------------------------------------- */
+/* ---- the file ------------------------------------------------------------------------------- */
 
 static int map_file(struct moe_safetensors *file)
 {

@@ -16,7 +16,7 @@
 /* Of tensors in memory: a cache line, and what any vector load wants. */
 enum { ALIGNMENT = 64 };
 
-/* ---- memory ---------------------------------------------------------------------------------- */
+/* ---- memory --------------------------------------------------------------------------------- */
 
 static int allocate(enum moe_tensor_id id, struct moe_tensor *tensor)
 {
@@ -58,7 +58,7 @@ void moe_tensors_free(struct moe_tensors *tensors)
     memset(tensors, 0, sizeof *tensors);
 }
 
-/* ---- roles ----------------------------------------------------------------------------------- */
+/* ---- roles ---------------------------------------------------------------------------------- */
 
 static int is_input(const struct moe_problem *problem, int id)
 {
@@ -79,8 +79,7 @@ int moe_tensors_draw(const struct moe_problem *problem, struct moe_tensors *tens
     return status;
 }
 
-/* ---- how much is used --------------------------------------------------------------------------
- */
+/* ---- how much is used ----------------------------------------------------------------------- */
 
 /* P as the offsets say; the whole room where they make no sense, so that what a wrong kernel left
  * can still be saved. */
@@ -137,8 +136,7 @@ static int used_part(const struct moe_problem *problem, const struct moe_tensors
     return status;
 }
 
-/* ---- files -------------------------------------------------------------------------------------
- */
+/* ---- files ---------------------------------------------------------------------------------- */
 
 static void shape_text(int64_t rank, const int64_t *shape, char text[96])
 {
