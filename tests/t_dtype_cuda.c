@@ -150,7 +150,7 @@ static struct tally encode_stride(const struct cuda_format *row, uint32_t stride
 int main(void)
 {
     const char *size = getenv("MOE_TEST_SIZE");
-    const uint32_t stride = size && !strcmp(size, "small") ? 65537 : 509;
+    const uint32_t stride = size && !strcmp(size, "small") ? 65537 : 4093;
     int number = 0, failures = 0;
 
     printf("1..%d\n", DTYPES * 3);
