@@ -108,7 +108,7 @@ static void run(struct naive_case *this, int backward)
     struct moe_call call = {.tensors = this->tensor, .status = &this->status};
     call.workspace = malloc(bytes);
     ck_assert_ptr_nonnull(call.workspace);
-    memset(call.workspace, 0xa5, bytes);
+    memset(call.workspace, 0xff, bytes); /* NaN, -1 */
     ck_assert_int_eq(naive->open(NULL, &this->problem, 0, &state), MOE_OK);
     ck_assert_int_eq(backward ? naive->backward(state, &call) : naive->forward(state, &call),
                      MOE_OK);

@@ -56,6 +56,9 @@ static const struct {
     /* NaN ranks below -inf, and what is not picked does not matter to topk-softmax */
     {"E=4 K=2 router=topk-softmax scale=2", {NAN, -1, NAN, -1}, {0}, {1, 3}, {1, 1}},
     {"E=4 K=3 router=topk-softmax scale=2", {NAN, -INFINITY, 1, 1}, {0}, {2, 3, 1}, {1, 1, 0}},
+    /* exp of these alone has no long double */
+    {"E=3 K=2 router=topk-softmax scale=2", {3e4, 3e4, 0}, {0}, {0, 1}, {1, 1}},
+    {"E=3 K=2 router=softmax-topk scale=2", {-3e4, -3e4, -6e4}, {0}, {0, 1}, {1, 1}},
     /* groups (5,0) (4,4) (3,3): the two best by their best logit */
     {"E=6 K=4 groups=3/2 router=topk-softmax", {5, 0, 4, 4, 3, 3}, {0}, {0, 2, 3, 1}, {0}},
     {"E=6 K=2 groups=3/1 router=softmax-topk", {5, 0, 5, 4, 3, 3}, {0}, {0, 1}, {0}},
@@ -121,6 +124,22 @@ struct rounding {
             .2, .6, .2, .125, .675                                                                 \
     }
 
+/* Three experts, K=2: shares of expert 2 are 45/85, 50/90 and 40/71, of tokens 0 1 2; and with the
+ * first two tokens in the other order. */
+#define SHARES                                                                                     \
+    {                                                                                              \
+        .4, .15, .45, .1, .4, .5, .29, .31, .4                                                     \
+    }
+#define SWAPPED                                                                                    \
+    {                                                                                              \
+        .1, .4, .5, .4, .15, .45, .29, .31, .4                                                     \
+    }
+/* Two experts, K=1: tokens 0 2 3 pick expert 0, token 1 expert 1. */
+#define ONE                                                                                        \
+    {                                                                                              \
+        .6, .4, .4, .6, .7, .3, .8, .2                                                             \
+    }
+
 static const struct rounding roundings[] = {
     {"E=2 K=1 round=down round-to=2", 5, TWO, {0, 1, 2, 2, 3, 4}, {0, 0, 1, 1}},
     {"E=2 K=1 round=up round-to=2", 5, TWO, {0, 1, 2, 3, 5, 6}, {0, 0, 0, 0, 1, 1}},
@@ -145,13 +164,12 @@ static const struct rounding roundings[] = {
      THREE,
      {0, 1, 3, 4, 6, 7, 8, 9, 10},
      {0, 0, 1, 0, 0, 1, 1, 1, 2, 2}},
-    /* K=2: expert 0 is picked by all three, with shares 5/9, 45/85 and 4/7: it keeps tokens 0 and
-     * 2, though token 1 has a larger softmax than token 2. Experts 1 and 2: 2 and 1 picks. */
-    {"E=3 K=2 round=down round-to=2",
-     3,
-     {.5, .4, .1, .45, .15, .4, .4, .31, .29},
-     {0, 2, 2, 4},
-     {0, 1, 0, 1}},
+    /* 1/2 is a half: to 0; 3/2: to 2, so expert 0 takes token 1 too */
+    {"E=2 K=1 round=nearest round-to=2", 4, ONE, {0, 1, 2, 3, 4}, {0, 0, 0, 0}},
+    {"E=2 K=1 round=up round-to=2", 4, ONE, {0, 2, 4, 5, 6}, {0, 1, 0, 1, 0, 0}},
+    /* expert 2 drops token 0, though its softmax is larger than token 2's; expert 0 has one pick */
+    {"E=3 K=2 round=down round-to=2", 3, SHARES, {0, 0, 2, 4}, {1, 2, 1, 2}},
+    {"E=3 K=2 round=down round-to=2", 3, SWAPPED, {0, 2, 2, 4}, {1, 2, 1, 2}},
 };
 
 static void open_rounding(struct naive_case *this, const struct rounding *row, const char *more)
@@ -240,6 +258,19 @@ START_TEST(losses)
 }
 END_TEST
 
+/* Rounded down to no rows at all, there is no balance to lose. */
+START_TEST(no_loss_without_rows)
+{
+    struct naive_case this;
+    open_rounding(&this, &(struct rounding){"E=2 K=1 round=down round-to=6", 5, TWO, {0}, {0}},
+                  "aux=3");
+    naive_case_forward(&this);
+    naive_case_backward(&this);
+    naive_case_expect(&this, MOE_DLOGITS, 10, (double[10]){0}, 0);
+    naive_case_close(&this);
+}
+END_TEST
+
 /* sqrt(softplus) of a logit so small that it is 0 has slope 0, not 0/0. */
 START_TEST(no_slope_at_the_bottom)
 {
@@ -269,6 +300,7 @@ int main(void)
     tcase_add_loop_test(by_hand, rounds, 0, COUNT(roundings));
     tcase_add_test(by_hand, rounds_stochastically);
     tcase_add_test(by_hand, losses);
+    tcase_add_test(by_hand, no_loss_without_rows);
     tcase_add_test(by_hand, no_slope_at_the_bottom);
     suite_add_tcase(suite, by_hand);
     SRunner *runner = srunner_create(suite);
