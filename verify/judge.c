@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "verify/float_modes.h"
 #include "verify/judge.h"
 
 /* Every byte of an output before the variant runs: a NaN in every float type, -1 in the integers.
@@ -111,6 +112,18 @@ static void judgement_free(struct moe_judgement *judgement)
     moe_tensors_free(&judgement->tensors);
 }
 
+/* The reference is trusted only on top of an OpenBLAS that multiplies right; tried once a process.
+ */
+static int trust_blas(void)
+{
+    static int tried, status;
+    if (!tried) {
+        status = moe_reference_selftest(SELFTEST_ROUNDS);
+        tried = 1;
+    }
+    return status;
+}
+
 /* ---- the variant's calls --------------------------------------------------------------------- */
 
 /* Who has control, told to the caller; every way out of a variant passes here. */
@@ -125,6 +138,7 @@ static void hand_over(const struct moe_judge_options *options, enum moe_phase ph
 struct call_result {
     const char *step;
     int status;
+    int modes_changed; /* it left this thread with other floating-point modes */
 };
 
 static struct call_result call_variant(const struct moe_problem *problem,
@@ -132,13 +146,22 @@ static struct call_result call_variant(const struct moe_problem *problem,
                                        const struct moe_call *call)
 {
     void *state = NULL;
-    struct call_result result = {"open", variant->open(NULL, problem, configuration, &state)};
-    if (result.status != MOE_OK)
-        return result;
-    result = (struct call_result){"forward", variant->forward(state, call)};
-    if (result.status == MOE_OK)
-        result = (struct call_result){"backward", variant->backward(state, call)};
-    variant->close(state);
+    struct float_modes modes;
+    struct call_result result = {.step = "open"};
+    float_modes_save(&modes);
+    result.status = variant->open(NULL, problem, configuration, &state);
+    int opened = result.status == MOE_OK;
+    if (opened) {
+        result.step = "forward";
+        result.status = variant->forward(state, call);
+    }
+    if (opened && result.status == MOE_OK) {
+        result.step = "backward";
+        result.status = variant->backward(state, call);
+    }
+    if (opened)
+        variant->close(state);
+    result.modes_changed = float_modes_restore(&modes);
     return result;
 }
 
@@ -175,7 +198,9 @@ int moe_variant_run(const struct moe_problem *problem, const struct moe_variant 
     struct moe_tensors own;
     struct call_result result;
     uint32_t status_word = 0;
-    int status = prepare(problem, options ? options->load : NULL, &own);
+    int status = trust_blas();
+    if (status == MOE_OK)
+        status = prepare(problem, options ? options->load : NULL, &own);
     if (status != MOE_OK)
         return status;
     status = run_variant(problem, variant, options, &own, &result, &status_word);
@@ -213,18 +238,6 @@ static int run_checks_after(struct moe_judgement *judgement)
     return MOE_OK;
 }
 
-/* The reference is trusted only on top of an OpenBLAS that multiplies right; tried once a process.
- */
-static int trust_blas(void)
-{
-    static int tried, status;
-    if (!tried) {
-        status = moe_reference_selftest(SELFTEST_ROUNDS);
-        tried = 1;
-    }
-    return status;
-}
-
 /* Trouble of our own, or memory: the case could not be decided. */
 static void report_trouble(struct moe_report *report)
 {
@@ -245,6 +258,16 @@ static void report_call(struct moe_judgement *judgement, const struct call_resul
     moe_report_add(judgement->report, &finding);
 }
 
+static void report_modes(struct moe_judgement *judgement)
+{
+    struct moe_finding finding =
+        judgement_finding("run", MOE_FAIL,
+                          "%s changed the thread's floating-point modes (rounding "
+                          "or subnormals)",
+                          judgement->subject);
+    moe_report_add(judgement->report, &finding);
+}
+
 static int judge_variant(struct moe_judgement *judgement, const struct moe_variant *variant,
                          const struct moe_judge_options *options)
 {
@@ -261,6 +284,8 @@ static int judge_variant(struct moe_judgement *judgement, const struct moe_varia
     judgement->report->variant_seconds = now() - start;
     if (status != MOE_OK)
         return status;
+    if (result.modes_changed)
+        report_modes(judgement);
     if (result.status != MOE_OK) {
         report_call(judgement, &result);
         return MOE_OK;

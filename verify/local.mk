@@ -19,7 +19,12 @@ VARIANTS = \
 	%D%/variant_ref_f32.c \
 	%D%/variant_naive.c
 COMMANDS = \
+	fuzz/command_replay.c \
+	%D%/command_list.c \
 	%D%/command_verify.c \
+	%D%/command_run.c \
+	%D%/command_judge.c \
+	%D%/command_bench.c \
 	%D%/command_worker.c
 
 noinst_LTLIBRARIES += libverify.la
@@ -48,6 +53,8 @@ libverify_la_SOURCES = \
 	%D%/registry.h \
 	%D%/registry.c \
 	%D%/plugin.c \
+	%D%/float_modes.h \
+	%D%/float_modes.c \
 	%D%/aside.h \
 	%D%/aside.c \
 	%D%/safetensors.h \
@@ -62,7 +69,7 @@ libverify_la_SOURCES = \
 # The command stands on what the library exports and on nothing else of it. All but main() is a library,
 # for the tests' sake.
 noinst_LTLIBRARIES += libcommand.la
-libcommand_la_CFLAGS = $(EXACT_CFLAGS)
+libcommand_la_CFLAGS = $(EXACT_CFLAGS) $(OPENBLAS_CFLAGS)
 libcommand_la_SOURCES = \
 	%D%/command.h \
 	%D%/worker.h \
@@ -84,13 +91,23 @@ libcommand_la_SOURCES = \
 	%D%/tally.c \
 	%D%/report.c \
 	%D%/report_json.c \
+	%D%/takes.h \
+	%D%/takes.c \
+	%D%/bench.h \
+	%D%/bench.c \
+	%D%/bench_products.c \
+	%D%/bench_reference.c \
+	%D%/bench_variant.c \
+	%D%/bench_command.h \
+	%D%/bench_case.c \
+	%D%/bench_start.c \
 	$(COMMANDS)
 
 bin_PROGRAMS += moecheck
 moecheck_CFLAGS = $(EXACT_CFLAGS)
 moecheck_LDFLAGS = $(SANITIZER_CFLAGS)
 moecheck_SOURCES = %D%/main.c
-moecheck_LDADD = libcommand.la libmoecheck.la $(JANSSON_LIBS) -lm
+moecheck_LDADD = libcommand.la libmoecheck.la $(OPENBLAS_LIBS) $(JANSSON_LIBS) -lm
 
 TABLES += %D%/checks.inc %D%/variants.inc %D%/commands.inc
 

@@ -8,43 +8,25 @@
  * in which they stand, so that a table that is too short is refused before what it lacks is read.
  */
 #include <dlfcn.h>
-#include <fenv.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "verify/float_modes.h"
 #include "verify/registry.h"
 #include "verify/verify.h"
 
 #define NAME_LONGEST 63
 #define DEVICES (MOE_ON_CPU | MOE_ON_CUDA | MOE_ON_PTX)
 
-/* ---- the floating-point environment --------------------------------------------------------- */
-
-/* Modes alone: exceptions raised meanwhile do not count. */
-static int same_modes(const fenv_t *before, const fenv_t *now)
-{
-#if defined(__x86_64__)
-    const unsigned flags = 0x3f;
-    return before->__control_word == now->__control_word &&
-           ((before->__mxcsr ^ now->__mxcsr) & ~flags) == 0;
-#elif defined(__aarch64__)
-    return before->__fpcr == now->__fpcr;
-#else
-    /* Compared whole: here a raised exception is taken for a changed mode, never the reverse. */
-    return memcmp(before, now, sizeof *before) == 0;
-#endif
-}
-
-/* dlopen, with the environment put back. *changed: it had to be. NULL: dlerror() says why. */
+/* dlopen, with the floating-point modes put back. *changed: they had to be. NULL: dlerror() says
+ * why. */
 static void *load(const char *path, int *changed)
 {
-    fenv_t before, now;
-    fegetenv(&before);
+    struct float_modes modes;
+    float_modes_save(&modes);
     void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    fegetenv(&now);
-    *changed = !same_modes(&before, &now);
-    fesetenv(&before);
+    *changed = float_modes_restore(&modes);
     return object;
 }
 
