@@ -19,11 +19,11 @@ VARIANTS = \
 	%D%/variant_ref_f32.c \
 	%D%/variant_naive.c
 COMMANDS = \
-	fuzz/command_replay.c \
 	%D%/command_list.c \
 	%D%/command_verify.c \
 	%D%/command_run.c \
 	%D%/command_judge.c \
+	fuzz/command_replay.c \
 	%D%/command_bench.c \
 	%D%/command_worker.c
 
