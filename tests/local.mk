@@ -50,7 +50,7 @@ TESTS += $(UNIT_TESTS)
 else
 TESTS += %D%/no_libcheck.sh
 endif
-EXTRA_DIST += $(SCRIPT_TESTS) %D%/no_libcheck.sh %D%/tally.sh
+EXTRA_DIST += $(SCRIPT_TESTS) %D%/no_libcheck.sh %D%/tally.sh %D%/installed.sh
 
 # The tests of naive share their cases.
 %C%_t_naive_SOURCES = %D%/t_naive.c %D%/naive_case.c %D%/naive_case.h
