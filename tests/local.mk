@@ -25,6 +25,7 @@ UNIT_TESTS = \
 	%D%/t_problem \
 	%D%/t_models \
 	%D%/t_safetensors \
+	%D%/t_tensors \
 	%D%/t_coverage \
 	%D%/t_fuzz_draw \
 	%D%/t_corpus \
