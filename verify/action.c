@@ -1,7 +1,6 @@
 /*
  * action.c - what a worker does with a job, by a table of actions.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "verify/action.h"
@@ -59,6 +58,8 @@ static int judge_file(const struct doing *doing)
     if (status == MOE_OK)
         status = moe_tensors_load(problem, doing->job->file, &tensors);
     if (status == MOE_OK)
+        status = moe_tensors_load_outputs(problem, doing->job->file, &tensors);
+    if (status == MOE_OK)
         status = moe_judge_tensors(problem, &tensors, NULL, &doing->result->report);
     moe_tensors_free(&tensors);
     return status;
@@ -79,16 +80,8 @@ static int (*const action[MOE_ACTION_COUNT])(const struct doing *doing) = {
 static void add(struct moe_report *report, enum moe_verdict verdict, const char *check,
                 const char *text)
 {
-    struct moe_finding finding = {.check = check,
-                                  .verdict = verdict,
-                                  .tensor = -1,
-                                  .row = -1,
-                                  .col = -1,
-                                  .expert = -1,
-                                  .token = -1,
-                                  .slot = -1};
+    struct moe_finding finding = moe_finding_plain(check, verdict, text);
 
-    snprintf(finding.text, sizeof finding.text, "%s", text);
     moe_report_add(report, &finding);
 }
 

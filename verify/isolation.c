@@ -8,9 +8,28 @@
  * is an ERROR, since nothing was shown of the variant; except that a second run which FAILs a check
  * explains the first.
  */
+#include <math.h>
 #include <stdio.h>
 
 #include "verify/worker.h"
+
+struct moe_finding moe_finding_plain(const char *check, enum moe_verdict verdict, const char *text)
+{
+    struct moe_finding finding = {.check = check,
+                                  .verdict = verdict,
+                                  .tensor = -1,
+                                  .row = -1,
+                                  .col = -1,
+                                  .expert = -1,
+                                  .token = -1,
+                                  .slot = -1,
+                                  .got = NAN,
+                                  .want = NAN,
+                                  .allowed = NAN};
+
+    snprintf(finding.text, sizeof finding.text, "%s", text);
+    return finding;
+}
 
 static const char *owner(enum moe_phase phase)
 {
@@ -36,19 +55,11 @@ static void tell_second(const struct moe_run_end *first, const struct moe_run_en
 void moe_isolation_judge(const struct moe_run_end *first, const struct moe_run_end *second,
                          struct moe_report *report)
 {
-    struct moe_finding finding = {.check = "isolation",
-                                  .tensor = -1,
-                                  .row = -1,
-                                  .col = -1,
-                                  .expert = -1,
-                                  .token = -1,
-                                  .slot = -1};
+    struct moe_finding finding = moe_finding_plain("isolation", MOE_FAIL, "");
     char again[sizeof first->how + 64], before[56] = "";
     int blamed = blames_variant(first) || blames_variant(second);
 
-    if (blamed || (second->answered && report->verdict == MOE_FAIL))
-        finding.verdict = MOE_FAIL;
-    else
+    if (!blamed && !(second->answered && report->verdict == MOE_FAIL))
         finding.verdict = MOE_ERROR;
     if (first->before > 0)
         snprintf(before, sizeof before, " (%d jobs before it in this worker)", (int)first->before);

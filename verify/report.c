@@ -140,8 +140,9 @@ void moe_report_print(FILE *out, const struct moe_options *options, const char *
         fprintf(out, ": %s\n", reason(report));
     } else {
         fprintf(out, " (ratio %.3g, ", report->worst_ratio);
-        print_seconds(out, report->variant_seconds);
-        if (options->verbose) {
+        print_seconds(out,
+                      result->variant != NULL ? report->variant_seconds : report->judge_seconds);
+        if (options->verbose && result->variant != NULL) {
             fputs(", judged in ", out);
             print_seconds(out, report->judge_seconds);
         }

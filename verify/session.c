@@ -96,7 +96,7 @@ static int keep(struct session *session, const struct moe_result *result)
 }
 
 /* Until all have come. MOE_E_USAGE: a file that jobs were to read is not what it must be.
- * *interrupted where somebody asked us to end, or nobody reads what we print. */
+ * *interrupted where somebody asked us to end. */
 static int collect(struct session *session, int *interrupted)
 {
     struct moe_result result;
@@ -122,10 +122,8 @@ static int collect(struct session *session, int *interrupted)
             *interrupted = 1;
             return MOE_OK;
         }
-        if (ferror(stdout)) {
-            *interrupted = 1;
-            return MOE_OK;
-        }
+        if (ferror(stdout))
+            return MOE_OK; /* nobody can be told the rest; main() says so */
         moe_progress_show(&session->progress, done, session->tally.count[MOE_FAIL]);
     }
 }

@@ -174,6 +174,9 @@ void moe_interrupt_release(void); /* without a take: nothing */
 
 /* ---- isolation.c ----------------------------------------------------------------------------- */
 
+/* A finding that is not of a tensor: all but check, verdict and text is unset. */
+struct moe_finding moe_finding_plain(const char *check, enum moe_verdict verdict, const char *text);
+
 /* What became of one run of a job. */
 struct moe_run_end {
     int answered;         /* with a report; else the worker ended: */
