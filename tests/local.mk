@@ -22,6 +22,7 @@ SH_LOG_COMPILER = $(SHELL)
 UNIT_TESTS = \
 	%D%/t_dtype \
 	%D%/t_tensor \
+	%D%/t_act \
 	%D%/t_problem \
 	%D%/t_models \
 	%D%/t_safetensors \
@@ -33,7 +34,7 @@ UNIT_TESTS = \
 	%D%/t_naive_router \
 	%D%/t_naive_gradient
 if HAVE_MPFR
-UNIT_TESTS += %D%/t_dtype_mpfr
+UNIT_TESTS += %D%/t_dtype_mpfr %D%/t_act_mpfr
 endif
 LONG_TESTS =
 SCRIPT_TESTS = \
