@@ -15,6 +15,9 @@
 
 #include "ref/internal.h"
 
+/* Scores below this are zero in every type; it keeps 0/0 out of their relative errors. */
+#define TINY 0x1p-1000
+
 double softmax_of(int64_t E, const double *l, double *p)
 {
     double most = -INFINITY, sum = 0;
@@ -88,7 +91,8 @@ static void sigmoid_of_picked(struct token *token)
         token->v[e] = 1 / (1 + exp(-token->l[e]));
         if (token->model) {
             double error = expm1(token->l_bound[e]) + token->model->function_relative +
-                           token->model->function_absolute / token->v[e] + 4 * token->model->step;
+                           token->model->function_absolute / fmax(token->v[e], TINY) +
+                           4 * token->model->step;
             token->relative = error > token->relative ? error : token->relative;
         }
     }
@@ -103,7 +107,8 @@ static void sqrt_softplus_of_picked(struct token *token)
         token->v[e] = sqrt(softplus);
         if (token->model) {
             double error = expm1(token->l_bound[e]) + token->model->function_relative +
-                           token->model->function_absolute / softplus + 6 * token->model->step;
+                           token->model->function_absolute / fmax(softplus, TINY) +
+                           6 * token->model->step;
             token->relative = error > token->relative ? error : token->relative;
         }
     }
