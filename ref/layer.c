@@ -275,6 +275,8 @@ int hand_out(struct layer *layer, enum moe_tensor_id tensor, int64_t row, int64_
              int64_t cols, struct field field)
 {
     enum moe_dtype dtype = layer->call->tensors[tensor].dtype;
+    if (rows == 0 || cols == 0)
+        return MOE_OK; /* entries of no tokens: one row of nothing, which has no position */
 #pragma omp parallel for if (rows * cols > 32768 && layer->model) schedule(static)
     for (int64_t i = 0; i < (layer->model ? rows * cols : 0); i++)
         field.bound[i] = error_stored(layer->model, dtype, field.value[i], field.bound[i]);
