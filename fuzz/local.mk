@@ -1,4 +1,4 @@
-# fuzz/: the adversary. Its command, command_fuzz.c, is in verify/local.mk's list of commands.
+# fuzz/: the adversary.
 
 noinst_LTLIBRARIES += libfuzz.la
 libmoecheck_la_LIBADD += libfuzz.la
@@ -26,3 +26,8 @@ TABLES += %D%/corpus.inc
 %D%/corpus.inc: %D%/local.mk $(CORPUS)
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && \
 	sed -n '/^[A-Za-z]/s/.*/    "&",/p' $(filter %.cases,$^) >$@.new && mv $@.new $@
+
+# The loop of command_fuzz.c, which itself is in verify/local.mk's list of commands.
+libcommand_la_SOURCES += \
+	%D%/campaign.h \
+	%D%/campaign.c

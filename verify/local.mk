@@ -24,6 +24,7 @@ COMMANDS = \
 	%D%/command_run.c \
 	%D%/command_judge.c \
 	fuzz/command_replay.c \
+	fuzz/command_fuzz.c \
 	%D%/command_bench.c \
 	%D%/command_worker.c
 

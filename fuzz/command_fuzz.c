@@ -1,0 +1,144 @@
+/*
+ * command_fuzz.c - moecheck fuzz: case after case, each to every variant, until the budget is
+ * spent.
+ *
+ * First the corpus and the user's file of failures, then the covering array, then random cases.
+ * What fails is printed as it comes and kept in the file; at the end stand a table by variant and
+ * what was covered. A case covers what it has once some variant has passed or failed it.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fuzz/campaign.h"
+
+/* ---- options -------------------------------------------------------------------------------- */
+
+#define BUDGET "60s"
+
+enum { KEY_BUDGET = 0x200, KEY_CASES, KEY_SEED, KEY_CORPUS };
+
+static const struct argp_option options[] = {
+    {"budget", KEY_BUDGET, "TIME", 0,
+     "Draw cases for so long: 90s, 10m, 8h (default: " BUDGET ", unless --cases is given)", 0},
+    {"cases", KEY_CASES, "N", 0, "Draw so many cases; those of the corpus are not counted", 0},
+    {"seed", KEY_SEED, "N", 0, "Draw the cases of this campaign (default: from the clock)", 0},
+    {"corpus", KEY_CORPUS, "FILE", 0,
+     "Judge the cases of FILE first, where there is one, and append those that fail", 0},
+    {0},
+};
+
+/* "90s", "10m", "8h" or seconds; 0 where it is none of them. */
+static double read_time(const char *text)
+{
+    static const struct {
+        const char *name;
+        double seconds;
+    } units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}};
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || !isfinite(value) || value < 0)
+        return 0;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (strcmp(end, units[i].name) == 0)
+            return value * units[i].seconds;
+    return 0;
+}
+
+/* A number without a sign, decimal or 0x and hexadecimal digits. */
+static int read_number(const char *text, uint64_t most, uint64_t *number)
+{
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 0);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value > most)
+        return -1;
+    *number = value;
+    return 0;
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+    struct campaign *campaign = state->input;
+    const char *name = campaign->common.name;
+    uint64_t number;
+    switch (key) {
+    case KEY_BUDGET:
+        campaign->budget = read_time(argument);
+        if (campaign->budget > 0)
+            return 0;
+        moe_command_usage(name, "--budget is '%s'; allowed: a time such as 90s, 10m or 8h",
+                          argument);
+        return EINVAL;
+    case KEY_CASES:
+        if (read_number(argument, INT64_MAX, &number) == 0) {
+            campaign->cases = (int64_t)number;
+            return 0;
+        }
+        moe_command_usage(name, "--cases is '%s'; allowed: a number of cases", argument);
+        return EINVAL;
+    case KEY_SEED:
+        if (read_number(argument, UINT64_MAX, &campaign->seed) == 0) {
+            campaign->seeded = 1;
+            return 0;
+        }
+        moe_command_usage(name, "--seed is '%s'; allowed: a number of at most 64 bits", argument);
+        return EINVAL;
+    case KEY_CORPUS:
+        campaign->corpus = argument;
+        return 0;
+    case ARGP_KEY_ARG:
+        moe_command_usage(name, "'%s': cases are drawn here; see moecheck verify", argument);
+        return EINVAL;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp argp = {
+    options,
+    parse,
+    NULL,
+    "Draws cases and judges every variant on each, until the budget is spent.\v"
+    "The corpus of the program comes first, then cases that have every pair of values that can "
+    "occur "
+    "together, then random ones. The same seed draws the same cases.",
+    NULL,
+    NULL,
+    NULL};
+
+/* ---- the run --------------------------------------------------------------------------------- */
+
+static uint64_t seed_of_the_clock(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return ((uint64_t)now.tv_sec * 1000003u + (uint64_t)now.tv_nsec + (uint64_t)getpid()) &
+           UINT32_MAX;
+}
+
+static int run(int argc, char **argv)
+{
+    struct campaign campaign = {.cases = -1};
+    int status = moe_options_parse(&argp, argc, argv, &campaign.common);
+    if (status != MOE_OK) {
+        moe_options_free(&campaign.common);
+        return MOE_EXIT_USAGE;
+    }
+    if (!campaign.seeded)
+        campaign.seed = seed_of_the_clock();
+    if (campaign.budget == 0 && campaign.cases < 0)
+        campaign.budget = read_time(BUDGET);
+    status = campaign_prepare(&campaign);
+    status = status == MOE_OK ? campaign_run(&campaign)
+                              : moe_command_error(campaign.common.name, status);
+    campaign_free(&campaign);
+    moe_options_free(&campaign.common);
+    return status;
+}
+
+const struct moe_command moe_command_fuzz = {
+    "fuzz", "draw cases and judge every variant on them, until a budget is spent", run};
