@@ -20,7 +20,13 @@ static const enum moe_dtype dtypes[] = {MOE_BF16, MOE_F16, MOE_E4M3, MOE_E5M2, M
 
 #define DTYPES ((int)(sizeof dtypes / sizeof *dtypes))
 
-#if MOE_CUDA_VERSION
+#if !MOE_CUDA_VERSION
+const struct cuda_format *cuda_format(int index)
+{
+    (void)index;
+    return NULL;
+}
+#endif
 
 static const struct cuda_format *row_of(enum moe_dtype dtype)
 {
@@ -160,8 +166,9 @@ int main(void)
         for (int part = 0; part < 3; part++) {
             static const char *const parts[] = {"decode", "edges", "stride"};
             if (!row) {
-                printf("ok %d - %s %s # SKIP this CUDA has no %s\n", ++number, name, parts[part],
-                       name);
+                printf("ok %d - %s %s # SKIP %s\n", ++number, name, parts[part],
+                       MOE_CUDA_VERSION ? "not in this CUDA's headers"
+                                        : "built without CUDA: " MOE_CUDA_WHY);
                 continue;
             }
             const struct tally tally = part == 0   ? decode_all(row)
@@ -175,16 +182,3 @@ int main(void)
     }
     return failures != 0;
 }
-
-#else
-
-int main(void)
-{
-    printf("1..%d\n", DTYPES);
-    for (int i = 0; i < DTYPES; i++)
-        printf("ok %d - %s # SKIP built without CUDA: %s\n", i + 1, moe_dtype_info(dtypes[i])->name,
-               MOE_CUDA_WHY);
-    return 0;
-}
-
-#endif
