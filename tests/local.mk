@@ -27,6 +27,9 @@ UNIT_TESTS = \
 	%D%/t_models \
 	%D%/t_safetensors \
 	%D%/t_tensors \
+	%D%/t_supervisor \
+	%D%/t_report \
+	%D%/t_cases \
 	%D%/t_coverage \
 	%D%/t_fuzz_draw \
 	%D%/t_corpus \
@@ -53,6 +56,11 @@ else
 TESTS += %D%/no_libcheck.sh
 endif
 EXTRA_DIST += $(SCRIPT_TESTS) %D%/no_libcheck.sh %D%/tally.sh %D%/installed.sh
+
+# What is the command's and not the library's.
+%C%_t_supervisor_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
+%C%_t_report_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
+%C%_t_cases_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
 
 # The tests of naive share their cases.
 %C%_t_naive_SOURCES = %D%/t_naive.c %D%/naive_case.c %D%/naive_case.h

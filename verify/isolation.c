@@ -10,6 +10,7 @@
  */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "verify/worker.h"
 
@@ -46,8 +47,8 @@ static void tell_second(const struct moe_run_end *first, const struct moe_run_en
 {
     if (second->answered)
         snprintf(text, size, "run again alone: %s", moe_verdict_name(verdict));
-    else if (second->phase == first->phase)
-        snprintf(text, size, "run again alone: %s there too", second->how);
+    else if (second->phase == first->phase && strcmp(second->how, first->how) == 0)
+        snprintf(text, size, "run again alone: the same");
     else
         snprintf(text, size, "run again alone: %s %s", second->how, owner(second->phase));
 }

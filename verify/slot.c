@@ -12,7 +12,7 @@
 #include "verify/slot.h"
 
 #define HELLO_SECONDS 120.0 /* until its hello: a plug-in may initialise a GPU */
-#define CLOSED_SECONDS 2.0  /* from the end of its answers to the end of the process */
+#define CLOSED_SECONDS 1.0  /* from the end of its answers to the end of the process */
 
 double moe_slot_clock(void)
 {
