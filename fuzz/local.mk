@@ -31,3 +31,11 @@ TABLES += %D%/corpus.inc
 libcommand_la_SOURCES += \
 	%D%/campaign.h \
 	%D%/campaign.c
+
+# Harnesses of the two parsers. libFuzzer runs them in parsers.sh; here they replay the seeds.
+check_PROGRAMS += %D%/fuzz_case_line %D%/fuzz_safetensors
+%C%_fuzz_case_line_SOURCES = %D%/fuzz_case_line.c %D%/replay.c
+%C%_fuzz_case_line_LDADD = libmoecheck.la
+%C%_fuzz_safetensors_SOURCES = %D%/fuzz_safetensors.c %D%/replay.c
+%C%_fuzz_safetensors_LDADD = libmoecheck.la
+EXTRA_DIST += %D%/parsers.sh %D%/seeds

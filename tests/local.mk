@@ -43,7 +43,9 @@ LONG_TESTS =
 SCRIPT_TESTS = \
 	%D%/headers.sh \
 	%D%/exports.sh \
-	%D%/probe.sh
+	%D%/probe.sh \
+	%D%/seeds.sh \
+	%D%/safetensors_python.sh
 GPU_TESTS = %D%/t_gpu
 
 # Programs that write their own TAP, for their SKIPs, and so need no libcheck.
