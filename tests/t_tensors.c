@@ -74,8 +74,8 @@ static void expect_refused(int status, const char *text)
 static const char *const lines[] = {
     "T=5 H=6 I=4 E=3 K=2",
     "T=0",
-    "T=5 H=6 I=4 E=3 K=2 dtype=f64 router=sigmoid sel-bias=1 router-bias=1 bias=1 shared=3 "
-    "shared-gate=1 beta=1",
+    ("T=5 H=6 I=4 E=3 K=2 dtype=f64 router=sigmoid sel-bias=1 router-bias=1 bias=1 shared=3 "
+     "shared-gate=1 beta=1"),
     "T=9 H=6 I=4 E=5 K=3 dtype=f32 router=lists routing=dropped:0.5",
     "T=9 H=6 I=4 E=5 K=3 dtype=f16 grad=f32 router=lists routing=ragged beta=1",
     "T=9 H=6 I=4 E=5 K=3 act=relu router=softmax-topk round=up round-to=4",
