@@ -42,8 +42,6 @@ static int read_corpus(struct campaign *campaign)
 
 int campaign_prepare(struct campaign *campaign)
 {
-    campaign->started = now();
-    campaign->deadline = campaign->started + campaign->budget;
     int status = read_corpus(campaign);
     if (status == MOE_OK)
         status = moe_coverage_create(&campaign->coverage);
@@ -255,6 +253,8 @@ int campaign_run(struct campaign *campaign)
     if (status != MOE_OK)
         return moe_command_error(campaign->common.name, status);
     print_start(campaign);
+    campaign->started = now();
+    campaign->deadline = campaign->started + campaign->budget;
     moe_progress_start(&campaign->progress, 0, campaign->common.quiet);
     status = collect(campaign);
     moe_progress_erase(&campaign->progress);

@@ -1,0 +1,114 @@
+#!/bin/sh
+# fuzz.sh - moecheck fuzz: what it prints, what it covers, what it keeps, how it ends.
+
+set -u
+: "${srcdir:=.}" "${CC:=cc}"
+case $srcdir in /*) ;; *) srcdir=$PWD/$srcdir ;; esac
+moecheck=$PWD/moecheck
+test -x "$moecheck" || { echo "no moecheck here"; exit 99; }
+folder=$(mktemp -d "${TMPDIR:-/tmp}/moecheck-fuzz.XXXXXX") || exit 99
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 99
+
+failures=0
+fail() {
+    echo "FAIL: $*"
+    failures=$((failures + 1))
+}
+
+# status N COMMAND...: runs moecheck, output in `out` and `err`, and wants exit status N.
+status() {
+    want=$1
+    shift
+    "$moecheck" "$@" >out 2>err
+    got=$?
+    test $got -eq "$want" || { fail "moecheck $*: exit $got, not $want"; cat out err; }
+}
+says() { grep -q -- "$2" "$1" || { fail "$1 lacks '$2':"; cat "$1"; }; }
+
+# ---- a short run ---------------------------------------------------------------------------------
+
+status 0 fuzz --cases 20 --seed 5 --variant naive --jobs 2
+says out '^seed 5: '
+says out '^naive  *[1-9][0-9]*  *0  *0  *0$'
+says out '^cases  *[0-9]* of the corpus and 20 drawn in '
+says out '^values  *[0-9]* of [0-9]*$'
+says out '^pairs  *[0-9]* of [0-9]* that can occur together ([0-9]* cannot)$'
+says err 'fewer than the [0-9]* that have every pair'
+test "$(wc -l <err)" -eq 1 || fail "more than one line on stderr"
+
+# The same seed is the same cases, whatever the number of workers; another seed is others.
+cases() {
+    "$moecheck" fuzz --json --cases 20 --variant naive "$@" 2>/dev/null |
+        sed -n 's/.*"case":"\([^"]*\)".*/\1/p' | sort
+}
+cases --seed 5 --jobs 1 >one
+cases --seed 5 --jobs 3 >three
+cases --seed 6 --jobs 2 >other
+test "$(wc -l <one)" -ge 80 || fail "--json prints fewer results than the corpus has cases"
+cmp -s one three || fail "the number of workers changes the cases"
+cmp -s one other && fail "the seed does not change the cases"
+"$moecheck" fuzz --json --cases 2 --seed 5 --variant naive 2>/dev/null >out
+grep -v '^{.*}$' out && fail "--json printed what is no object"
+says out '^{"campaign":{"seed":5,'
+says out '"coverage":{"cases":'
+
+# ---- the budget ----------------------------------------------------------------------------------
+
+began=$(date +%s)
+status 0 fuzz --budget 2s --variant naive --seed 1 -q
+took=$(($(date +%s) - began))
+test $took -ge 1 && test $took -le 12 || fail "--budget 2s took $took s"
+test ! -s out || { fail "-q printed:"; cat out; }
+
+# ---- a variant that is wrong ---------------------------------------------------------------------
+
+# The template with a gate that is one percent off.
+sed 's/return 1 \/ (1 + expf(-x));/return 0.99f \/ (1 + expf(-x));/' \
+    "$srcdir/doc/examples/plugin/plugin.c" >plugin.c
+cmp -s plugin.c "$srcdir/doc/examples/plugin/plugin.c" && fail "no fault was planted"
+$CC -std=gnu11 -O1 -I"$srcdir" -fPIC -shared -o plugin.so plugin.c -lm || exit 99
+status 1 fuzz --plugin ./plugin.so --variant example --cases 60 --seed 5 --corpus found.cases
+says out '^FAIL  example  T='
+says out '^    again  *moecheck verify --plugin ./plugin.so --variant example '
+says found.cases '^# example: '
+kept=$(grep -c '^T=' found.cases)
+failed=$(sed -n 's/^example  *[0-9]*  *[0-9]*  *\([0-9]*\) .*/\1/p' out)
+test "$kept" -eq "$failed" || fail "$failed failures, $kept of them kept"
+
+# What was kept comes first next time, before anything is drawn, and is not kept twice.
+cp found.cases before.cases
+status 1 fuzz --plugin ./plugin.so --variant example --cases 0 --seed 6 --corpus found.cases
+again=$(sed -n 's/^example  *[0-9]*  *[0-9]*  *\([0-9]*\) .*/\1/p' out)
+test "$again" -ge "$kept" || fail "$again of $kept kept cases failed again"
+cmp -s before.cases found.cases || fail "cases were kept twice"
+
+# Failures that cannot be kept are said so, and remain failures.
+status 1 fuzz --plugin ./plugin.so --variant example --cases 60 --seed 5 --corpus no/such/folder
+says err 'no/such/folder: '
+
+# ---- what is not allowed -------------------------------------------------------------------------
+
+for words in '--budget=soon' '--budget=-1s' '--budget=0' '--cases=some' '--cases=-1' '--seed=x' \
+    '--seed=18446744073709551616' 'T=3' '--variant=nobody' '--corpus=.'; do
+    status 2 fuzz --cases 1 "$words"
+    test "$(wc -l <err)" -eq 1 || { fail "$words: not one line on stderr:"; cat err; }
+done
+
+# ---- an interruption -----------------------------------------------------------------------------
+
+"$moecheck" fuzz --variant naive --budget 60s --seed 1 >out 2>err &
+pid=$!
+tries=0 # the first line is printed once signals are taken care of
+until grep -q '^seed' out || test $tries -eq 60; do
+    sleep 1
+    tries=$((tries + 1))
+done
+kill -TERM $pid
+wait $pid
+got=$?
+test $got -eq 99 || fail "interrupted: exit $got, not 99"
+says out '^pairs '
+says err 'interrupted'
+
+test $failures -eq 0
