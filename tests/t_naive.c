@@ -401,8 +401,8 @@ START_TEST(no_tokens)
 END_TEST
 
 static const char *const everywhere[] = {
-    "T=7 H=6 I=8 E=4 K=2 dtype=bf16 router=sigmoid renorm=1 scale=2.5 bias=1 router-bias=1 "
-    "sel-bias=1 shared=8 shared-gate=1 aux=0.5 zloss=0.25 w1=interleaved8 grad=f32",
+    ("T=7 H=6 I=8 E=4 K=2 dtype=bf16 router=sigmoid renorm=1 scale=2.5 bias=1 router-bias=1 "
+     "sel-bias=1 shared=8 shared-gate=1 aux=0.5 zloss=0.25 w1=interleaved8 grad=f32"),
     "T=7 H=6 I=8 E=4 K=2 dtype=f16 router=softmax-topk round=nearest round-to=2 weight=before-w2",
     "T=7 H=6 I=8 E=4 K=2 dtype=f32 router=lists routing=ragged weight=input bias=1",
 };
