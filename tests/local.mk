@@ -44,6 +44,7 @@ SCRIPT_TESTS = \
 	%D%/headers.sh \
 	%D%/exports.sh \
 	%D%/probe.sh \
+	%D%/command.sh \
 	%D%/seeds.sh \
 	%D%/safetensors_python.sh
 GPU_TESTS = %D%/t_gpu
@@ -74,6 +75,11 @@ EXTRA_DIST += $(SCRIPT_TESTS) %D%/no_libcheck.sh %D%/tally.sh %D%/installed.sh
 check_LTLIBRARIES += fake_cuda.la
 fake_cuda_la_SOURCES = %D%/fake_cuda.c
 fake_cuda_la_LDFLAGS = -module -avoid-version -rpath /nowhere
+
+# A plug-in of variants with bad habits, for command.sh.
+check_LTLIBRARIES += %D%/misbehave.la
+%C%_misbehave_la_SOURCES = %D%/misbehave.c
+%C%_misbehave_la_LDFLAGS = -module -avoid-version -rpath /nowhere
 
 # CUDA's number formats. -x c++: host functions only, so nothing for the CUDA runtime to register.
 EXTRA_DIST += %D%/dtype_cuda.cu

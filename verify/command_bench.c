@@ -71,35 +71,31 @@ static int worse(int a, int b)
     return MOE_EXIT_PASS;
 }
 
-static int measure_suite(const struct bench *bench)
+static int suite_exists(const char *name)
 {
-    const char *name = bench->suite != NULL ? bench->suite : "cpu";
-    int status = MOE_EXIT_PASS, rows = 0;
-
-    for (size_t i = 0; i < SUITE_ROWS; i++) {
-        if (strcmp(suite[i].suite, name) != 0)
-            continue;
-        rows++;
-        status = worse(status, suite[i].measure(&bench->common, suite[i].line));
-    }
-    if (rows == 0)
-        return moe_command_usage(bench->common.name, "no suite '%s'; allowed: cpu", name);
-    return status;
+    for (size_t i = 0; i < SUITE_ROWS; i++)
+        if (strcmp(suite[i].suite, name) == 0)
+            return 1;
+    return 0;
 }
 
 static int measure(const struct bench *bench)
 {
+    const char *name = bench->suite != NULL ? bench->suite : "cpu";
     int status = MOE_EXIT_PASS;
 
     if (bench->cases.status != MOE_OK)
         return moe_command_error(bench->common.name, bench->cases.status);
     if (bench->cases.count > 0 && bench->suite != NULL)
         return moe_command_usage(bench->common.name, "cases and a suite; allowed: one of them");
+    if (!suite_exists(name))
+        return moe_command_usage(bench->common.name, "no suite '%s'; allowed: cpu", name);
     bench_machine(&bench->common);
-    if (bench->cases.count == 0)
-        return measure_suite(bench);
     for (int64_t i = 0; i < bench->cases.count; i++)
         status = worse(status, bench_case(&bench->common, &bench->cases.problem[i]));
+    for (size_t i = 0; bench->cases.count == 0 && i < SUITE_ROWS; i++)
+        if (strcmp(suite[i].suite, name) == 0)
+            status = worse(status, suite[i].measure(&bench->common, suite[i].line));
     return status;
 }
 

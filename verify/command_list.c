@@ -185,31 +185,40 @@ static int open_plugins(const struct moe_options *options)
     return MOE_EXIT_PASS;
 }
 
+static int any_matches(const struct moe_options *options)
+{
+    const struct moe_variant *variant;
+
+    for (int i = 0; (variant = moe_variant_get(i)) != NULL; i++)
+        if (moe_options_match(options, variant->name))
+            return 1;
+    return 0;
+}
+
 static int print(struct list *list)
 {
     const struct moe_variant *variant;
-    int status = open_plugins(&list->common), shown = 0;
+    int status = open_plugins(&list->common);
 
     if (status != MOE_EXIT_PASS)
         return status;
+    if (!any_matches(&list->common))
+        return moe_command_usage(list->common.name, "no variant matches '%s'",
+                                 list->common.variant);
     if (moe_gpu_probe(&list->gpu) != MOE_OK)
         fprintf(stderr, "%s: %s\n", list->common.name, moe_error_text());
     list->common.json ? print_machine_json(list) : print_machine(list);
     for (int i = 0; (variant = moe_variant_get(i)) != NULL; i++) {
-        struct moe_refusals refusals = {.count = 0};
+        struct moe_refusals refusals;
 
         if (!moe_options_match(&list->common, variant->name))
             continue;
-        shown++;
         moe_variant_refusals(variant, &refusals);
         if (list->common.json)
             print_variant_json(list, variant, &refusals);
         else
             print_variant(list, variant, &refusals);
     }
-    if (shown == 0)
-        return moe_command_usage(list->common.name, "no variant matches '%s'",
-                                 list->common.variant);
     return MOE_EXIT_PASS;
 }
 
