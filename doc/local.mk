@@ -5,3 +5,7 @@ dist_doc_DATA = NEWS LICENSE %D%/bounds.md %D%/bounds-activations.md
 
 plugindir = $(docdir)/examples/plugin
 dist_plugin_DATA = %D%/examples/plugin/Makefile %D%/examples/plugin/plugin.c
+
+# A layer captured by another program, for `moecheck judge`.
+capturedir = $(docdir)/examples/captured
+dist_capture_DATA = %D%/examples/captured/capture.py

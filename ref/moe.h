@@ -379,8 +379,8 @@ int moe_routing_from_lists(int64_t T, int64_t E, int64_t K, const int64_t *offse
                            const int32_t *picks, const double *scores, struct moe_routing *routing);
 void moe_routing_free(struct moe_routing *routing);
 
-/* The same from the tensors MOE_PICKS, MOE_SCORES and MOE_OFFSETS of a case, whoever wrote them;
- * with a computed router -1 is not allowed. */
+/* The same from the tensors MOE_PICKS, MOE_SCORES (without data: scores are 0) and MOE_OFFSETS of
+ * a case, whoever wrote them; with a computed router -1 is not allowed. */
 int moe_routing_from_tensors(const struct moe_problem *problem, const struct moe_tensor *tensors,
                              struct moe_routing *routing);
 

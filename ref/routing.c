@@ -160,7 +160,8 @@ static int read_lists(const struct moe_problem *problem, const struct moe_tensor
         status = moe_error(MOE_E_NOMEM, "no memory for %lld picks", (long long)entries);
     for (int64_t i = 0; i < entries && status == MOE_OK; i++) {
         list[i] = (int32_t)moe_dtype_load(picks->dtype, picks->data, moe_tensor_position(picks, i));
-        score[i] = moe_dtype_load(scores->dtype, scores->data, moe_tensor_position(scores, i));
+        if (scores->data)
+            score[i] = moe_dtype_load(scores->dtype, scores->data, moe_tensor_position(scores, i));
         if (list[i] == -1 && problem->router != MOE_LISTS)
             status = moe_error(MOE_E_USAGE, "picks: -1 is for router=lists, but entry %lld is one",
                                (long long)i);

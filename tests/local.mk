@@ -35,7 +35,8 @@ UNIT_TESTS = \
 	%D%/t_corpus \
 	%D%/t_naive \
 	%D%/t_naive_router \
-	%D%/t_naive_gradient
+	%D%/t_naive_gradient \
+	%D%/t_registry
 if HAVE_MPFR
 UNIT_TESTS += %D%/t_dtype_mpfr %D%/t_act_mpfr
 endif
@@ -44,9 +45,12 @@ SCRIPT_TESTS = \
 	%D%/headers.sh \
 	%D%/exports.sh \
 	%D%/probe.sh \
+	%D%/plugin.sh \
+	%D%/fuzz.sh \
 	%D%/command.sh \
 	%D%/seeds.sh \
-	%D%/safetensors_python.sh
+	%D%/safetensors_python.sh \
+	%D%/captured.sh
 GPU_TESTS = %D%/t_gpu
 
 # Programs that write their own TAP, for their SKIPs, and so need no libcheck.
@@ -91,3 +95,12 @@ CU_OBJECTS += %D%/dtype_cuda.o
 %C%_t_dtype_cuda_LDADD += %D%/dtype_cuda.o
 %C%_t_dtype_cuda_DEPENDENCIES = libmoecheck.la %D%/dtype_cuda.o
 endif
+
+# Plug-ins for t_registry; plugin.sh builds its own, as a user would.
+EXTRA_DIST += %D%/plugins/bad.c
+check_LTLIBRARIES += plugin_right.la plugin_flush.la
+plugin_right_la_SOURCES = %D%/plugins/bad.c
+plugin_right_la_LDFLAGS = -module -avoid-version -rpath /nowhere
+plugin_flush_la_SOURCES = %D%/plugins/bad.c
+plugin_flush_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAULT_FLUSH
+plugin_flush_la_LDFLAGS = -module -avoid-version -rpath /nowhere

@@ -8,6 +8,7 @@
  * met is checked too.
  */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "verify/judge.h"
@@ -22,7 +23,8 @@ static int take(void *context, const struct moe_block *block)
     struct comparing *comparing = context;
     struct moe_judgement *judgement = comparing->judgement;
     const struct moe_tensor *before = &judgement->before.tensor[block->tensor];
-    if (judgement_is_input(judgement, block->tensor))
+    if (judgement_is_input(judgement, block->tensor) ||
+        !judgement->tensors.tensor[block->tensor].data)
         return MOE_OK;
     return moe_compare_block(&judgement->tensors.tensor[block->tensor],
                              before->data ? before : NULL, block,
@@ -105,6 +107,29 @@ static void judge(struct moe_judgement *judgement, enum moe_tensor_id id,
     moe_report_add(judgement->report, &finding);
 }
 
+/* A file need not hold every output: what it lacks is named, and is no fault. */
+static void tell_missing(struct moe_judgement *judgement)
+{
+    char names[128] = "";
+    int missing = 0, there = 0;
+    for (int id = 0; id < MOE_TENSOR_COUNT; id++) {
+        if (!moe_tensor_exists(judgement->problem, id) || judgement_is_input(judgement, id))
+            continue;
+        there += judgement->tensors.tensor[id].data != NULL;
+        if (judgement->tensors.tensor[id].data)
+            continue;
+        size_t length = strlen(names);
+        snprintf(names + length, sizeof names - length, " %s", moe_tensor_info(id)->name);
+        missing++;
+    }
+    if (missing == 0)
+        return;
+    struct moe_finding finding =
+        judgement_finding("bound", there > 0 ? MOE_PASS : MOE_SKIP,
+                          "%d outputs were compared; not there:%s", there, names);
+    moe_report_add(judgement->report, &finding);
+}
+
 static int after(struct moe_judgement *judgement)
 {
     if (!judgement->routing.token_begin)
@@ -129,6 +154,7 @@ static int after(struct moe_judgement *judgement)
         if (result->ratio > judgement->report->worst_ratio)
             judgement->report->worst_ratio = result->ratio;
     }
+    tell_missing(judgement);
     return MOE_OK;
 }
 

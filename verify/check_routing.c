@@ -204,7 +204,11 @@ static void refuse(struct moe_judgement *judgement, const char *why)
 static int after(struct moe_judgement *judgement)
 {
     const struct moe_problem *p = judgement->problem;
-    int status = moe_routing_from_tensors(p, judgement->tensors.tensor, &judgement->routing);
+    const struct moe_tensor *tensors = judgement->tensors.tensor;
+    if (!tensors[MOE_PICKS].data || (moe_problem_ragged(p) && !tensors[MOE_OFFSETS].data))
+        return moe_error(MOE_E_USAGE, "picks%s: needed to judge the rest, but not there",
+                         moe_problem_ragged(p) ? " and offsets" : "");
+    int status = moe_routing_from_tensors(p, tensors, &judgement->routing);
     if (status == MOE_E_USAGE && (p->router != MOE_LISTS || judgement->from_file)) {
         refuse(judgement, moe_error_text());
         return MOE_OK;

@@ -341,6 +341,16 @@ static struct moe_recipe any_recipe(const struct moe_problem *problem)
     return recipe;
 }
 
+/* beta=1 in a file: the gradients were added to what the case draws. */
+static int draw_before(struct moe_judgement *judgement)
+{
+    int status = copy_before(judgement);
+    for (int id = 0; id < MOE_TENSOR_COUNT && status == MOE_OK; id++)
+        if (judgement->before.tensor[id].data)
+            status = moe_draw_tensor(judgement->problem, id, &judgement->before.tensor[id]);
+    return status;
+}
+
 int moe_judge_tensors(const struct moe_problem *problem, const struct moe_tensors *tensors,
                       const struct moe_recipe *recipe, struct moe_report *report)
 {
@@ -357,9 +367,12 @@ int moe_judge_tensors(const struct moe_problem *problem, const struct moe_tensor
     double start = now();
     int status = trust_blas();
     if (status == MOE_OK)
+        status = draw_before(judgement);
+    if (status == MOE_OK)
         status = run_checks_after(judgement);
     report->judge_seconds = now() - start;
-    moe_routing_free(&judgement->routing);
+    judgement->tensors = (struct moe_tensors){0}; /* the caller's */
+    judgement_free(judgement);
     free(judgement);
     if (status != MOE_OK && status != MOE_E_USAGE)
         report_trouble(report);
