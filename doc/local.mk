@@ -1,7 +1,7 @@
 # doc/: what is read, and the plug-in template, which is installed.
 
 dist_man_MANS =
-dist_doc_DATA = NEWS LICENSE %D%/bounds.md %D%/bounds-activations.md
+dist_doc_DATA = README.md NEWS LICENSE %D%/manual.md %D%/bounds.md %D%/bounds-activations.md
 
 plugindir = $(docdir)/examples/plugin
 dist_plugin_DATA = %D%/examples/plugin/Makefile %D%/examples/plugin/plugin.c
