@@ -4,7 +4,8 @@
  * A normal is the sum of the block's eight 16-bit uniforms, centred (an integer of 19 bits) and
  * scaled to variance 1: it ends at 4.9 standard deviations. Weights are scaled by the power of two
  * next to 1/sqrt(fan-in), so that Z, Y and O are of order 1, and where nothing cancels (positive,
- * constant) by the one next to 1/fan-in. No family overflows f16.
+ * constant) by the one below 1/fan-in. A constant is in [1/2, 1) times its scale, and positive, or
+ * relu would leave nothing. No family overflows f16.
  *
  * With a computed router x is pushed towards the rows of wr of the experts that the routing family
  * wants, the first most: x_t = noise + sum over j of push_j n(wr[wanted_j]) / |n|, n the normals
@@ -93,9 +94,13 @@ struct values values_of(const struct moe_problem *problem, enum moe_tensor_id id
     }
     if (wanted) {
         /* Where H is small rows of wr are not orthogonal, and a stronger push would gain nothing.
-         */
+         * Where most of x is dropped, or the rest of a logit varies more, it takes four times as
+         * much; but f16 must not overflow. */
+        static const int extra[MOE_DATA_COUNT] = {
+            [MOE_DATA_HEAVY] = 2, [MOE_DATA_POSITIVE] = 2, [MOE_DATA_SPARSE] = 2};
+        const int more = family == MOE_DATA_HEAVY && problem->dtype == MOE_F16 ? 0 : extra[family];
         const int H = floor_log2(problem->H);
-        const int gain = H / 2 < 3 ? H / 2 : 3;
+        const int gain = (H / 2 < 3 ? H / 2 : 3) + more;
         values.push = power_of_two(gain - (H + 1) / 2);
         values.push_step = values.push * power_of_two(-3 - floor_log2(problem->K));
     }
@@ -107,8 +112,7 @@ struct values values_of(const struct moe_problem *problem, enum moe_tensor_id id
 static void fill_alike(const struct values *values, int64_t count, double *out)
 {
     const uint32_t word = moe_draw_word(values->seed, (uint32_t)values->id, 0);
-    const double size = 0.5 + (double)(word >> 16) * 0x1p-17; /* in [1/2, 1) */
-    const double value = (word & 1 ? size : -size) * values->scale[0];
+    const double value = (0.5 + (double)(word >> 16) * 0x1p-17) * values->scale[0];
     for (int64_t i = 0; i < count; i++)
         out[i] = values->family == MOE_DATA_ZERO ? 0 : value;
 }

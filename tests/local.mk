@@ -23,6 +23,8 @@ UNIT_TESTS = \
 	%D%/t_dtype \
 	%D%/t_tensor \
 	%D%/t_act \
+	%D%/t_draw \
+	%D%/t_draw_lists \
 	%D%/t_problem \
 	%D%/t_models \
 	%D%/t_safetensors \
