@@ -4,7 +4,8 @@ dist_man_MANS =
 dist_doc_DATA = README.md NEWS LICENSE %D%/manual.md %D%/bounds.md %D%/bounds-activations.md
 
 plugindir = $(docdir)/examples/plugin
-dist_plugin_DATA = %D%/examples/plugin/Makefile %D%/examples/plugin/plugin.c
+dist_plugin_DATA = %D%/examples/plugin/Makefile %D%/examples/plugin/plugin.c \
+	%D%/examples/plugin/README.md
 
 # A layer captured by another program, for `moecheck judge`.
 capturedir = $(docdir)/examples/captured
