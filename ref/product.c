@@ -1,9 +1,10 @@
 /*
  * product.c - products on OpenBLAS, and the bound that goes with each.
  *
- * OpenBLAS runs single-threaded; a product is cut into one slice of C a thread of ours, so that
- * one pool of threads does both the products and the element loops between them. Each element of C
- * is a sum that one thread forms, whatever the number of threads.
+ * OpenBLAS runs single-threaded; threads of ours share the tiles of C, so that one pool of threads
+ * does both the products and the element loops between them. The shape alone says where tiles end:
+ * at the edge of a matrix BLAS sums in another order than in its middle, so that cuts that followed
+ * the number of threads would change last bits.
  */
 #include <cblas.h>
 #undef I /* <complex.h> comes with cblas.h; I is a dimension here */
@@ -17,6 +18,9 @@
 
 /* Below this many multiplications a second thread costs more than it brings. */
 #define WORTH_A_THREAD 200000.0
+
+/* Rows and columns of a tile, at most. Packing its operands anew costs it a few percent. */
+#define TILE 256
 
 struct slice {
     enum form form;
@@ -34,7 +38,7 @@ static CBLAS_TRANSPOSE transpose_b(enum form form)
     return form == FORM_NT ? CblasTrans : CblasNoTrans;
 }
 
-/* Offsets of the operands of the slice of C that starts at row i, column j. */
+/* Offsets of the operands of the tile of C that starts at row i, column j. */
 static int64_t offset_a(const struct slice *s, int64_t i)
 {
     return s->form == FORM_TN ? i : i * s->lda;
@@ -73,11 +77,16 @@ static int threads_worth(double multiplications)
 #endif
 }
 
-/* Part `index` of `parts` of 0 .. n, cut at multiples of 8 so that vector kernels stay whole. */
-static int64_t part(int64_t n, int index, int parts)
+static int64_t parts_of(int64_t n)
 {
-    int64_t cut = (n * index / parts + 7) / 8 * 8;
-    return cut < n ? cut : n;
+    return (n + TILE - 1) / TILE;
+}
+
+/* Where part `index` of 0 .. n begins; all are about as long. */
+static int64_t cut(int64_t n, int64_t index)
+{
+    int64_t at = (n * index / parts_of(n) + 7) / 8 * 8;
+    return at < n ? at : n;
 }
 
 void product_values(enum moe_dtype precision, enum form form, int64_t m, int64_t n, int64_t k,
@@ -90,23 +99,15 @@ void product_values(enum moe_dtype precision, enum form form, int64_t m, int64_t
             memset(c, 0, (size_t)(m * n) * sizeof *c);
         return;
     }
-    openblas_set_num_threads(1); /* the slices below are the threads */
+    openblas_set_num_threads(1); /* the tiles below are the threads' work */
     struct slice s = {form, m, n, k, form == FORM_TN ? m : k, form == FORM_NT ? k : n, n};
     int threads = threads_worth((double)m * (double)n * (double)k);
-    int by_rows = m >= n;
+    int64_t across = parts_of(n), tiles = parts_of(m) * across;
     int single = precision == MOE_F32;
     float *a32 = scratch_f32, *b32 = single ? a32 + m * k : NULL,
           *c32 = single ? b32 + k * n : NULL;
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
-        int index = 0;
-#ifdef _OPENMP
-        index = omp_get_thread_num();
-#endif
-        int64_t i = by_rows ? part(m, index, threads) : 0;
-        int64_t rows = by_rows ? part(m, index + 1, threads) - i : m;
-        int64_t j = by_rows ? 0 : part(n, index, threads);
-        int64_t cols = by_rows ? n : part(n, index + 1, threads) - j;
         if (single) {
 #pragma omp for
             for (int64_t x = 0; x < m * k; x++)
@@ -115,14 +116,16 @@ void product_values(enum moe_dtype precision, enum form form, int64_t m, int64_t
             for (int64_t x = 0; x < k * n; x++)
                 b32[x] = (float)b[x];
         }
-        if (rows > 0 && cols > 0) {
+#pragma omp for schedule(dynamic)
+        for (int64_t tile = 0; tile < tiles; tile++) {
+            int64_t i = cut(m, tile / across), rows = cut(m, tile / across + 1) - i;
+            int64_t j = cut(n, tile % across), cols = cut(n, tile % across + 1) - j;
             if (single)
                 multiply_f32(&s, i, rows, j, cols, a32, b32, c32);
             else
                 multiply_f64(&s, i, rows, j, cols, a, b, c, accumulate ? 1.0 : 0.0);
         }
         if (single) {
-#pragma omp barrier
 #pragma omp for
             for (int64_t x = 0; x < m * n; x++)
                 c[x] = accumulate ? (float)(c[x] + (double)c32[x]) : c32[x];
