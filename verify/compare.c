@@ -66,7 +66,9 @@ static void note(struct moe_comparison *comparison, int64_t row, int64_t col, do
 int moe_compare_block(const struct moe_tensor *tensor, const struct moe_tensor *before,
                       const struct moe_block *block, struct moe_comparison *comparison)
 {
-    double *got = malloc((size_t)(block->cols > 0 ? 2 * block->cols : 1) * sizeof *got);
+    if (block->rows == 0 || block->cols == 0) /* no element, so no position of a first one */
+        return MOE_OK;
+    double *got = malloc((size_t)(2 * block->cols) * sizeof *got);
     if (!got)
         return moe_error(MOE_E_NOMEM, "no memory to compare a row of %lld elements",
                          (long long)block->cols);
