@@ -1,6 +1,6 @@
 # doc/: what is read, and the plug-in template, which is installed.
 
-dist_man_MANS =
+dist_man_MANS = %D%/moecheck.1
 dist_doc_DATA = README.md NEWS LICENSE %D%/manual.md %D%/bounds.md %D%/bounds-activations.md
 
 plugindir = $(docdir)/examples/plugin

@@ -63,7 +63,7 @@ prints()
 # alone: no worker with our plug-in is left, now or within five seconds.
 alone()
 {
-    for i in 1 2 3 4 5 6 7 8 9 10; do
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
         grep -lsF "$plugin" /proc/[0-9]*/cmdline >"$folder/left" || return
         sleep 0.5
     done
@@ -193,7 +193,7 @@ hanging()
     tests=$((tests + 1))
     "$moecheck" verify --plugin "$plugin" --jobs 1 --variant '[hn]a*' "$case" >"$out" 2>"$err" &
     pid=$!
-    for i in 1 2 3 4 5 6 7 8 9 10; do
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
         grep -q PASS "$out" && break
         sleep 0.5
     done

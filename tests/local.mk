@@ -25,6 +25,12 @@ UNIT_TESTS = \
 	%D%/t_act \
 	%D%/t_draw \
 	%D%/t_draw_lists \
+	%D%/t_routing \
+	%D%/t_route \
+	%D%/t_round \
+	%D%/t_score \
+	%D%/t_product \
+	%D%/t_compare \
 	%D%/t_problem \
 	%D%/t_models \
 	%D%/t_safetensors \
@@ -50,6 +56,7 @@ SCRIPT_TESTS = \
 	%D%/plugin.sh \
 	%D%/fuzz.sh \
 	%D%/command.sh \
+	%D%/manual.sh \
 	%D%/seeds.sh \
 	%D%/safetensors_python.sh \
 	%D%/captured.sh
@@ -75,6 +82,17 @@ EXTRA_DIST += $(SCRIPT_TESTS) %D%/no_libcheck.sh %D%/tally.sh %D%/installed.sh
 %C%_t_naive_SOURCES = %D%/t_naive.c %D%/naive_case.c %D%/naive_case.h
 %C%_t_naive_router_SOURCES = %D%/t_naive_router.c %D%/naive_case.c %D%/naive_case.h
 %C%_t_naive_gradient_SOURCES = %D%/t_naive_gradient.c %D%/naive_case.c %D%/naive_case.h
+
+# The tests of the reference and of the judge share theirs. t_product looks inside libref.
+support = %D%/support.c %D%/support.h
+%C%_t_routing_SOURCES = %D%/t_routing.c $(support)
+%C%_t_route_SOURCES = %D%/t_route.c $(support)
+%C%_t_round_SOURCES = %D%/t_round.c $(support)
+%C%_t_score_SOURCES = %D%/t_score.c $(support)
+%C%_t_compare_SOURCES = %D%/t_compare.c $(support)
+%C%_t_product_SOURCES = %D%/t_product.c $(support)
+%C%_t_product_CPPFLAGS = $(AM_CPPFLAGS) $(OPENBLAS_CFLAGS)
+%C%_t_product_LDADD = libref.la $(LDADD) $(OPENBLAS_LIBS)
 
 # A libcuda that fails on demand, for probe.sh. -rpath makes libtool build a shared object of what is
 # not installed.

@@ -12,6 +12,8 @@
 /* Beyond this patience a case counts as large: variants are measured only where they were named. */
 #define LARGE_SECONDS 80.0
 
+#define SOME_BYTES 64e6
+
 struct measuring {
     const struct moe_options *options;
     const struct moe_problem *problem;
@@ -81,6 +83,18 @@ static void print_time(const struct measuring *m, const char *what, double secon
     fflush(stdout);
 }
 
+/* Beside few tensors the memory is that of threads and of OpenBLAS's buffers, and no ratio means
+ * much. */
+static void print_memory(const struct measuring *m, const struct moe_measure *measure)
+{
+    if (m->options->json)
+        return;
+    printf("    %-22s %10.3f MB", "reference's memory", 1e-6 * measure->peak_bytes);
+    if (measure->tensor_bytes > SOME_BYTES)
+        printf("  %6.2f x inputs and outputs", measure->peak_bytes / measure->tensor_bytes);
+    putchar('\n');
+}
+
 static void measure_reference(struct measuring *m)
 {
     struct moe_measure products = {.seconds = NAN}, reference = {.seconds = NAN}, bounds;
@@ -89,9 +103,7 @@ static void measure_reference(struct measuring *m)
         print_time(m, "products by OpenBLAS", products.seconds, 0, "");
     if (take(m, "reference", NULL, &reference)) {
         print_time(m, "reference", reference.seconds, products.seconds, "products");
-        if (!m->options->json)
-            printf("    %-22s %10.3f MB  %6.2f x inputs and outputs\n", "reference's memory",
-                   1e-6 * reference.peak_bytes, reference.peak_bytes / reference.tensor_bytes);
+        print_memory(m, &reference);
     }
     if (take(m, "bounds", NULL, &bounds))
         print_time(m, "reference and bounds", bounds.seconds, reference.seconds, "reference");
