@@ -117,6 +117,8 @@ static const struct {
     {"renorm=01", "renorm='01': allowed: 0 1"},
     {"scale=0 router=sigmoid", "scale='0': allowed: a number > 0"},
     {"scale=-2 router=sigmoid", "scale='-2': allowed"},
+    {"scale=1e999 router=sigmoid", "scale='1e999': allowed"},
+    {"aux=1e-999", "aux='1e-999': allowed"},
     {"aux=-0", "aux='-0': allowed: a number >= 0"},
     {"groups=8", "groups='8': allowed: 0, or G/k with 1 <= k <= G"},
     {"groups=8/", "groups='8/': allowed"},
