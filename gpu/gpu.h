@@ -55,6 +55,93 @@ int moe_gpu_probe(struct moe_gpu_status *status);
  */
 int moe_gpu_arch_runs(const char *arch, int major, int minor);
 
+/* ---- device.c: where kernels run, whatever it is -------------------------------------------- */
+
+/*
+ * A device and everything that the host code of a variant may do with it. Behind it stands a GPU's
+ * primary context (device_cuda.c); a caller does not know which. Memory, streams and events are the
+ * device's own handles (CUdeviceptr as a pointer, CUstream, CUevent); stream NULL is the default
+ * one.
+ *
+ * Every function returns enum moe_status: MOE_E_NOMEM where memory is short, MOE_E_UNSUPPORTED
+ * where the device or its code is not there (the text says why), MOE_E_INTERNAL with the driver's
+ * own words for the rest. After an error that sticks (an illegal address) every further call fails;
+ * the process must end.
+ */
+struct moe_device;
+
+enum moe_device_attribute {
+    MOE_DEVICE_MULTIPROCESSORS,
+    MOE_DEVICE_L2_BYTES,
+    MOE_DEVICE_CAPABILITY,   /* 10 * major + minor */
+    MOE_DEVICE_SHARED_BYTES, /* that one block may have, opted in */
+    MOE_DEVICE_FREE_BYTES,   /* memory free now */
+    MOE_DEVICE_TOTAL_BYTES,
+};
+
+/* kind is MOE_ON_CUDA (verify/variant.h); index counts what the driver shows. */
+int moe_device_open(int kind, int index, struct moe_device **device);
+void moe_device_close(struct moe_device *device);
+const char *moe_device_name(const struct moe_device *device);
+int moe_device_attribute(struct moe_device *device, enum moe_device_attribute attribute,
+                         int64_t *value);
+
+int moe_device_allocate(struct moe_device *device, int64_t bytes, void **memory);
+void moe_device_free(struct moe_device *device, void *memory);
+int moe_device_copy_to(struct moe_device *device, void *to, const void *from_host, int64_t bytes,
+                       void *stream);
+int moe_device_copy_from(struct moe_device *device, void *to_host, const void *from, int64_t bytes,
+                         void *stream);
+int moe_device_copy(struct moe_device *device, void *to, const void *from, int64_t bytes,
+                    void *stream);
+int moe_device_fill(struct moe_device *device, void *memory, int byte, int64_t bytes, void *stream);
+
+int moe_device_stream_create(struct moe_device *device, void **stream);
+void moe_device_stream_destroy(struct moe_device *device, void *stream);
+int moe_device_synchronize(struct moe_device *device, void *stream);
+int moe_device_event_create(struct moe_device *device, void **event);
+void moe_device_event_destroy(struct moe_device *device, void *event);
+int moe_device_event_record(struct moe_device *device, void *event, void *stream);
+/* Milliseconds between two recorded events; waits for the second. */
+int moe_device_event_elapsed(struct moe_device *device, void *begin, void *end, double *ms);
+
+struct moe_launch {
+    const char *kernel; /* entry, as in the table of kernels */
+    uint32_t grid[3], block[3];
+    uint32_t cluster[3];   /* zeros: none */
+    uint32_t shared_bytes; /* dynamic */
+    uint32_t dependent;    /* 1: may begin before the launch before it in the stream has ended */
+    void *stream;
+    void **args; /* one pointer an argument */
+};
+int moe_device_launch(struct moe_device *device, const struct moe_launch *launch);
+
+/* A tensor map (128 bytes at a multiple of 64, to be passed by value as a kernel argument), as
+ * cuTensorMapEncodeTiled. */
+struct moe_tensor_map {
+    uint8_t bytes[128];
+};
+struct moe_tensor_map_spec {
+    int32_t type, rank, interleave, swizzle, promotion, fill; /* CUtensorMap enums' numbers */
+    void *base;
+    uint64_t size[5], stride[5]; /* stride in bytes, of dimensions 1 .. rank-1 from index 0 */
+    uint32_t box[5], step[5];
+};
+int moe_device_tensor_map_encode(struct moe_device *device, const struct moe_tensor_map_spec *spec,
+                                 struct moe_tensor_map *map);
+
+/* ---- kernels.c: the code that this build contains -------------------------------------------- */
+
+/* One entry for one architecture, from the generated table. */
+struct moe_kernel {
+    const char *entry;               /* its extern "C" name */
+    const char *source;              /* the .cu file's name */
+    const char *arch;                /* "90a" */
+    int32_t max_threads, min_blocks; /* launch bounds; 0: none declared */
+    int32_t registers, shared_bytes; /* as ptxas tells; static shared memory */
+};
+const struct moe_kernel *moe_kernel_get(int index); /* NULL past the end */
+
 #ifdef __cplusplus
 }
 #endif
