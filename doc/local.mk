@@ -1,7 +1,8 @@
 # doc/: what is read, and the plug-in template, which is installed.
 
 dist_man_MANS = %D%/moecheck.1
-dist_doc_DATA = README.md NEWS LICENSE %D%/manual.md %D%/bounds.md %D%/bounds-activations.md
+dist_doc_DATA = README.md NEWS LICENSE %D%/manual.md %D%/manual-variants.md %D%/bounds.md \
+	%D%/bounds-activations.md
 
 plugindir = $(docdir)/examples/plugin
 dist_plugin_DATA = %D%/examples/plugin/Makefile %D%/examples/plugin/plugin.c \

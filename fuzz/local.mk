@@ -19,7 +19,8 @@ CORPUS = \
 	%D%/corpus/routing.cases \
 	%D%/corpus/rounding.cases \
 	%D%/corpus/values.cases \
-	%D%/corpus/options.cases
+	%D%/corpus/options.cases \
+	%D%/corpus/chunks.cases
 EXTRA_DIST += $(CORPUS)
 TABLES += %D%/corpus.inc
 

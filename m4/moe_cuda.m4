@@ -73,9 +73,10 @@ __global__ void kernel(int *p) { *p = 1; }"]) >conftest.cu
     [moe_cuda_why="$NVCC does not compile for $moe_cuda_left_out (see config.log)"],
     [moe_cuda=yes])
 ])
-AS_CASE([$with_cuda:$moe_cuda],
-  [check:no|no:no], [],
-  [*:no], [AC_MSG_ERROR([--with-cuda=$with_cuda: $moe_cuda_why])])
+# Whoever names a toolkit or architectures does not want to be left without.
+AS_CASE([$moe_cuda:$with_cuda:$with_gpu_archs],
+  [yes:*|no:no:*|no:check:default], [],
+  [AC_MSG_ERROR([--with-cuda=$with_cuda --with-gpu-archs=$with_gpu_archs: $moe_cuda_why])])
 
 AS_IF([test "x$moe_cuda" = xyes],
   [moe_cuda_summary="CUDA $moe_cuda_release in $moe_cuda_dir, for $moe_cuda_archs"

@@ -39,10 +39,14 @@ static void add_token(const struct error_model *model, const struct terms *terms
     double spread = 2 * softmax_error(model, l, l_bound, E) + (double)(E + 8) * model->step;
     double lse_bound = widest + (double)(E + 6) * model->step * (1 + fabs(lse)) +
                        model->function_relative + model->function_absolute;
+    /* p may also lose to underflow: in exp, its sum and quotient, here and in the kernel */
     for (int64_t e = 0; e < E; e++)
         dl_bound[e] += p[e] * (1 + spread) *
                            (terms->switch_factor * (terms->share[e] + mean) * spread +
                             2 * terms->z_factor * (lse_bound + fabs(lse) * spread)) +
+                       4 * model->loss *
+                           (terms->switch_factor * (terms->share[e] + mean) +
+                            2 * terms->z_factor * (fabs(lse) + lse_bound)) +
                        model->loss;
 }
 

@@ -117,8 +117,9 @@ static int routing_of_logits(const struct moe_problem *p)
     return p->routing != MOE_ROUTING_TIES || computed(p);
 }
 
-/* Each rule: the key that is named, when it holds, and what is allowed. Text and value name every key
- * that the rule reads, so that a user, and the generator of cases, know what else could be changed. */
+/* Each rule: the key that is named, when it holds, and what is allowed. Text and value name every
+ * key that the rule reads, so that a user, and the generator of cases, know what else could be
+ * changed. */
 static const struct rule {
     const char *key;
     int (*holds)(const struct moe_problem *problem);

@@ -18,6 +18,9 @@
 /* Scores below this are zero in every type; it keeps 0/0 out of their relative errors. */
 #define TINY 0x1p-1000
 
+/* exp, a sum or quotient of it, here and in the kernel: how often a v may meet the subnormals. */
+#define LOSSES 4
+
 double softmax_of(int64_t E, const double *l, double *p)
 {
     double most = -INFINITY, sum = 0;
@@ -41,7 +44,8 @@ struct token {
     double *v;                 /* [E] probability or raw score; of the picked only: topk-softmax */
     double *gather;            /* [E] scratch */
     double V;                  /* sum of v over the picked */
-    double relative;           /* largest relative error of any v, before scale and renorm */
+    double relative;           /* largest relative error of any v, before scale and renorm; */
+    double lost;               /*   what any v may be off beyond it where exp underflows */
 };
 
 static int over_picked(const struct moe_problem *problem)
@@ -69,8 +73,10 @@ static void softmax_over_picked(struct token *token)
         l[k] = token->l[token->pick[k]];
         bound[k] = token->model ? token->l_bound[token->pick[k]] : 0;
     }
-    if (token->model)
+    if (token->model) {
         token->relative = softmax_error(token->model, l, bound, token->n);
+        token->lost = LOSSES * token->model->loss;
+    }
     softmax_of(token->n, l, l);
     for (int64_t k = 0; k < token->n; k++)
         token->v[token->pick[k]] = l[k];
@@ -78,8 +84,10 @@ static void softmax_over_picked(struct token *token)
 
 static void softmax_over_all(struct token *token)
 {
-    if (token->model)
+    if (token->model) {
         token->relative = softmax_error(token->model, token->l, token->l_bound, token->E);
+        token->lost = LOSSES * token->model->loss;
+    }
     softmax_of(token->E, token->l, token->v);
 }
 
@@ -94,6 +102,7 @@ static void sigmoid_of_picked(struct token *token)
                            token->model->function_absolute / fmax(token->v[e], TINY) +
                            4 * token->model->step;
             token->relative = error > token->relative ? error : token->relative;
+            token->lost = LOSSES * token->model->loss;
         }
     }
 }
@@ -110,6 +119,7 @@ static void sqrt_softplus_of_picked(struct token *token)
                            token->model->function_absolute / fmax(softplus, TINY) +
                            6 * token->model->step;
             token->relative = error > token->relative ? error : token->relative;
+            token->lost = sqrt(LOSSES * token->model->loss); /* |sqrt(a) - sqrt(b)|^2 <= |a - b| */
         }
     }
 }
@@ -124,7 +134,7 @@ static void (*const raw_scores[MOE_ROUTER_COUNT])(struct token *) = {
 /* Fills v, V and relative from the token's logits and picks. */
 static void score_token(struct token *token)
 {
-    token->relative = 0;
+    token->relative = token->lost = 0;
     token->V = 0;
     if (token->n == 0 && token->problem->router != MOE_SOFTMAX_TOPK)
         return;
@@ -168,15 +178,18 @@ int score_entries(const struct moe_problem *problem, const struct error_model *m
         for (int64_t k = 0; k < token.n; k++) {
             int64_t entry = routing->token_begin[t] + k;
             double s = problem->scale * token.v[token.pick[k]];
-            double relative = token.relative;
+            double relative = token.relative, lost = problem->scale * token.lost;
             if (problem->renorm) {
                 s /= token.V;
-                relative = 2 * relative + (double)(token.n + 2) * (model ? model->step : 0);
+                lost /= token.V;
+                relative = 2 * relative + (double)(token.n + 2) * (model ? model->step : 0) +
+                           (double)token.n * token.lost / token.V;
             }
             routing->score[entry] = s;
             if (model)
-                score_bound[entry] = error_at(model, MOE_AT_SCORES, s,
-                                              fabs(s) * (relative + 2 * model->step) + model->loss);
+                score_bound[entry] =
+                    error_at(model, MOE_AT_SCORES, s,
+                             fabs(s) * (relative + 2 * model->step) + lost + model->loss);
         }
     }
     free(token.v);
@@ -196,6 +209,7 @@ static void scores_backward(const struct token *token, const double *ds, const d
 {
     const struct moe_problem *problem = token->problem;
     double m = 0, m_bound = 0, step = token->model ? token->model->step : 0;
+    double lost = problem->renorm ? (double)(token->n + 1) * token->lost / token->V : 0;
     if (problem->renorm) {
         for (int64_t k = 0; k < token->n; k++) {
             double share = token->v[token->pick[k]] / token->V;
@@ -203,7 +217,8 @@ static void scores_backward(const struct token *token, const double *ds, const d
             if (token->model)
                 m_bound +=
                     share * (ds_bound[k] + (2 * token->relative + (double)(token->n + 4) * step) *
-                                               (fabs(ds[k]) + ds_bound[k]));
+                                               (fabs(ds[k]) + ds_bound[k])) +
+                    lost * (fabs(ds[k]) + ds_bound[k]) + token->model->loss;
         }
     }
     double factor = problem->renorm ? problem->scale / token->V : problem->scale;
@@ -212,8 +227,8 @@ static void scores_backward(const struct token *token, const double *ds, const d
         if (token->model) {
             double reach = fabs(ds[k]) + ds_bound[k] + fabs(m) + m_bound;
             double spread =
-                (problem->renorm ? 2 * token->relative : 0) + (double)(token->n + 4) * step;
-            dv_bound[k] = factor * (ds_bound[k] + m_bound + spread * reach);
+                (problem->renorm ? 2 * token->relative + lost : 0) + (double)(token->n + 4) * step;
+            dv_bound[k] = factor * (ds_bound[k] + m_bound + spread * reach) + token->model->loss;
         }
     }
 }
@@ -229,24 +244,28 @@ static void softmax_backward(const struct token *token, const double *dv, const 
         double p = token->v[token->pick[k]];
         mean += p * dv[k];
         if (token->model) {
-            mean_bound += p * dv_bound[k];
-            mean_reach += p * (fabs(dv[k]) + dv_bound[k]);
+            double reach = fabs(dv[k]) + dv_bound[k];
+            mean_bound += p * dv_bound[k] + token->lost * reach + token->model->loss;
+            mean_reach += (p + token->lost) * reach;
         }
     }
     int picked_only = over_picked(token->problem);
     for (int64_t e = 0; e < token->E && !picked_only; e++) {
         dl[e] -= token->v[e] * mean;
         if (token->model)
-            dl_bound[e] += token->v[e] * (1 + spread) * (mean_bound + spread * mean_reach);
+            dl_bound[e] += token->v[e] * (1 + spread) * (mean_bound + spread * mean_reach) +
+                           token->lost * (mean_bound + mean_reach) + token->model->loss;
     }
     for (int64_t k = 0; k < token->n; k++) {
         int64_t e = token->pick[k];
         double p = token->v[e];
         dl[e] += picked_only ? p * (dv[k] - mean) : p * dv[k];
         if (token->model) {
+            double reach = fabs(dv[k]) + dv_bound[k] + (picked_only ? mean_bound + mean_reach : 0);
             double own = dv_bound[k] + spread * (fabs(dv[k]) + dv_bound[k]);
             double of_mean = picked_only ? mean_bound + spread * mean_reach : 0;
-            dl_bound[e] += p * (1 + spread) * (own + of_mean);
+            dl_bound[e] +=
+                p * (1 + spread) * (own + of_mean) + token->lost * reach + token->model->loss;
         }
     }
 }
@@ -266,10 +285,12 @@ static void own_logit_backward(const struct token *token, const double *dv, cons
             /* v is as accurate as `relative`; 1 - v may be formed by subtraction, which costs an
              * absolute error of v's; either slope is at most v (sigmoid) or its own size. */
             double reach = token->problem->router == MOE_SIGMOID ? v : slope;
-            double slope_bound =
-                reach * (3 * token->relative + 2 * expm1(token->l_bound[e]) +
-                         2 * model->function_relative + model->function_absolute + 8 * model->step);
-            dl_bound[e] += dv_bound[k] * (slope + slope_bound) + fabs(dv[k]) * slope_bound;
+            double slope_bound = reach * (3 * token->relative + 2 * expm1(token->l_bound[e]) +
+                                          2 * model->function_relative + model->function_absolute +
+                                          8 * model->step) +
+                                 token->lost;
+            dl_bound[e] +=
+                dv_bound[k] * (slope + slope_bound) + fabs(dv[k]) * slope_bound + model->loss;
         }
     }
 }

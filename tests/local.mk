@@ -7,12 +7,17 @@
 # MOE_TEST_SIZE (small or full). GPU_TESTS are those that `make check-gpu` demands a GPU for.
 
 TEST_SIZE = full
+# Sanitizers leave signals alone: tests crash workers on purpose, and judge how they died. The shadow gap
+# is where CUDA wants to map.
+signals = handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:handle_abort=0
 AM_TESTS_ENVIRONMENT = \
+	ASAN_OPTIONS=$(signals):protect_shadow_gap=0 UBSAN_OPTIONS=$(signals):print_stacktrace=1 \
+	MSAN_OPTIONS=exitcode=99 \
 	CK_VERBOSITY=silent CK_TAP_LOG_FILE_NAME=- CK_DEFAULT_TIMEOUT=300 \
-	MOE_TEST_SIZE=$(TEST_SIZE) MSAN_OPTIONS=exitcode=99 \
+	MOE_TEST_SIZE=$(TEST_SIZE) \
 	CC='$(CC)' CXX='$(CXX)' NM='$(NM)' srcdir='$(srcdir)'; \
-	export CK_VERBOSITY CK_TAP_LOG_FILE_NAME CK_DEFAULT_TIMEOUT MOE_TEST_SIZE MSAN_OPTIONS \
-	CC CXX NM srcdir;
+	export ASAN_OPTIONS UBSAN_OPTIONS MSAN_OPTIONS CK_VERBOSITY CK_TAP_LOG_FILE_NAME \
+	CK_DEFAULT_TIMEOUT MOE_TEST_SIZE CC CXX NM srcdir;
 
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 LOG_DRIVER_FLAGS = --merge

@@ -20,6 +20,13 @@ static const struct moe_variant *naive(void)
     return NULL;
 }
 
+/* Of the signal itself, even where a sanitizer would rather report it. */
+static int die_of(int number)
+{
+    signal(number, SIG_DFL);
+    return raise(number);
+}
+
 /* What a variant does beside computing. Only forward misbehaves. */
 
 static int forward_prints(void *state, const struct moe_call *call)
@@ -58,7 +65,7 @@ static int forward_wrong(void *state, const struct moe_call *call)
 static int forward_crash(void *state, const struct moe_call *call)
 {
     (void)state, (void)call;
-    return raise(SIGSEGV);
+    return die_of(SIGSEGV);
 }
 
 static int forward_leave(void *state, const struct moe_call *call)
@@ -95,7 +102,7 @@ static int forward_refuses(void *state, const struct moe_call *call)
 static int supports_crash(const struct moe_problem *problem, char *why, size_t size)
 {
     (void)problem, (void)why, (void)size;
-    return raise(SIGFPE);
+    return die_of(SIGFPE);
 }
 
 static const struct {

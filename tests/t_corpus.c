@@ -70,7 +70,8 @@ START_TEST(cases_that_come_with_us)
         rounded += problem.round != MOE_ROUND_NONE;
         tiny += problem.data == MOE_DATA_TINY;
         ties += problem.routing == MOE_ROUTING_TIES;
-        ck_assert_msg(moe_case_cost(&problem) < 10 * MOE_CASE_COST, "%s", moe_corpus_case(count));
+        /* about a second by plain loops */
+        ck_assert_msg(moe_case_cost(&problem) < 100 * MOE_CASE_COST, "%s", moe_corpus_case(count));
     }
     ck_assert_int_ge(count, 60);
     ck_assert(empty > 0 && all > 0 && ragged > 0 && rounded > 0 && tiny > 0 && ties > 0);

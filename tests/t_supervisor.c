@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -55,6 +56,13 @@ static int first_time(const struct moe_job *job)
     return fd >= 0;
 }
 
+/* Of the signal itself, even where a sanitizer would rather report it. */
+static void die_of(int number)
+{
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
 static void pass(const struct moe_job *job, uint64_t id)
 {
     (void)job;
@@ -66,7 +74,7 @@ static void crash(const struct moe_job *job, uint64_t id)
 {
     (void)job, (void)id;
     say("phase variant\n");
-    raise(SIGSEGV);
+    die_of(SIGSEGV);
 }
 
 static void crash_judge(const struct moe_job *job, uint64_t id)
@@ -213,7 +221,7 @@ static int worker(int argc, char **argv)
     if (strcmp(plugin, "babble") == 0)
         say("babble\n");
     if (strcmp(plugin, "die") == 0)
-        raise(SIGBUS);
+        die_of(SIGBUS);
     if (*plugin != '\0')
         return 0;
     greet();
@@ -390,6 +398,40 @@ END_TEST
 START_TEST(test_one_job_each)
 {
     many_jobs(3, 1, 200, 200);
+}
+END_TEST
+
+/* Where no second worker can be started, the first does all; where none can, the jobs end as ERROR.
+ */
+START_TEST(test_no_more_workers)
+{
+    struct moe_supervisor *supervisor = start(2, 0);
+    struct rlimit limit;
+    struct moe_result result;
+    int first_free = dup(0);
+
+    close(first_free);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = (rlim_t)first_free + 1;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    for (int i = 0; i < 20; i++)
+        submit(supervisor, "pass", (uint64_t)i);
+    for (int i = 0; i < 20; i++)
+        ck_assert_int_eq(next(supervisor).report.verdict, MOE_PASS);
+    /* Its pipes' numbers are free again once it has ended: take them. */
+    submit(supervisor, "crash", 20);
+    submit(supervisor, "pass", 21);
+    limit.rlim_cur = 3;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    result = next(supervisor);
+    ck_assert_int_eq(result.report.verdict, MOE_FAIL);
+    ck_assert_msg(strstr(result.report.finding[0].text, "cannot start a worker") != NULL, "%s",
+                  result.report.finding[0].text);
+    result = next(supervisor);
+    ck_assert_int_eq(result.report.verdict, MOE_ERROR);
+    ck_assert_msg(strstr(result.report.finding[0].text, "Too many open files") != NULL, "%s",
+                  result.report.finding[0].text);
+    stop(supervisor);
 }
 END_TEST
 
@@ -574,6 +616,7 @@ int main(int argc, char **argv)
     tcase_add_test(tests, test_jobs_before);
     tcase_add_test(tests, test_many_jobs);
     tcase_add_test(tests, test_one_job_each);
+    tcase_add_test(tests, test_no_more_workers);
     tcase_add_test(tests, test_mixture);
     tcase_add_loop_test(tests, test_bad_start, 0, sizeof starts / sizeof *starts);
     tcase_add_test(tests, test_names);

@@ -197,6 +197,12 @@ START_TEST(most_entries)
     problem.round = MOE_ROUND_UP; /* T E alone would be 2^61 */
     problem.round_to = (int64_t)1 << 40;
     ck_assert_int_eq(moe_problem_max_entries(&problem), (int64_t)1 << 61);
+    problem.T = problem.E = (int64_t)1 << 31; /* E round_to would be 2^71 */
+    problem.K = 1;
+    ck_assert_int_eq(moe_problem_max_entries(&problem), (int64_t)1 << 62);
+    problem.T = (int64_t)1 << 40;
+    problem.K = 1 << 20;
+    problem.E = 1 << 21;
     problem.round_to = 129;
     ck_assert_int_eq(moe_problem_max_entries(&problem), ((int64_t)1 << 60) + ((int64_t)1 << 28));
 }

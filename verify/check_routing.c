@@ -53,6 +53,7 @@ static int elect(const struct moe_judgement *judgement, struct election *electio
     const struct moe_problem *p = judgement->problem;
     size_t count = (size_t)(p->T * p->E > 0 ? p->T * p->E : 1);
     *election = (struct election){.problem = p};
+    election->floor = log(2 * moe_dtype_info(judgement->recipe.elementwise)->smallest_normal);
     election->value = malloc(2 * count * sizeof *election->value);
     if (!election->value)
         return moe_error(MOE_E_NOMEM, "no memory for the logits [%lld,%lld]", (long long)p->T,

@@ -6,7 +6,8 @@
  * `balanced` as long as no expert before was in doubt; else either side is allowed). The tokens
  * that it took must then rank above those that it left: kept pairs first, by log of their weight
  * among their token's picks; then the others, by log p. Both logs err by at most twice the token's
- * widest logit bound, and by a few roundings.
+ * widest logit bound, and by a few roundings; but a p that the subject's arithmetic cannot hold as
+ * a normal number may have become anything down to 0, and equal to others like it.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -70,6 +71,21 @@ static double rank_of(const struct rounding *r, int64_t t, int64_t e)
     return r->member[at] == KEPT ? r->log_p[at] - r->log_kept[t] : r->log_p[at];
 }
 
+/* The rank that the subject may have given the pair: at least, at most. */
+static double least_rank(const struct rounding *r, int64_t t, int64_t e)
+{
+    int64_t at = t * r->election->problem->E + e;
+    return r->log_p[at] < r->election->floor ? -INFINITY : rank_of(r, t, e) - r->error[t];
+}
+
+static double most_rank(const struct rounding *r, int64_t t, int64_t e)
+{
+    int64_t at = t * r->election->problem->E + e;
+    double floor = r->election->floor - (r->member[at] == KEPT ? r->log_kept[t] : 0);
+    double most = rank_of(r, t, e) + r->error[t];
+    return r->log_p[at] < r->election->floor && most < floor ? floor : most;
+}
+
 /* Lowest reach of the tokens taken and highest of those left, in one class of pairs; -1: none. */
 struct edge {
     int64_t lowest_taken, highest_left, taken;
@@ -82,14 +98,12 @@ static struct edge find_edge(const struct rounding *r, int64_t e, enum membershi
     for (int64_t t = 0; t < p->T; t++) {
         if (r->member[t * p->E + e] != class)
             continue;
-        double rank = rank_of(r, t, e);
         if (r->taken[t * p->E + e]) {
             edge.taken++;
-            if (edge.lowest_taken < 0 ||
-                rank + r->error[t] < rank_of(r, edge.lowest_taken, e) + r->error[edge.lowest_taken])
+            if (edge.lowest_taken < 0 || most_rank(r, t, e) < most_rank(r, edge.lowest_taken, e))
                 edge.lowest_taken = t;
-        } else if (edge.highest_left < 0 || rank - r->error[t] > rank_of(r, edge.highest_left, e) -
-                                                                     r->error[edge.highest_left]) {
+        } else if (edge.highest_left < 0 ||
+                   least_rank(r, t, e) > least_rank(r, edge.highest_left, e)) {
             edge.highest_left = t;
         }
     }
@@ -100,8 +114,7 @@ static int edge_is_wrong(const struct rounding *r, int64_t e, const struct edge 
 {
     if (edge->lowest_taken < 0 || edge->highest_left < 0)
         return 0;
-    return rank_of(r, edge->highest_left, e) - r->error[edge->highest_left] >
-           rank_of(r, edge->lowest_taken, e) + r->error[edge->lowest_taken];
+    return least_rank(r, edge->highest_left, e) > most_rank(r, edge->lowest_taken, e);
 }
 
 /* Why the tokens that expert e took cannot be right; NULL where they can. No pair is in doubt. */

@@ -10,6 +10,7 @@
 struct election {
     const struct moe_problem *problem;
     double *value, *bound;
+    double floor; /* log of a p below which the subject's arithmetic is subnormal or 0 */
 };
 
 struct routing_complaint {

@@ -74,23 +74,22 @@ static struct moe_report *unanswered(struct moe_supervisor *supervisor)
     return &supervisor->answer.report;
 }
 
-/* Starts the slot's job, and a worker where there is none. 1: none can be started, and the job ends
- * as an ERROR that says so. */
-static int begin(struct moe_supervisor *supervisor, int index, struct moe_result *result)
+/* Gives the slot's running worker the slot's job. */
+static void begin(struct moe_supervisor *supervisor, int index)
 {
-    struct moe_slot *slot = &supervisor->slot[index];
-    struct open_job *job = supervisor->has[index];
-    struct moe_run_end end = {.phase = MOE_PHASE_JUDGE};
+    const struct open_job *job = supervisor->has[index];
 
-    if (slot->child.pid != 0 || moe_slot_start(slot, &supervisor->crew) == MOE_OK) {
-        moe_slot_begin(slot, job->id, job->request,
-                       supervisor->timeout > 0 ? supervisor->timeout : moe_patience(&job->problem));
-        return 0;
-    }
-    snprintf(end.how, sizeof end.how, "%s", moe_error_text());
-    moe_isolation_judge(job->failed_runs > 0 ? &job->first : &end, &end, unanswered(supervisor));
+    moe_slot_begin(&supervisor->slot[index], job->id, job->request,
+                   supervisor->timeout > 0 ? supervisor->timeout : moe_patience(&job->problem));
+}
+
+/* No worker can be started for the slot's job, which ends as an ERROR that says so. */
+static void give_up(struct moe_supervisor *supervisor, int index, struct moe_result *result)
+{
+    struct moe_finding finding = moe_finding_plain("isolation", MOE_ERROR, moe_error_text());
+
+    moe_report_add(unanswered(supervisor), &finding);
     deliver(supervisor, index, result);
-    return 1;
 }
 
 /* The slot's worker failed. 1: its job has ended. */
@@ -107,7 +106,12 @@ static int run_failed(struct moe_supervisor *supervisor, int index, const char *
     snprintf(end.how, sizeof end.how, "%s", how);
     if (job->failed_runs++ == 0) {
         job->first = end;
-        return begin(supervisor, index, result);
+        if (moe_slot_start(slot, &supervisor->crew) == MOE_OK) {
+            begin(supervisor, index);
+            return 0;
+        }
+        snprintf(end.how, sizeof end.how, "%s", moe_error_text());
+        end.phase = MOE_PHASE_JUDGE;
     }
     moe_isolation_judge(&job->first, &end, unanswered(supervisor));
     deliver(supervisor, index, result);
@@ -157,23 +161,44 @@ static int idle_slot(const struct moe_supervisor *supervisor)
     return empty;
 }
 
-/* Gives waiting jobs to idle slots; a worker that died idle is noticed first, lest the job is
- * blamed. 1: a job has ended at once. */
+/* An idle slot with a running worker, started if need be; -1: none now. Where no more workers can
+ * be started those that run do the work; *refused where none runs at all. */
+static int ready_slot(struct moe_supervisor *supervisor, int *refused)
+{
+    int index = idle_slot(supervisor), running = 0;
+
+    *refused = 0;
+    if (index < 0)
+        return -1;
+    /* One that died idle is noticed first, lest its next job is blamed. */
+    if (supervisor->slot[index].child.pid != 0)
+        (void)attend(supervisor, index, NULL);
+    if (supervisor->slot[index].child.pid != 0 ||
+        moe_slot_start(&supervisor->slot[index], &supervisor->crew) == MOE_OK)
+        return index;
+    for (int i = 0; i < supervisor->slots; i++)
+        running += supervisor->slot[i].child.pid != 0;
+    *refused = running == 0;
+    return running == 0 ? index : -1;
+}
+
+/* Gives waiting jobs to idle workers. 1: a job has ended at once, for no worker can be had. */
 static int dispatch(struct moe_supervisor *supervisor, struct moe_result *result)
 {
-    int index;
+    int index, refused;
 
-    while (supervisor->queue != NULL && (index = idle_slot(supervisor)) >= 0) {
+    while (supervisor->queue != NULL && (index = ready_slot(supervisor, &refused)) >= 0) {
         struct open_job *job = supervisor->queue;
 
         supervisor->queue = job->next;
         if (supervisor->queue == NULL)
             supervisor->queue_end = &supervisor->queue;
-        if (supervisor->slot[index].child.pid != 0)
-            (void)attend(supervisor, index, result);
         supervisor->has[index] = job;
-        if (begin(supervisor, index, result))
+        if (refused) {
+            give_up(supervisor, index, result);
             return 1;
+        }
+        begin(supervisor, index);
     }
     return 0;
 }
