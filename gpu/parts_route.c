@@ -1,0 +1,127 @@
+/*
+ * parts_route.c - picks, scores and their gradients on the device: kernels/route.cu, rounding.cu.
+ */
+#include <stdlib.h>
+
+#include "gpu/parts_launch.h"
+
+/* Logits, scores and their gradients: f32, or f64 for dtype=f64. */
+static int scalar_type(const struct moe_problem *problem)
+{
+    return (int)moe_gpu_compute(problem);
+}
+
+int moe_gpu_route_top(const struct moe_gpu_queue *queue, const struct moe_problem *problem,
+                      const void *logits, const void *sel_bias, int32_t *picks)
+{
+    int64_t E = problem->E, K = problem->K, groups = problem->groups, kept = problem->groups_kept;
+    int router = problem->router, dtype = scalar_type(problem);
+    void *args[] = {&E, &K, &router, &groups, &kept, &dtype, &logits, &sel_bias, &picks};
+    return launch_blocks(queue, "route_top", problem->T, 128, (uint32_t)(9 * groups), args);
+}
+
+int moe_gpu_score(const struct moe_gpu_queue *queue, const struct moe_problem *problem,
+                  const int64_t *offsets, const void *logits, const int32_t *picks, void *scores)
+{
+    int64_t E = problem->E, K = problem->K;
+    int router = problem->router, renorm = problem->renorm, dtype = scalar_type(problem);
+    double scale = problem->scale;
+    void *args[] = {&E, &K, &offsets, &router, &renorm, &scale, &dtype, &logits, &picks, &scores};
+    return launch_blocks(queue, "score_entries", problem->T, 128, 0, args);
+}
+
+int moe_gpu_route_backward(const struct moe_gpu_queue *queue, const struct moe_problem *problem,
+                           const int64_t *offsets, const void *logits, const int32_t *picks,
+                           const void *ds, const int64_t *expert_begin, void *dlogits)
+{
+    int64_t T = problem->T, E = problem->E, K = problem->K;
+    int router = problem->router, renorm = problem->renorm, dtype = scalar_type(problem);
+    double scale = problem->scale, aux = problem->aux, zloss = problem->zloss;
+    void *args[] = {&T,     &E,     &K,      &offsets, &router, &renorm,       &scale,  &aux,
+                    &zloss, &dtype, &logits, &picks,   &ds,     &expert_begin, &dlogits};
+    return launch_blocks(queue, "route_backward", T, 128, 0, args);
+}
+
+/* ---- token rounding -----------------------------------------------------------------------------
+ */
+
+struct rounding {
+    double *p;            /* [T,E] */
+    double *kept;         /* [T] */
+    int64_t *counts;      /* [max(T,E)] */
+    int64_t *targets;     /* [E] */
+    uint32_t *words;      /* [E] */
+    uint64_t *keys;       /* [T,E] */
+    unsigned char *taken; /* [T,E] */
+};
+
+static void lay_out(const struct moe_problem *problem, char **next, struct rounding *r)
+{
+    int64_t T = problem->T, E = problem->E;
+    r->p = part_take(next, T * E * 8);
+    r->kept = part_take(next, T * 8);
+    r->counts = part_take(next, (T > E ? T : E) * 8);
+    r->targets = part_take(next, E * 8);
+    r->words = part_take(next, E * 4);
+    r->keys = part_take(next, T * E * 8);
+    r->taken = part_take(next, T * E);
+}
+
+int64_t moe_gpu_round_bytes(const struct moe_problem *problem)
+{
+    struct rounding r;
+    char *next = NULL;
+    lay_out(problem, &next, &r);
+    return (int64_t)(intptr_t)next;
+}
+
+/* The stochastic rule's words are the case's, drawn where they are needed: E of them. */
+static int copy_words(const struct moe_gpu_queue *queue, const struct moe_problem *problem,
+                      uint32_t *words)
+{
+    uint32_t *host = malloc((size_t)problem->E * sizeof *host);
+    if (!host)
+        return moe_error(MOE_E_NOMEM, "no memory for %lld words", (long long)problem->E);
+    for (int64_t e = 0; e < problem->E; e++)
+        host[e] = moe_draw_word(problem->seed, 0x726f756eu, (uint64_t)e);
+    int status = moe_device_copy_to(queue->device, words, host, problem->E * 4, queue->stream);
+    if (status == MOE_OK)
+        status = moe_device_synchronize(queue->device, queue->stream);
+    free(host);
+    return status;
+}
+
+int moe_gpu_round(const struct moe_gpu_queue *queue, const struct moe_problem *problem,
+                  const void *logits, const int32_t *top, void *workspace, int64_t *offsets,
+                  int32_t *picks)
+{
+    int64_t T = problem->T, E = problem->E, K = problem->K, m = problem->round_to, P = T * K;
+    int dtype = scalar_type(problem), mode = problem->round;
+    struct rounding r;
+    char *next = workspace;
+    lay_out(problem, &next, &r);
+    int status = copy_words(queue, problem, r.words);
+    void *softmax[] = {&E, &K, &dtype, &logits, &top, &r.p, &r.kept};
+    if (status == MOE_OK)
+        status = launch_blocks(queue, "softmax_all", T, 128, 0, softmax);
+    void *counting[] = {&P, &top, &r.counts};
+    if (status == MOE_OK)
+        status = launch_blocks(queue, "count_rows", E, 256, 0, counting);
+    void *targeting[] = {&T, &E, &mode, &m, &r.counts, &r.words, &r.targets};
+    if (status == MOE_OK)
+        status = launch_blocks(queue, "round_targets", 1, 32, 0, targeting);
+    void *ranking[] = {&T, &E, &K, &r.p, &r.kept, &top, &r.keys};
+    if (status == MOE_OK)
+        status = launch_elements(queue, "rank_tokens", T * E, ranking);
+    void *taking[] = {&T, &E, &r.targets, &r.keys, &r.taken};
+    if (status == MOE_OK)
+        status = launch_blocks(queue, "take_tokens", E, 256, 0, taking);
+    void *tally[] = {&T, &E, &r.taken, &r.counts};
+    if (status == MOE_OK)
+        status = launch_elements(queue, "count_taken", T, tally);
+    void *scan[] = {&T, &r.counts, &offsets};
+    if (status == MOE_OK)
+        status = launch_blocks(queue, "scan_counts", 1, 256, 0, scan);
+    void *listing[] = {&T, &E, &r.taken, &offsets, &picks};
+    return status == MOE_OK ? launch_elements(queue, "list_taken", T, listing) : status;
+}
