@@ -13,6 +13,7 @@
 
 #include "verify/float_modes.h"
 #include "verify/judge.h"
+#include "verify/on_device.h"
 
 /* Every byte of an output before the variant runs: a NaN in every float type, -1 in the integers.
  */
@@ -133,21 +134,13 @@ static void hand_over(const struct moe_judge_options *options, enum moe_phase ph
         options->phase(options->context, phase);
 }
 
-/* Which call failed, and its status; text of ours is the variant's own error line where it set one.
- */
-struct call_result {
-    const char *step;
-    int status;
-    int modes_changed; /* it left this thread with other floating-point modes */
-};
-
-static struct call_result call_variant(const struct moe_problem *problem,
-                                       const struct moe_variant *variant, int32_t configuration,
-                                       const struct moe_call *call)
+static struct moe_call_result call_variant(const struct moe_problem *problem,
+                                           const struct moe_variant *variant, int32_t configuration,
+                                           const struct moe_call *call)
 {
     void *state = NULL;
     struct float_modes modes;
-    struct call_result result = {.step = "open"};
+    struct moe_call_result result = {.step = "open"};
     float_modes_save(&modes);
     result.status = variant->open(NULL, problem, configuration, &state);
     int opened = result.status == MOE_OK;
@@ -167,12 +160,19 @@ static struct call_result call_variant(const struct moe_problem *problem,
 
 static int run_variant(const struct moe_problem *problem, const struct moe_variant *variant,
                        const struct moe_judge_options *options, struct moe_tensors *tensors,
-                       struct call_result *result, uint32_t *status_word)
+                       struct moe_call_result *result, uint32_t *status_word)
 {
     int64_t workspace = variant->workspace_bytes(problem), kept = variant->kept_bytes(problem);
     if (workspace < 0 || kept < 0)
         return moe_error(MOE_E_INTERNAL, "%s wants %lld bytes of workspace and %lld kept",
                          variant->name, (long long)workspace, (long long)kept);
+    if (!(variant->devices & MOE_ON_CPU)) {
+        hand_over(options, MOE_PHASE_VARIANT);
+        int outcome = moe_on_device_run(problem, variant, options ? options->configuration : 0,
+                                        POISON, tensors, result, status_word);
+        hand_over(options, MOE_PHASE_JUDGE);
+        return outcome;
+    }
     struct moe_call call = {.tensors = tensors->tensor, .status = status_word};
     call.workspace = malloc(workspace > 0 ? (size_t)workspace : 1);
     call.kept = malloc(kept > 0 ? (size_t)kept : 1);
@@ -196,7 +196,7 @@ int moe_variant_run(const struct moe_problem *problem, const struct moe_variant 
                     const struct moe_judge_options *options, struct moe_tensors *tensors)
 {
     struct moe_tensors own;
-    struct call_result result;
+    struct moe_call_result result;
     uint32_t status_word = 0;
     int status = trust_blas();
     if (status == MOE_OK)
@@ -245,7 +245,7 @@ static void report_trouble(struct moe_report *report)
     moe_report_add(report, &finding);
 }
 
-static void report_call(struct moe_judgement *judgement, const struct call_result *result)
+static void report_call(struct moe_judgement *judgement, const struct moe_call_result *result)
 {
     int unsupported = result->status == MOE_E_UNSUPPORTED;
     int memory = result->status == MOE_E_NOMEM;
@@ -272,7 +272,7 @@ static int judge_variant(struct moe_judgement *judgement, const struct moe_varia
                          const struct moe_judge_options *options)
 {
     const struct moe_problem *problem = judgement->problem;
-    struct call_result result;
+    struct moe_call_result result;
     uint32_t status_word = 0;
     variant->recipe(problem, &judgement->recipe);
     int status = copy_before(judgement);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "verify/on_device.h"
 #include "verify/registry.h"
 #include "verify/verify.h"
 
@@ -75,6 +76,8 @@ int moe_variant_applicable(const struct moe_variant *variant, const struct moe_p
             snprintf(why + length, size - (size_t)length, " only");
         return MOE_E_UNSUPPORTED;
     }
+    if (moe_on_device_possible(variant, why, size) != MOE_OK)
+        return MOE_E_UNSUPPORTED;
     if (size)
         why[0] = '\0';
     if (variant->supports(problem, why, size) == MOE_OK)
