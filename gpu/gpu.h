@@ -50,18 +50,17 @@ struct moe_gpu_status {
  */
 int moe_gpu_probe(struct moe_gpu_status *status);
 
-/* Does code compiled for `arch` ("90a", "100f", "80") run on compute capability major.minor? "a"
- * runs on its own capability alone, "f" on its family's later ones too, none on all later minors.
- */
-int moe_gpu_arch_runs(const char *arch, int major, int minor);
-
 /* ---- device.c: where kernels run, whatever it is -------------------------------------------- */
 
 /*
  * A device and everything that the host code of a variant may do with it. Behind it stands a GPU's
  * primary context (device_cuda.c); a caller does not know which. Memory, streams and events are the
  * device's own handles (CUdeviceptr as a pointer, CUstream, CUevent); stream NULL is the default
- * one.
+ * one. Streams made here do not wait for the default one, nor it for them.
+ *
+ * A device is used by one thread at a time. It is made the thread's current one (where a library
+ * like cuBLAS looks for it) by open and by every call. Copies to and from the host have ended on
+ * return; everything else is only enqueued. 0 bytes are allowed everywhere: no memory is NULL.
  *
  * Every function returns enum moe_status: MOE_E_NOMEM where memory is short, MOE_E_UNSUPPORTED
  * where the device or its code is not there (the text says why), MOE_E_INTERNAL with the driver's
@@ -114,6 +113,8 @@ struct moe_launch {
     void *stream;
     void **args; /* one pointer an argument */
 };
+/* Checked first, in words: the kernel exists and has code for the device, the block is within its
+ * launch bounds, shared memory within what a block may have, the cluster divides the grid. */
 int moe_device_launch(struct moe_device *device, const struct moe_launch *launch);
 
 /* A tensor map (128 bytes at a multiple of 64, to be passed by value as a kernel argument), as
@@ -141,6 +142,11 @@ struct moe_kernel {
     int32_t registers, shared_bytes; /* as ptxas tells; static shared memory */
 };
 const struct moe_kernel *moe_kernel_get(int index); /* NULL past the end */
+
+/* Does code compiled for `arch` ("90a", "100f", "80") run on compute capability major.minor? "a"
+ * runs on its own capability alone, "f" on its family's later ones too, none on all later minors.
+ */
+int moe_gpu_arch_runs(const char *arch, int major, int minor);
 
 #ifdef __cplusplus
 }

@@ -1,8 +1,71 @@
 # gpu/: the implementations and the devices that they run on.
+#
+# A new kernel file is its name in GPU_KERNELS, or, where it cannot be compiled for every architecture,
+# in GPU_KERNELS_90a and the like. It holds extern "C" entries and no host code.
+
+GPU_KERNELS = \
+	%D%/kernels/route.cu \
+	%D%/kernels/rounding.cu \
+	%D%/kernels/rows.cu \
+	%D%/kernels/elementwise.cu
+GPU_KERNELS_90a =
+GPU_KERNELS_100a =
+GPU_KERNELS_103a =
+GPU_KERNEL_CUH = \
+	%D%/kernels/number.cuh \
+	%D%/kernels/activation.cuh
 
 noinst_LTLIBRARIES += libgpu.la
-libmoecheck_la_LIBADD += libgpu.la
+libmoecheck_la_LIBADD += libgpu.la $(KERNEL_TABLE)
 
+libgpu_la_CPPFLAGS = $(AM_CPPFLAGS) $(CUDA_CPPFLAGS) $(ZSTD_CFLAGS)
 libgpu_la_SOURCES = \
 	%D%/gpu.h \
-	%D%/probe.c
+	%D%/kernels.h \
+	%D%/kernels.c \
+	%D%/device.h \
+	%D%/device.c \
+	%D%/parts.h \
+	%D%/parts_launch.h \
+	%D%/parts.c \
+	%D%/parts_route.c \
+	%D%/parts_rows.c \
+	%D%/parts_layer.c \
+	%D%/cublas.h \
+	%D%/cublas.c \
+	%D%/cublas_layer.h \
+	%D%/cublas_forward.c \
+	%D%/cublas_backward.c
+if HAVE_CUDA
+libgpu_la_SOURCES += \
+	%D%/driver.h \
+	%D%/driver.c \
+	%D%/probe.c \
+	%D%/device_cuda.h \
+	%D%/device_cuda.c \
+	%D%/device_cuda_launch.c \
+	%D%/unpack.c
+else
+libgpu_la_SOURCES += \
+	%D%/without_cuda.c
+endif
+
+# The table is a library of its own, so that a test can put another in its place.
+EXTRA_DIST += $(GPU_KERNELS) $(GPU_KERNELS_90a) $(GPU_KERNELS_100a) $(GPU_KERNELS_103a) \
+	$(GPU_KERNEL_CUH)
+if HAVE_CUDA
+KERNEL_TABLE = libkernels.la $(ZSTD_LIBS)
+noinst_LTLIBRARIES += libkernels.la
+nodist_libkernels_la_SOURCES = %D%/kernel_table.c
+MOSTLYCLEANFILES += %D%/kernel_table.c %D%/kernel_table.bin
+
+noinst_PROGRAMS += %D%/embed
+%C%_embed_SOURCES = %D%/embed.c
+%C%_embed_CPPFLAGS = $(AM_CPPFLAGS) $(ZSTD_CFLAGS)
+%C%_embed_LDADD = $(ZSTD_LIBS)
+
+GPU_CODES = $(foreach arch,$(GPU_ARCHS),$(call kernel_codes,$(GPU_KERNELS) $(GPU_KERNELS_$(arch)),$(arch)))
+KERNEL_CODES += $(GPU_CODES)
+%D%/kernel_table.c: $(addsuffix .ptx,$(GPU_CODES)) $(addsuffix .cubin,$(GPU_CODES)) %D%/embed$(EXEEXT) %D%/local.mk Makefile
+	$(call make_kernel_table,$(GPU_CODES))
+endif

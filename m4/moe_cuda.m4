@@ -1,16 +1,19 @@
 # MOE_CUDA: --with-cuda=check|yes|DIR|no and --with-gpu-archs=LIST.
 #
-# Needed of CUDA are nvcc and the headers. libcuda and cuBLAS are opened by dlopen at first use and
-# never linked, so nothing here looks for a library, and nothing is run: a machine without a driver
-# builds the same program. Why there is no GPU half stays in a variable, for the summary and (as
-# MOE_CUDA_WHY in config.h) for the program's own answer.
+# Needed of CUDA are nvcc, ptxas and the headers, and zstd for the code that is embedded. libcuda and
+# cuBLAS are opened by dlopen at first use and never linked, so nothing here looks for a library of
+# theirs, and nothing is run: a machine without a driver builds the same program. Why there is no GPU
+# half stays in a variable, for the summary and (as MOE_CUDA_WHY in config.h) for the program's own
+# answer.
 #
-# Sets NVCC, GENCODE, MOE_NVCCFLAGS, CUDA_CPPFLAGS, the conditional HAVE_CUDA, and in config.h
-# MOE_CUDA_VERSION (13000 is 13.0; 0: none), MOE_GPU_ARCHS ("90a,100a") and MOE_CUDA_WHY. A .cu file
-# includes config.h, so that another list of architectures compiles it anew.
+# Sets NVCC, PTXAS, GPU_ARCHS ("90a 100a"), GENCODE, MOE_NVCCFLAGS, CUDA_CPPFLAGS, ZSTD_CFLAGS,
+# ZSTD_LIBS, the conditional HAVE_CUDA, and in config.h HAVE_CUDA, MOE_CUDA_VERSION (13000 is 13.0; 0:
+# none), MOE_GPU_ARCHS ("90a,100a") and MOE_CUDA_WHY. A .cu file with host code includes config.h, so
+# that another list of architectures compiles it anew.
 AC_DEFUN([MOE_CUDA], [
 AC_ARG_VAR([NVCC], [CUDA compiler])
 AC_ARG_VAR([NVCCFLAGS], [flags for NVCC, last on its line])
+AC_ARG_VAR([PTXASFLAGS], [flags for ptxas, last on its line])
 AC_ARG_WITH([cuda],
   [AS_HELP_STRING([--with-cuda=check|yes|DIR|no], [the GPU half; DIR is a toolkit @<:@check@:>@])],
   [], [with_cuda=check])
@@ -48,6 +51,15 @@ AS_IF([test -z "$moe_cuda_why"], [
   CPPFLAGS=$moe_save_CPPFLAGS
 ])
 AS_IF([test -z "$moe_cuda_why"], [
+  PTXAS=$moe_cuda_dir/bin/ptxas
+  AS_IF([test ! -x "$PTXAS"], [moe_cuda_why="no ptxas in $moe_cuda_dir/bin"],
+        [test "x$cross_compiling" = xyes],
+        [moe_cuda_why="cross compiling: the program that embeds the kernels has to run here"])
+])
+AS_IF([test -z "$moe_cuda_why"],
+  [PKG_CHECK_MODULES([ZSTD], [libzstd >= 1.4], [],
+    [moe_cuda_why="no libzstd, for the embedded code (Debian: libzstd-dev)"])])
+AS_IF([test -z "$moe_cuda_why"], [
   MOE_NVCCFLAGS="-std=c++17 -lineinfo -forward-unknown-to-host-compiler"
   # Probed by compiling: nvcc's own list leaves the accelerated names (90a) out.
   AS_IF([test "x$with_gpu_archs" = xdefault], [moe_list="90a 100a 103a"],
@@ -83,11 +95,15 @@ AS_IF([test "x$moe_cuda" = xyes],
    AS_IF([test -n "$moe_cuda_left_out"],
      [moe_cuda_summary="$moe_cuda_summary (this nvcc does not know $moe_cuda_left_out)"])],
   [moe_cuda_summary="no: $moe_cuda_why"
-   moe_cuda_version=0 moe_cuda_archs= CUDA_CPPFLAGS= GENCODE= MOE_NVCCFLAGS=])
+   moe_cuda_version=0 moe_cuda_archs= CUDA_CPPFLAGS= GENCODE= MOE_NVCCFLAGS= ZSTD_CFLAGS= ZSTD_LIBS=])
+GPU_ARCHS=`AS_ECHO(["$moe_cuda_archs"]) | tr , ' '`
+AS_IF([test "x$moe_cuda" = xyes], [AC_DEFINE([HAVE_CUDA], [1], [the GPU half is built])])
 AC_DEFINE_UNQUOTED([MOE_CUDA_VERSION], [$moe_cuda_version],
   [the toolkit that the GPU half is built with, 1000 * major + 10 * minor; 0: there is none])
 AC_DEFINE_UNQUOTED([MOE_GPU_ARCHS], ["$moe_cuda_archs"], [architectures that the build has code for])
 AC_DEFINE_UNQUOTED([MOE_CUDA_WHY], ["$moe_cuda_why"], [why there is no GPU half; "" where there is])
+AC_SUBST([PTXAS])
+AC_SUBST([GPU_ARCHS])
 AC_SUBST([GENCODE])
 AC_SUBST([MOE_NVCCFLAGS])
 AC_SUBST([CUDA_CPPFLAGS])

@@ -17,7 +17,8 @@ CHECKS = \
 VARIANTS = \
 	%D%/variant_ref.c \
 	%D%/variant_ref_f32.c \
-	%D%/variant_naive.c
+	%D%/variant_naive.c \
+	gpu/variant_cublas.c
 COMMANDS = \
 	%D%/command_list.c \
 	%D%/command_verify.c \
@@ -37,6 +38,8 @@ libverify_la_SOURCES = \
 	%D%/verify.h \
 	%D%/judge.h \
 	%D%/judge.c \
+	%D%/on_device.h \
+	%D%/on_device.c \
 	%D%/verdict.c \
 	%D%/compare.c \
 	%D%/checks.c \

@@ -1,0 +1,47 @@
+/*
+ * device.h - what stands behind struct moe_device: a class of devices gives these functions, and
+ * gpu/device.c checks what can be checked for all of them and calls them.
+ */
+#ifndef MOE_GPU_DEVICE_H
+#define MOE_GPU_DEVICE_H
+
+#include "gpu/gpu.h"
+
+struct device_class {
+    int kind; /* enum moe_device_kind */
+    int (*open)(int index, struct moe_device **device);
+    void (*close)(struct moe_device *device);
+    int (*attribute)(struct moe_device *device, enum moe_device_attribute attribute,
+                     int64_t *value);
+    int (*allocate)(struct moe_device *device, int64_t bytes, void **memory);
+    void (*release)(struct moe_device *device, void *memory);
+    int (*copy_to)(struct moe_device *device, void *to, const void *from_host, int64_t bytes,
+                   void *stream);
+    int (*copy_from)(struct moe_device *device, void *to_host, const void *from, int64_t bytes,
+                     void *stream);
+    int (*copy)(struct moe_device *device, void *to, const void *from, int64_t bytes, void *stream);
+    int (*fill)(struct moe_device *device, void *memory, int byte, int64_t bytes, void *stream);
+    int (*stream_create)(struct moe_device *device, void **stream);
+    void (*stream_destroy)(struct moe_device *device, void *stream);
+    int (*synchronize)(struct moe_device *device, void *stream);
+    int (*event_create)(struct moe_device *device, void **event);
+    void (*event_destroy)(struct moe_device *device, void *event);
+    int (*event_record)(struct moe_device *device, void *event, void *stream);
+    int (*event_elapsed)(struct moe_device *device, void *begin, void *end, double *ms);
+    /* `row` of kernel_rows is the code to run; launch is one that device.c found no fault with. */
+    int (*launch)(struct moe_device *device, int row, const struct moe_launch *launch);
+    int (*tensor_map_encode)(struct moe_device *device, const struct moe_tensor_map_spec *spec,
+                             struct moe_tensor_map *map);
+};
+
+/* A class's own device begins with this. */
+struct moe_device {
+    const struct device_class *class;
+    char name[128];
+    int major, minor;     /* compute capability */
+    int64_t shared_bytes; /* that one block may have */
+};
+
+extern const struct device_class device_cuda;
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * device_cuda.h - a GPU as gpu/device_cuda.c opens it and gpu/device_cuda_launch.c runs code on it.
+ */
+#ifndef MOE_GPU_DEVICE_CUDA_H
+#define MOE_GPU_DEVICE_CUDA_H
+
+#include "gpu/device.h"
+#include "gpu/driver.h"
+
+/* A row's function on this device. */
+struct loaded_function {
+    CUfunction handle;     /* NULL: not asked for yet */
+    uint32_t shared_bytes; /* dynamic, that it has been allowed */
+    int any_cluster;       /* clusters of more than eight blocks have been allowed */
+};
+
+struct cuda_device {
+    struct moe_device base;
+    const struct driver *driver;
+    CUdevice handle;
+    CUcontext context;                 /* the primary one, retained */
+    CUmodule *modules;                 /* [kernel_code_count]; NULL: not loaded yet */
+    struct loaded_function *functions; /* [kernel_row_count] */
+};
+
+static inline struct cuda_device *cuda_device(struct moe_device *device)
+{
+    return (struct cuda_device *)device;
+}
+
+/* Makes the device's context the calling thread's current one. */
+int cuda_make_current(struct cuda_device *cuda);
+
+int cuda_launch(struct moe_device *device, int row, const struct moe_launch *launch);
+int cuda_tensor_map_encode(struct moe_device *device, const struct moe_tensor_map_spec *spec,
+                           struct moe_tensor_map *map);
+
+#endif
