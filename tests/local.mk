@@ -79,6 +79,7 @@ endif
 EXTRA_DIST += $(SCRIPT_TESTS) %D%/no_libcheck.sh %D%/tally.sh %D%/installed.sh
 
 # What is the command's and not the library's.
+%C%_t_supervisor_SOURCES = %D%/t_supervisor.c %D%/stub_worker.c %D%/stub_worker.h
 %C%_t_supervisor_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
 %C%_t_report_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
 %C%_t_cases_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
