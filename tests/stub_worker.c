@@ -60,6 +60,19 @@ static void pass(const struct moe_job *job, uint64_t id)
     answer(id, MOE_PASS);
 }
 
+/* Answers well, and dies or falls silent before the next job. */
+static void pass_and_leave(const struct moe_job *job, uint64_t id)
+{
+    pass(job, id);
+    _exit(5);
+}
+
+static void pass_and_shut(const struct moe_job *job, uint64_t id)
+{
+    pass(job, id);
+    close(STDOUT_FILENO);
+}
+
 static void crash(const struct moe_job *job, uint64_t id)
 {
     (void)job, (void)id;
@@ -170,6 +183,8 @@ static const struct {
     void (*behave)(const struct moe_job *job, uint64_t id);
 } behaviour[] = {
     {"pass", pass},
+    {"pass-and-leave", pass_and_leave},
+    {"pass-and-shut", pass_and_shut},
     {"crash", crash},
     {"crash-judge", crash_judge},
     {"crash-once", crash_once},

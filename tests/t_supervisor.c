@@ -132,6 +132,21 @@ START_TEST(test_jobs_before)
 }
 END_TEST
 
+/* A worker that ends while it is idle is nobody's failure. */
+START_TEST(test_end_while_idle)
+{
+    struct moe_supervisor *supervisor = start(1, 0);
+    const struct timespec pause = {.tv_nsec = 200000000};
+
+    submit(supervisor, _i == 0 ? "pass-and-leave" : "pass-and-shut", 1);
+    ck_assert_int_eq(next(supervisor).report.verdict, MOE_PASS);
+    nanosleep(&pause, NULL);
+    submit(supervisor, "pass", 2);
+    ck_assert_msg(next(supervisor).report.verdict == MOE_PASS, "%d", _i);
+    stop(supervisor);
+}
+END_TEST
+
 /* Every job comes back once, from no more workers than were allowed. */
 static void many_jobs(int jobs, int one_job_each, int workers_least, int workers_most)
 {
@@ -393,6 +408,7 @@ int main(int argc, char **argv)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, test_bad_end, 0, sizeof ends / sizeof *ends);
     tcase_add_test(tests, test_jobs_before);
+    tcase_add_loop_test(tests, test_end_while_idle, 0, 2);
     tcase_add_test(tests, test_many_jobs);
     tcase_add_test(tests, test_one_job_each);
     tcase_add_test(tests, test_no_more_workers);
