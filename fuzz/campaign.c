@@ -24,25 +24,17 @@ static double now(void)
 
 /* ---- cases ----------------------------------------------------------------------------------- */
 
-static int read_corpus(struct campaign *campaign)
+static int read_cases(struct campaign *campaign)
 {
-    const char *line;
-    for (int i = 0; (line = moe_corpus_case(i)) != NULL; i++) {
-        struct moe_problem problem;
-        int status = moe_problem_parse(line, &problem);
-        if (status == MOE_OK)
-            status = moe_cases_add(&campaign->replayed, &problem);
-        if (status != MOE_OK)
-            return status;
-    }
-    if (campaign->corpus != NULL && access(campaign->corpus, F_OK) == 0)
-        return moe_cases_read(&campaign->replayed, campaign->corpus);
-    return MOE_OK;
+    int status = campaign_corpus(&campaign->replayed);
+    if (status == MOE_OK && campaign->corpus != NULL && access(campaign->corpus, F_OK) == 0)
+        status = moe_cases_read(&campaign->replayed, campaign->corpus);
+    return status;
 }
 
 int campaign_prepare(struct campaign *campaign)
 {
-    int status = read_corpus(campaign);
+    int status = read_cases(campaign);
     if (status == MOE_OK)
         status = moe_coverage_create(&campaign->coverage);
     if (status == MOE_OK)

@@ -1,11 +1,20 @@
 /*
- * campaign.h - inside `moecheck fuzz`: the options of a campaign and how far it has come.
+ * campaign.h - inside `moecheck fuzz` and `moecheck replay`: the corpus as cases, the options of a
+ * campaign and how far it has come.
  */
 #ifndef MOE_CAMPAIGN_H
 #define MOE_CAMPAIGN_H
 
 #include "fuzz/fuzz.h"
 #include "verify/command.h"
+
+/* ---- command_replay.c ------------------------------------------------------------------------ */
+
+/* Appends the corpus that is part of the program. MOE_E_NOMEM; MOE_E_INTERNAL: a line is no case.
+ */
+int campaign_corpus(struct moe_cases *cases);
+
+/* ---- campaign.c ------------------------------------------------------------------------------ */
 
 struct campaign {
     struct moe_options common; /* first: the options' parser fills it */
@@ -15,7 +24,7 @@ struct campaign {
     int seeded;         /* the user gave it */
     const char *corpus; /* file of failures, or NULL */
 
-    /* campaign.c's own: */
+    /* the loop's own: */
     double started, deadline;
     struct moe_cases replayed; /* the corpus, then the file */
     struct moe_problem *array; /* [array_count] */

@@ -2,8 +2,7 @@
  * command_replay.c - moecheck replay [FILE...]: files of cases, one a line; without a file the
  * corpus that is part of the program.
  */
-#include "fuzz/fuzz.h"
-#include "verify/command.h"
+#include "fuzz/campaign.h"
 
 struct replay {
     struct moe_options common;
@@ -34,7 +33,7 @@ static const struct argp argp = {
     NULL,
     NULL};
 
-static int add_corpus(struct moe_cases *cases)
+int campaign_corpus(struct moe_cases *cases)
 {
     const char *line;
     int status = MOE_OK;
@@ -54,7 +53,7 @@ static int add_corpus(struct moe_cases *cases)
 static int judge(struct replay *replay)
 {
     if (replay->files == 0)
-        replay->cases.status = add_corpus(&replay->cases);
+        replay->cases.status = campaign_corpus(&replay->cases);
     if (replay->cases.status != MOE_OK)
         return moe_command_error(replay->common.name, replay->cases.status);
     return moe_session_judge(&replay->common, &replay->cases, NULL);

@@ -56,7 +56,7 @@ static void score_gradients(struct layer *layer, int64_t first, int64_t count, i
     int with_bias = expert->biased && expert->weight == MOE_WEIGHT_AFTER_W2;
     enum moe_ds_form form = layer->model ? layer->model->recipe->ds : MOE_DS_DA_A;
     int from_y = form != MOE_DS_DA_A && after_forward && expert->weight == MOE_WEIGHT_AFTER_W2;
-#pragma omp parallel for if (count * units > 32768) schedule(static)
+#pragma omp parallel for if (count * units > 131072) schedule(static)
     for (int64_t r = 0; r < count; r++) {
         double bound = 0, bound_y = 0;
         int64_t terms = units + (with_bias ? H : 0);

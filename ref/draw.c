@@ -66,7 +66,7 @@ static void fill_tensor(const struct moe_tensor *tensor, fill_function *fill,
                         const struct source *source)
 {
     const int64_t count = moe_tensor_count(tensor);
-#pragma omp parallel for if (count > 32768) schedule(static)
+#pragma omp parallel for if (count > 131072) schedule(static)
     for (int64_t first = 0; first < count; first += CHUNK) {
         double buffer[CHUNK];
         const int64_t run = count - first < CHUNK ? count - first : CHUNK;

@@ -147,7 +147,7 @@ static int draw_all(const struct lists *lists, int32_t *picks)
     const struct moe_problem *problem = lists->problem;
     const int64_t T = problem->T, K = problem->K;
     int failed = 0;
-#pragma omp parallel if (T * K > 32768)
+#pragma omp parallel if (T * K > 131072)
     {
         int64_t *taken = calloc((size_t)problem->E, sizeof *taken);
         if (!taken) {

@@ -162,7 +162,7 @@ void load_rows(const struct moe_tensor *tensor, const int64_t *rows, int64_t fir
                struct known to)
 {
     int64_t cols = tensor->shape[1];
-#pragma omp parallel for if (count * cols > 32768) schedule(static)
+#pragma omp parallel for if (count * cols > 131072) schedule(static)
     for (int64_t r = 0; r < count; r++) {
         int64_t row = rows ? rows[r] : first + r;
         load_run(tensor, row * tensor->stride[0], tensor->stride[1], cols, to, r * cols);
@@ -178,7 +178,7 @@ void load_slice(const struct moe_tensor *tensor, int64_t index, struct known to)
     int64_t start = tensor->rank == 3 ? index * tensor->stride[0] : 0;
     int64_t row_stride = tensor->rank >= 2 ? tensor->stride[tensor->rank - 2] : 0;
     int64_t cols = tensor->shape[last];
-#pragma omp parallel for if (rows * cols > 32768) schedule(static)
+#pragma omp parallel for if (rows * cols > 131072) schedule(static)
     for (int64_t r = 0; r < rows; r++)
         load_run(tensor, start + r * row_stride, tensor->stride[last], cols, to, r * cols);
 }
@@ -266,7 +266,7 @@ void round_field(const struct layer *layer, enum moe_point point, struct field f
 {
     if (!layer->model)
         return;
-#pragma omp parallel for if (count > 32768) schedule(static)
+#pragma omp parallel for if (count > 131072) schedule(static)
     for (int64_t i = 0; i < count; i++)
         field.bound[i] = error_at(layer->model, point, field.value[i], field.bound[i]);
 }
@@ -277,7 +277,7 @@ int hand_out(struct layer *layer, enum moe_tensor_id tensor, int64_t row, int64_
     enum moe_dtype dtype = layer->call->tensors[tensor].dtype;
     if (rows == 0 || cols == 0)
         return MOE_OK; /* entries of no tokens: one row of nothing, which has no position */
-#pragma omp parallel for if (rows * cols > 32768 && layer->model) schedule(static)
+#pragma omp parallel for if (rows * cols > 131072 && layer->model) schedule(static)
     for (int64_t i = 0; i < (layer->model ? rows * cols : 0); i++)
         field.bound[i] = error_stored(layer->model, dtype, field.value[i], field.bound[i]);
     struct moe_block block = {tensor, row, rows, 0, cols, cols, field.value, field.bound};
@@ -289,7 +289,7 @@ void scale_rows(const struct layer *layer, int64_t count, int64_t cols, struct o
                 struct field scaled)
 {
     const struct error_model *model = layer->model;
-#pragma omp parallel for if (count * cols > 32768) schedule(static)
+#pragma omp parallel for if (count * cols > 131072) schedule(static)
     for (int64_t r = 0; r < count; r++) {
         double s = layer->score.value[r], s_bound = model ? layer->score.bound[r] : 0;
         for (int64_t i = r * cols; i < (r + 1) * cols; i++) {
@@ -312,7 +312,7 @@ void add_to_tokens(const struct layer *layer, enum moe_product product, int64_t 
     const int64_t *tokens = expert_tokens(layer, first);
     int64_t H = layer->problem->H;
     int single = layer->call->precision == MOE_F32;
-#pragma omp parallel for if (count * H > 32768) schedule(static)
+#pragma omp parallel for if (count * H > 131072) schedule(static)
     for (int64_t r = 0; r < count; r++) {
         int64_t t = tokens ? tokens[r] : first + r;
         for (int64_t h = 0; h < H; h++) {

@@ -346,15 +346,15 @@ int64_t moe_tensor_position(const struct moe_tensor *tensor, int64_t index);
 
 /* ---- draw.c: values from (seed, tensor, index) ---------------------------------------------- */
 
-/* Fills a dense or strided tensor of the case (an input, a parameter gradient as beta=1 finds it, or
- * PICKS SCORES OFFSETS where lists; any other, and another shape: MOE_E_USAGE) with the case's
+/* Fills a dense or strided tensor of the case (an input, a parameter gradient as beta=1 finds it,
+ * or PICKS SCORES OFFSETS where lists; any other, and another shape: MOE_E_USAGE) with the case's
  * values. The same line means the same bytes everywhere. Ragged PICKS and SCORES may be as short as
  * the routing is; what is longer ends in picks of -1. */
 int moe_draw_tensor(const struct moe_problem *problem, enum moe_tensor_id id,
                     const struct moe_tensor *tensor);
 
-/* A 32-bit word of the stream (seed, purpose, index); Philox4x32-10. Purposes below 512 are those of
- * the case's tensors. */
+/* A 32-bit word of the stream (seed, purpose, index); Philox4x32-10. Purposes below 512 are those
+ * of the case's tensors. */
 uint32_t moe_draw_word(uint64_t seed, uint32_t purpose, uint64_t index);
 
 /* ---- route.c, round.c, routing.c: from logits or lists to rows ------------------------------ */

@@ -17,7 +17,7 @@
 #include "ref/internal.h"
 
 /* Below this many multiplications a second thread costs more than it brings. */
-#define WORTH_A_THREAD 200000.0
+#define WORTH_A_THREAD 1e6
 
 /* Rows and columns of a tile, at most. Packing its operands anew costs it a few percent. */
 #define TILE 256
@@ -137,7 +137,7 @@ void product_values(enum moe_dtype precision, enum form form, int64_t m, int64_t
  * sum Da |b| + c sum (|a| + Da) |b|. */
 static void fill_margin(double constant, int64_t count, struct operand a, double *margin)
 {
-#pragma omp parallel for if (count > 32768) schedule(static)
+#pragma omp parallel for if (count > 131072) schedule(static)
     for (int64_t i = 0; i < count; i++)
         margin[i] = constant * fabs(a.value[i]) + (a.bound ? (1 + constant) * a.bound[i] : 0);
 }
@@ -156,7 +156,7 @@ void product_field(struct layer *layer, enum moe_product product, int64_t terms,
     product_values(MOE_F64, form, m, n, k, second ? a.magnitude : layer->margin,
                    second ? layer->margin : b.magnitude, c.bound, accumulate, NULL);
     double lost = (double)k * layer->model->loss;
-#pragma omp parallel for if (m * n > 32768) schedule(static)
+#pragma omp parallel for if (m * n > 131072) schedule(static)
     for (int64_t i = 0; i < m * n; i++)
         c.bound[i] += lost;
 }

@@ -35,6 +35,8 @@ UNIT_TESTS = \
 	%D%/t_round \
 	%D%/t_score \
 	%D%/t_product \
+	%D%/t_bound \
+	%D%/t_gradient \
 	%D%/t_compare \
 	%D%/t_problem \
 	%D%/t_models \
@@ -79,6 +81,7 @@ endif
 EXTRA_DIST += $(SCRIPT_TESTS) %D%/no_libcheck.sh %D%/tally.sh %D%/installed.sh
 
 # What is the command's and not the library's.
+%C%_t_supervisor_SOURCES = %D%/t_supervisor.c %D%/stub_worker.c %D%/stub_worker.h
 %C%_t_supervisor_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
 %C%_t_report_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
 %C%_t_cases_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
@@ -88,7 +91,7 @@ EXTRA_DIST += $(SCRIPT_TESTS) %D%/no_libcheck.sh %D%/tally.sh %D%/installed.sh
 %C%_t_naive_router_SOURCES = %D%/t_naive_router.c %D%/naive_case.c %D%/naive_case.h
 %C%_t_naive_gradient_SOURCES = %D%/t_naive_gradient.c %D%/naive_case.c %D%/naive_case.h
 
-# The tests of the reference and of the judge share theirs. t_product looks inside libref.
+# The tests of the reference and of the judge share theirs; two look inside libref.
 support = %D%/support.c %D%/support.h
 %C%_t_routing_SOURCES = %D%/t_routing.c $(support)
 %C%_t_route_SOURCES = %D%/t_route.c $(support)
@@ -98,6 +101,9 @@ support = %D%/support.c %D%/support.h
 %C%_t_product_SOURCES = %D%/t_product.c $(support)
 %C%_t_product_CPPFLAGS = $(AM_CPPFLAGS) $(OPENBLAS_CFLAGS)
 %C%_t_product_LDADD = libref.la $(LDADD) $(OPENBLAS_LIBS)
+%C%_t_bound_SOURCES = %D%/t_bound.c $(support)
+%C%_t_bound_LDADD = libref.la $(LDADD) $(OPENBLAS_LIBS)
+%C%_t_gradient_SOURCES = %D%/t_gradient.c $(support)
 
 # A libcuda that fails on demand, for probe.sh. -rpath makes libtool build a shared object of what is
 # not installed.

@@ -2,15 +2,11 @@
  * t_supervisor.c - workers that end, hang, garble or refuse: every job has one result, which says
  * what happened to whom; nothing stays behind.
  *
- * The worker is this program itself: main() sees that it was started as one, and then behaves as
- * the name of the job's variant says.
+ * The worker is this program itself: main() sees that it was started as one, and then is what
+ * stub_worker.c has.
  */
-#define _GNU_SOURCE /* getline */
 #include <check.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <jansson.h>
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,228 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/stub_worker.h"
 #include "verify/worker.h"
-
-/* ---- the worker ------------------------------------------------------------------------------ */
-
-static void say(const char *text)
-{
-    if (write(STDOUT_FILENO, text, strlen(text)) < 0)
-        _exit(1);
-}
-
-/* A report that passes; its measurement carries this process's number, its text the threads. */
-static void answer(uint64_t id, enum moe_verdict verdict)
-{
-    struct moe_result result = {.measure = {NAN, NAN, (double)getpid(), NAN, NAN}};
-    const char *threads = getenv("OMP_NUM_THREADS");
-    struct moe_finding finding =
-        moe_finding_plain("stub", verdict, threads != NULL ? threads : "unset");
-    char *line;
-
-    moe_report_add(&result.report, &finding);
-    line = moe_result_encode(&result, id);
-    say(line);
-    say("\n");
-    free(line);
-}
-
-/* Has nobody been here before? The job's `file` remembers. */
-static int first_time(const struct moe_job *job)
-{
-    int fd = open(job->file, O_CREAT | O_EXCL | O_WRONLY, 0600);
-
-    if (fd >= 0)
-        close(fd);
-    return fd >= 0;
-}
-
-/* Of the signal itself, even where a sanitizer would rather report it. */
-static void die_of(int number)
-{
-    signal(number, SIG_DFL);
-    raise(number);
-}
-
-static void pass(const struct moe_job *job, uint64_t id)
-{
-    (void)job;
-    say("phase variant\nphase judge\n");
-    answer(id, MOE_PASS);
-}
-
-static void crash(const struct moe_job *job, uint64_t id)
-{
-    (void)job, (void)id;
-    say("phase variant\n");
-    die_of(SIGSEGV);
-}
-
-static void crash_judge(const struct moe_job *job, uint64_t id)
-{
-    (void)job, (void)id;
-    say("phase variant\nphase judge\n");
-    abort();
-}
-
-static void crash_once(const struct moe_job *job, uint64_t id)
-{
-    if (first_time(job))
-        crash(job, id);
-    answer(id, MOE_PASS);
-}
-
-static void crash_judge_once(const struct moe_job *job, uint64_t id)
-{
-    if (first_time(job))
-        crash_judge(job, id);
-    answer(id, MOE_PASS);
-}
-
-static void crash_judge_then_fail(const struct moe_job *job, uint64_t id)
-{
-    if (first_time(job))
-        crash_judge(job, id);
-    answer(id, MOE_FAIL);
-}
-
-static void crash_judge_then_variant(const struct moe_job *job, uint64_t id)
-{
-    if (first_time(job))
-        crash_judge(job, id);
-    crash(job, id);
-}
-
-static void leave(const struct moe_job *job, uint64_t id)
-{
-    (void)job, (void)id;
-    say("phase variant\n");
-    _exit(3);
-}
-
-static void hang(const struct moe_job *job, uint64_t id)
-{
-    (void)job, (void)id;
-    say("phase variant\n");
-    for (;;)
-        pause();
-}
-
-static void hang_judge(const struct moe_job *job, uint64_t id)
-{
-    (void)job, (void)id;
-    for (;;)
-        pause();
-}
-
-static void nonsense(const struct moe_job *job, uint64_t id)
-{
-    say("phase variant\nI print what I like\n");
-    pass(job, id);
-}
-
-static void endless(const struct moe_job *job, uint64_t id)
-{
-    char block[4097];
-
-    say("phase variant\n");
-    memset(block, 'x', sizeof block - 1);
-    block[sizeof block - 1] = '\0';
-    for (int i = 0; i < 32; i++)
-        say(block);
-    hang(job, id);
-}
-
-static void stale(const struct moe_job *job, uint64_t id)
-{
-    (void)job;
-    say("phase variant\n");
-    answer(id + 1000, MOE_PASS);
-}
-
-static void shut(const struct moe_job *job, uint64_t id)
-{
-    say("phase variant\n");
-    close(STDOUT_FILENO);
-    hang_judge(job, id);
-}
-
-/* The pipe stays open in a grandchild when the worker has ended. */
-static void fork_and_leave(const struct moe_job *job, uint64_t id)
-{
-    say("phase variant\n");
-    if (fork() == 0)
-        hang_judge(job, id);
-    _exit(4);
-}
-
-static const struct {
-    const char *name;
-    void (*behave)(const struct moe_job *job, uint64_t id);
-} behaviour[] = {
-    {"pass", pass},
-    {"crash", crash},
-    {"crash-judge", crash_judge},
-    {"crash-once", crash_once},
-    {"crash-judge-once", crash_judge_once},
-    {"crash-judge-then-fail", crash_judge_then_fail},
-    {"crash-judge-then-variant", crash_judge_then_variant},
-    {"leave", leave},
-    {"hang", hang},
-    {"hang-judge", hang_judge},
-    {"nonsense", nonsense},
-    {"endless", endless},
-    {"stale", stale},
-    {"shut", shut},
-    {"fork-and-leave", fork_and_leave},
-};
-
-#define BEHAVIOURS (sizeof behaviour / sizeof *behaviour)
-
-static void greet(void)
-{
-    say("{\"hello\":[");
-    for (size_t i = 0; i < BEHAVIOURS; i++) {
-        say(i > 0 ? ",\"" : "\"");
-        say(behaviour[i].name);
-        say("\"");
-    }
-    say("]}\n");
-}
-
-/* argv: program, worker, parent, devices, plug-in...; the first "plug-in" may spoil the start. */
-static int worker(int argc, char **argv)
-{
-    const char *plugin = argc > 4 ? argv[4] : "";
-    char *line = NULL;
-    size_t size = 0;
-
-    if (strcmp(plugin, "refuse") == 0)
-        say("{\"error\":\"refuse: no such plug-in\",\"status\":-1}\n");
-    if (strcmp(plugin, "babble") == 0)
-        say("babble\n");
-    if (strcmp(plugin, "die") == 0)
-        die_of(SIGBUS);
-    if (*plugin != '\0')
-        return 0;
-    greet();
-    while (getline(&line, &size, stdin) > 0) {
-        struct moe_job job;
-        struct json_t *owner;
-        uint64_t id;
-
-        if (moe_job_decode(line, &job, &id, &owner) != MOE_OK)
-            return 1;
-        for (size_t i = 0; i < BEHAVIOURS; i++)
-            if (strcmp(behaviour[i].name, job.variant) == 0)
-                behaviour[i].behave(&job, id);
-        moe_job_release(owner);
-    }
-    free(line);
-    return 0;
-}
-
-/* ---- the tests ------------------------------------------------------------------------------- */
 
 static char marker[64];
 
@@ -352,6 +128,21 @@ START_TEST(test_jobs_before)
     result = next(supervisor);
     ck_assert_msg(strstr(result.report.finding[1].text, "2 jobs before it") != NULL, "%s",
                   result.report.finding[1].text);
+    stop(supervisor);
+}
+END_TEST
+
+/* A worker that ends while it is idle is nobody's failure. */
+START_TEST(test_end_while_idle)
+{
+    struct moe_supervisor *supervisor = start(1, 0);
+    const struct timespec pause = {.tv_nsec = 200000000};
+
+    submit(supervisor, _i == 0 ? "pass-and-leave" : "pass-and-shut", 1);
+    ck_assert_int_eq(next(supervisor).report.verdict, MOE_PASS);
+    nanosleep(&pause, NULL);
+    submit(supervisor, "pass", 2);
+    ck_assert_msg(next(supervisor).report.verdict == MOE_PASS, "%d", _i);
     stop(supervisor);
 }
 END_TEST
@@ -490,9 +281,12 @@ START_TEST(test_names)
     struct moe_supervisor *supervisor = start(1, 0);
     struct moe_job job = {.problem = moe_problem_default(), .variant = "nobody"};
 
-    for (size_t i = 0; i < BEHAVIOURS; i++)
-        ck_assert_str_eq(moe_supervisor_variant(supervisor, (int)i), behaviour[i].name);
-    ck_assert_ptr_null(moe_supervisor_variant(supervisor, BEHAVIOURS));
+    int count = 0;
+
+    for (; stub_name(count) != NULL; count++)
+        ck_assert_str_eq(moe_supervisor_variant(supervisor, count), stub_name(count));
+    ck_assert_int_gt(count, 10);
+    ck_assert_ptr_null(moe_supervisor_variant(supervisor, count));
     ck_assert_int_eq(moe_supervisor_submit(supervisor, &job), MOE_E_USAGE);
     job.variant = "pass";
     job.load = "not \xff UTF-8";
@@ -609,11 +403,12 @@ int main(int argc, char **argv)
     int failed;
 
     if (argc > 1 && strcmp(argv[1], "worker") == 0)
-        return worker(argc, argv);
+        return stub_worker(argc, argv);
     runner = srunner_create(suite);
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, test_bad_end, 0, sizeof ends / sizeof *ends);
     tcase_add_test(tests, test_jobs_before);
+    tcase_add_loop_test(tests, test_end_while_idle, 0, 2);
     tcase_add_test(tests, test_many_jobs);
     tcase_add_test(tests, test_one_job_each);
     tcase_add_test(tests, test_no_more_workers);

@@ -105,6 +105,19 @@ static void groups_above(const struct election *election, int64_t t, int64_t g, 
     }
 }
 
+/* From how many groups n picks are. */
+static int64_t groups_of(const int32_t *picks, int64_t n, int64_t size)
+{
+    int64_t groups = 0;
+    for (int64_t k = 0; k < n; k++) {
+        int seen = 0;
+        for (int64_t i = 0; i < k; i++)
+            seen |= picks[i] / size == picks[k] / size;
+        groups += !seen;
+    }
+    return groups;
+}
+
 /* Picks of one token, ids already known to be legal and different; 1 and a complaint where they
  * cannot be right. */
 static int token_complaint(const struct election *election, int64_t t, const int32_t *picks,
@@ -113,6 +126,13 @@ static int token_complaint(const struct election *election, int64_t t, const int
     const struct moe_problem *p = election->problem;
     const double *v = election->value + t * p->E, *d = election->bound + t * p->E;
     int64_t size = p->groups ? p->E / p->groups : p->E, weakest = 0;
+    for (int64_t k = 0; k < n && p->groups; k++) {
+        if (groups_of(picks, k + 1, size) <= p->groups_kept)
+            continue;
+        *complaint = (struct routing_complaint){
+            t, picks[k], k, v[picks[k]], NAN, "picks experts of more groups than are kept"};
+        return 1;
+    }
     for (int64_t e = 0; e < p->E; e++)
         if (isnan(v[e]) || isnan(d[e]))
             return 0; /* the order of NaN is not for margins to judge */
@@ -156,9 +176,11 @@ static int token_complaint(const struct election *election, int64_t t, const int
 static void fail(struct moe_judgement *judgement, const struct routing_complaint *complaint,
                  int64_t wrong)
 {
-    struct moe_finding finding =
-        judgement_finding("routing", MOE_FAIL, "token %lld %s (%lld tokens wrong)",
-                          (long long)complaint->token, complaint->what, (long long)wrong);
+    int of_expert = complaint->token < 0;
+    struct moe_finding finding = judgement_finding(
+        "routing", MOE_FAIL, "%s %lld %s (%lld wrong)", of_expert ? "expert" : "token",
+        (long long)(of_expert ? complaint->expert : complaint->token), complaint->what,
+        (long long)wrong);
     finding.tensor = MOE_PICKS;
     finding.token = complaint->token;
     finding.expert = complaint->expert;

@@ -4,7 +4,7 @@
  * A pair (token, expert) is surely kept, surely not, or in doubt, by the margins of the token's own
  * top K. Where no pair of an expert is in doubt its count is certain, so its target is too (for
  * `balanced` as long as no expert before was in doubt; else either side is allowed). The tokens
- * that it took must then rank above those that it left: kept pairs first, by log of their weight
+ * that it took must rank above those that it left: kept pairs first, by log of their weight
  * among their token's picks; then the others, by log p. Both logs err by at most twice the token's
  * widest logit bound, and by a few roundings; but a p that the subject's arithmetic cannot hold as
  * a normal number may have become anything down to 0, and equal to others like it.
@@ -117,7 +117,8 @@ static int edge_is_wrong(const struct rounding *r, int64_t e, const struct edge 
     return least_rank(r, edge->highest_left, e) > most_rank(r, edge->lowest_taken, e);
 }
 
-/* Why the tokens that expert e took cannot be right; NULL where they can. No pair is in doubt. */
+/* Why the tokens that expert e took cannot be right; NULL where they can. Pairs in doubt stand
+ * between the others, whichever class they belong to. */
 static const char *order_complaint(const struct rounding *r, int64_t e, int64_t *token)
 {
     struct edge kept = find_edge(r, e, KEPT), added = find_edge(r, e, NOT_KEPT);
@@ -132,15 +133,22 @@ static const char *order_complaint(const struct rounding *r, int64_t e, int64_t 
     return NULL;
 }
 
-/* Is `count` what rounding can make of lo .. hi tokens? */
+/* Is `count` what rounding can make of lo .. hi tokens? Where the drift is not certain, it may be
+ * either multiple. */
 static int count_is_possible(const struct moe_problem *problem, int64_t e, int64_t lo, int64_t hi,
                              int64_t count, int certain, int64_t *drift)
 {
     if (certain)
         return count == moe_round_target(problem, e, lo, drift);
-    int64_t m = problem->round_to, up = (hi + m - 1) / m * m;
-    up = up < problem->T ? up : problem->T;
-    return count >= lo / m * m && count <= up && (count % m == 0 || count == problem->T);
+    for (int64_t c = lo; c <= hi; c++) {
+        int64_t m = problem->round_to, up = (c + m - 1) / m * m, unknown = 0;
+        up = up < problem->T ? up : problem->T;
+        if (problem->round == MOE_ROUND_BALANCED
+                ? count == c / m * m || count == up
+                : count == moe_round_target(problem, e, c, &unknown))
+            return 1;
+    }
+    return 0;
 }
 
 static void judge_experts(struct rounding *r, int64_t *wrong, struct routing_complaint *first)
@@ -159,8 +167,8 @@ static void judge_experts(struct rounding *r, int64_t *wrong, struct routing_com
         int certain = doubt == 0 && (p->round != MOE_ROUND_BALANCED || drift_known);
         const char *what = NULL;
         if (!count_is_possible(p, e, lo, lo + doubt, count, certain, &drift))
-            what = "belongs to an expert whose number of tokens is not what rounding gives";
-        else if (doubt == 0)
+            what = "has a number of tokens that rounding does not give";
+        else
             what = order_complaint(r, e, &token);
         if (what && (*wrong)++ == 0)
             *first = (struct routing_complaint){token, e, -1, (double)count, (double)lo, what};

@@ -161,6 +161,19 @@ static int idle_slot(const struct moe_supervisor *supervisor)
     return empty;
 }
 
+/* A worker that died or closed its answers while it was idle goes, lest its next job is blamed. */
+static void inspect(struct moe_supervisor *supervisor, struct moe_slot *slot)
+{
+    char how[160];
+
+    if (slot->child.pid == 0)
+        return;
+    if (moe_slot_attend(slot, &supervisor->crew, &supervisor->answer, how, sizeof how) !=
+            MOE_SLOT_ON ||
+        slot->closed)
+        moe_slot_stop(slot);
+}
+
 /* An idle slot with a running worker, started if need be; -1: none now. Where no more workers can
  * be started those that run do the work; *refused where none runs at all. */
 static int ready_slot(struct moe_supervisor *supervisor, int *refused)
@@ -170,9 +183,7 @@ static int ready_slot(struct moe_supervisor *supervisor, int *refused)
     *refused = 0;
     if (index < 0)
         return -1;
-    /* One that died idle is noticed first, lest its next job is blamed. */
-    if (supervisor->slot[index].child.pid != 0)
-        (void)attend(supervisor, index, NULL);
+    inspect(supervisor, &supervisor->slot[index]);
     if (supervisor->slot[index].child.pid != 0 ||
         moe_slot_start(&supervisor->slot[index], &supervisor->crew) == MOE_OK)
         return index;

@@ -20,7 +20,7 @@ static int store(void *context, const struct moe_block *block)
     int64_t width = tensor->shape[tensor->rank - 1], step = tensor->stride[tensor->rank - 1];
     int add =
         state->problem->beta && moe_tensor_info(block->tensor)->role == MOE_PARAMETER_GRADIENT;
-#pragma omp parallel for if (block->rows * block->cols > 32768) schedule(static)
+#pragma omp parallel for if (block->rows * block->cols > 131072) schedule(static)
     for (int64_t r = 0; r < block->rows; r++) {
         const double *value = block->value + r * block->stride;
         int64_t first = moe_tensor_position(tensor, (block->row + r) * width + block->col);

@@ -71,21 +71,21 @@ void moe_tensors_free(struct moe_tensors *tensors);
 /* Draws every input (and the lists). What beta=1 adds to is drawn too. */
 int moe_tensors_draw(const struct moe_problem *problem, struct moe_tensors *tensors);
 
-/* Replaces inputs (and lists, with router=lists) by those of a safetensors file that bear their names;
- * shapes must be the case's, types the case's or convertible without loss. Other names in the file are
- * ignored. Ragged lists have offsets[T] entries. MOE_E_USAGE, MOE_E_IO; the tensors are then partly
- * replaced. */
+/* Replaces inputs (and lists, with router=lists) by those of a safetensors file that bear their
+ * names; shapes must be the case's, types the case's or convertible without loss. Other names in
+ * the file are ignored. Ragged lists have offsets[T] entries. MOE_E_USAGE, MOE_E_IO; the tensors
+ * are then partly replaced. */
 int moe_tensors_load(const struct moe_problem *problem, const char *path,
                      struct moe_tensors *tensors);
 
-/* The same for outputs, to judge tensors made elsewhere: what the file lacks is freed, so data is NULL
- * there. z is taken only together with picks, which say how many rows it has. */
+/* The same for outputs, to judge tensors made elsewhere: what the file lacks is freed, so data is
+ * NULL there. z is taken only together with picks, which say how many rows it has. */
 int moe_tensors_load_outputs(const struct moe_problem *problem, const char *path,
                              struct moe_tensors *tensors);
 
-/* Writes every tensor of the case that has data to a safetensors file; the line and the variant's name
- * (unless NULL) in its metadata; aside first, then renamed. z and ragged entries have the length that
- * the routing gave them. */
+/* Writes every tensor of the case that has data to a safetensors file; the line and the variant's
+ * name (unless NULL) in its metadata; aside first, then renamed. z and ragged entries have the
+ * length that the routing gave them. */
 int moe_tensors_save(const struct moe_problem *problem, const struct moe_tensors *tensors,
                      const char *variant, const char *path);
 

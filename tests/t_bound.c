@@ -1,0 +1,556 @@
+/*
+ * t_bound.c - how far arithmetic may err: accumulators against simulated ones on the worst data
+ * that could be thought of, roundings against roundings, and whole layers: the outputs of ref-f32,
+ * an honest f32 implementation, must lie within the bounds that the f64 reference gives its recipe,
+ * and the bounds must not be so wide that this says nothing.
+ */
+#include <fenv.h>
+#include <float.h>
+#include <math.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ref/internal.h"
+#include "tests/support.h"
+
+extern const struct moe_variant moe_variant_ref_f32;
+
+/* ---- accumulators --------------------------------------------------------------------------- */
+
+#define LONGEST 2048
+
+/* Factors of a sum of products; all are exact in every type that is simulated, and so are products
+ * in double, and sums in long double as far as it matters here. */
+struct sum {
+    int n;
+    double a[LONGEST], b[LONGEST];
+};
+
+static double f32_chain(const struct sum *sum)
+{
+    float total = 0;
+    for (int i = 0; i < sum->n; i++)
+        total += (float)(sum->a[i] * sum->b[i]);
+    return total;
+}
+
+static double f32_fused(const struct sum *sum)
+{
+    float total = 0;
+    for (int i = 0; i < sum->n; i++)
+        total = fmaf((float)sum->a[i], (float)sum->b[i], total);
+    return total;
+}
+
+/* Eight chains side by side, then a tree: what a vector kernel does. */
+static double f32_vector(const struct sum *sum)
+{
+    float lane[8] = {0};
+    for (int i = 0; i < sum->n; i++)
+        lane[i % 8] += (float)(sum->a[i] * sum->b[i]);
+    for (int width = 4; width > 0; width /= 2)
+        for (int i = 0; i < width; i++)
+            lane[i] += lane[i + width];
+    return lane[0];
+}
+
+static double f64_chain(const struct sum *sum)
+{
+    volatile double total = 0; /* each sum rounded to 53 bits, and no further */
+    for (int i = 0; i < sum->n; i++)
+        total += sum->a[i] * sum->b[i];
+    return total;
+}
+
+/* Exponent of x as a tensor core sees it: subnormal operands have that of their type's smallest. */
+static int exponent(double x)
+{
+    int e;
+    frexp(x, &e);
+    return e - 1;
+}
+
+/* As an H100 does: `per` exact products and the accumulator, each truncated at 2^(E-F), E the
+ * largest of the products' sums of exponents and the accumulator's; the sum truncated to `bits`. */
+static double tensor_core(const struct sum *sum, int per, int F, int bits)
+{
+    double total = 0;
+    for (int first = 0; first < sum->n; first += per) {
+        int end = first + per < sum->n ? first + per : sum->n;
+        int E = total != 0 ? exponent(total) : -100000;
+        for (int i = first; i < end; i++) {
+            int e = exponent(sum->a[i]) + exponent(sum->b[i]);
+            if (sum->a[i] * sum->b[i] != 0 && e > E)
+                E = e;
+        }
+        double added = trunc(ldexp(total, F - E));
+        for (int i = first; i < end; i++)
+            added += trunc(ldexp(sum->a[i] * sum->b[i], F - E));
+        int spare = added != 0 ? exponent(added) + 1 - bits : 0;
+        if (spare > 0)
+            added = ldexp(trunc(ldexp(added, -spare)), spare);
+        total = ldexp(added, E - F);
+    }
+    return total;
+}
+
+static double mma16(const struct sum *sum)
+{
+    return tensor_core(sum, 16, 25, 24);
+}
+
+static double mma8(const struct sum *sum)
+{
+    return tensor_core(sum, 32, 13, 14);
+}
+
+/* Error over the sum of absolute products. */
+static double error_of(double (*accumulate)(const struct sum *), const struct sum *sum)
+{
+    long double exact = 0, size = 0;
+    for (int i = 0; i < sum->n; i++) {
+        exact += (long double)sum->a[i] * sum->b[i];
+        size += fabsl((long double)sum->a[i] * sum->b[i]);
+    }
+    return size > 0 ? (double)(fabsl(accumulate(sum) - exact) / size) : 0;
+}
+
+/* 1, then products that are just too small to be seen beside it: all are lost. */
+static void fill_lost(struct sum *sum, double small_a, double small_b)
+{
+    for (int i = 0; i < sum->n; i++) {
+        sum->a[i] = i == 0 ? 1 : small_a;
+        sum->b[i] = i == 0 ? 1 : small_b;
+    }
+}
+
+static void fill_random(struct sum *sum, uint64_t *state, int bits, int positive, int spread)
+{
+    for (int i = 0; i < sum->n; i++) {
+        double *const pair[] = {&sum->a[i], &sum->b[i]};
+        for (int j = 0; j < 2; j++) {
+            double digits = (double)random_below(state, (int64_t)1 << bits);
+            int minus = !positive && random_below(state, 2);
+            *pair[j] = ldexp(minus ? -digits : digits, -(int)random_below(state, spread) - bits);
+        }
+    }
+}
+
+/* Factors of bf16 or e4m3 where the accumulator takes those: 8 or 4 digits. `lost` gives products
+ * below half a step at 1: (1 - 2^-8)^2 2^-24 for f32, 2^-53 for f64, (2 - 2^-6) 2^-26 or so below
+ * 2^-25, and 1.875 2^-14 below 2^-13. `tight`: how much of the bound the loss must reach for long
+ * sums. */
+static const struct {
+    enum moe_accumulator accumulator;
+    double (*simulate)(const struct sum *);
+    int bits;
+    double lost_a, lost_b, tight;
+} accumulators[] = {
+    {MOE_ACC_F32, f32_chain, 12, 0x1.ffp-1, 0x1p-24, .95},
+    {MOE_ACC_F32, f32_fused, 12, 0x1.ffp-1, 0x1p-24, .95},
+    {MOE_ACC_F32, f32_vector, 12, 0x1.ffp-1, 0x1p-24, .1},
+    {MOE_ACC_F64, f64_chain, 26, 0x1.ffp-1, 0x1p-53, .95},
+    {MOE_ACC_MMA16_F32, mma16, 8, 0x1.fcp-1, 0x1p-25, .7},
+    {MOE_ACC_MMA8_F32, mma8, 4, 0x1.ep-7, 0x1p-7, .7},
+};
+
+static double ratio_of(int i, const struct sum *sum)
+{
+    double bound = moe_accumulator_error(accumulators[i].accumulator, sum->n, 0);
+    double error = error_of(accumulators[i].simulate, sum);
+    ck_assert_msg(error <= bound, "%d: a sum of %d errs by %g, allowed is %g", i, sum->n, error,
+                  bound);
+    return error / bound;
+}
+
+START_TEST(accumulator)
+{
+    static const int lengths[] = {1, 2, 15, 16, 17, 31, 32, 33, 100, 511, 2048};
+    struct sum *sum = malloc(sizeof *sum);
+    uint64_t state = 1;
+    double worst = 0;
+    ck_assert_ptr_nonnull(sum);
+    for (int length = 0; length < COUNT(lengths); length++) {
+        sum->n = lengths[length];
+        fill_lost(sum, accumulators[_i].lost_a, accumulators[_i].lost_b);
+        double ratio = ratio_of(_i, sum);
+        worst = ratio > worst ? ratio : worst;
+        for (int round = 0; round < 60; round++) {
+            fill_random(sum, &state, accumulators[_i].bits, round % 2, 1 + round % 7 * 3);
+            ratio_of(_i, sum);
+        }
+    }
+    ck_assert_msg(worst > accumulators[_i].tight, "%d: only %g of the bound is ever reached", _i,
+                  worst);
+    free(sum);
+}
+END_TEST
+
+/* What is lost last is the instruction's own result: one product of 2^-25 (4 - 2^-6) leaves 3 units
+ * behind that do not fit into 24 bits. So the worst of the tensor core is nearer to 21 units
+ * than 16. */
+START_TEST(tensor_core_result)
+{
+    struct sum *sum = calloc(1, sizeof *sum);
+    ck_assert_ptr_nonnull(sum);
+    sum->n = LONGEST;
+    fill_lost(sum, 0x1.fcp-1, 0x1p-25);
+    for (int i = 16; i < sum->n; i += 16)
+        sum->a[i] = 0x1.fep+1;
+    ck_assert_double_gt(ratio_of(4, sum), .85);
+    free(sum);
+}
+END_TEST
+
+/* An empty sum is exact; every addition more costs; a sum so long that nothing is known says so. */
+START_TEST(accumulator_edges)
+{
+    for (int a = 0; a < MOE_ACC_COUNT; a++) {
+        ck_assert(moe_accumulator_error(a, 0, 3) == 0);
+        ck_assert(moe_accumulator_error(a, 1, 0) > 0);
+        ck_assert(moe_accumulator_error(a, 64, 0) < moe_accumulator_error(a, 64, 1));
+        ck_assert(moe_accumulator_error(a, 64, 0) < moe_accumulator_error(a, 65, 0));
+        ck_assert(isinf(moe_accumulator_error(a, INT64_MAX / 2, 0)) || a == MOE_ACC_F64);
+        ck_assert(!isnan(moe_accumulator_error(a, INT64_MAX / 2, 0)));
+    }
+}
+END_TEST
+
+/* ---- roundings ------------------------------------------------------------------------------ */
+
+static const enum moe_dtype types[] = {MOE_BF16, MOE_F16, MOE_F32};
+
+/* A model whose points all round to `type`. */
+static struct error_model model_of(struct moe_recipe *recipe, enum moe_dtype type,
+                                   enum moe_when when, int flush)
+{
+    static struct moe_problem problem;
+    struct error_model model;
+    problem = moe_problem_default();
+    *recipe = moe_recipe_plain(&problem, MOE_F32);
+    recipe->flush_to_zero = flush;
+    for (int point = 0; point < MOE_POINT_COUNT; point++) {
+        recipe->at[point].when = when;
+        recipe->at[point].to = type;
+    }
+    error_model_init(&model, recipe);
+    return model;
+}
+
+static double stored(enum moe_dtype type, double value, int flush)
+{
+    double result = moe_dtype_round(type, value, 0);
+    return flush && fabs(result) < moe_dtype_info(type)->smallest_normal ? 0 : result;
+}
+
+/* Whatever a kernel holds within the bound, and rounds, is within the new bound: values of all
+ * sizes, subnormal ones and the largest among them. _i: type, flush to zero. */
+START_TEST(rounding)
+{
+    enum moe_dtype type = types[_i % 3];
+    const struct moe_dtype_info *info = moe_dtype_info(type);
+    int flush = _i >= 3, lowest = ilogb(info->smallest) - 2, highest = ilogb(info->largest);
+    struct moe_recipe recipe;
+    struct error_model model = model_of(&recipe, type, MOE_MAY, flush);
+    uint64_t state = 3;
+    double worst = 0;
+    if (flush && type == MOE_F16)
+        return; /* flush to zero is a mode of f32, and of what is cut from it */
+    for (int i = 0; i < 200000; i++) {
+        int size = lowest + (int)random_below(&state, highest - lowest + 1);
+        double value = ldexp(random_in(&state, -2, 2), size);
+        double bound = i % 3 ? 0 : fabs(value) * ldexp(1, -(int)random_below(&state, 20));
+        double held = value + bound * random_in(&state, -1, 1), got = stored(type, held, flush);
+        double allowed = error_stored(&model, type, value, bound);
+        double at = error_at(&model, MOE_AT_A, value, bound);
+        ck_assert_msg(fabs(got - value) <= allowed, "%s: %a becomes %a, allowed is %a", info->name,
+                      held, got, allowed);
+        ck_assert(fabs(got - value) <= at * (1 + 0x1p-40) && fabs(held - value) <= at);
+        if (bound == 0 && fabs(value) > info->smallest_normal && isfinite(allowed))
+            worst = fmax(worst, fabs(got - value) / allowed);
+    }
+    ck_assert_msg(worst > .9, "%s: at most %g of the bound is used", info->name, worst);
+}
+END_TEST
+
+/* Near the largest number: from half a step above it all is infinite, and then so is the bound. */
+START_TEST(overflow)
+{
+    enum moe_dtype type = types[_i];
+    const struct moe_dtype_info *info = moe_dtype_info(type);
+    struct moe_recipe recipe;
+    struct error_model model = model_of(&recipe, type, MOE_ALWAYS, 0);
+    double half =
+        (info->largest - moe_dtype_round(type, info->largest * (1 - info->unit_roundoff), 0)) / 2;
+    double threshold = info->largest + half;
+    ck_assert(isinf(moe_dtype_round(type, threshold, 0)));
+    ck_assert(!isinf(moe_dtype_round(type, nextafter(threshold, 0), 0)));
+    ck_assert(!isinf(error_stored(&model, type, info->largest, 0)));
+    ck_assert(!isinf(error_at(&model, MOE_AT_Z, -info->largest, 0)));
+    ck_assert(isinf(error_stored(&model, type, threshold, 0)));
+    ck_assert(isinf(error_at(&model, MOE_AT_Z, -threshold, 0)));
+    ck_assert(isinf(error_stored(&model, type, info->largest, half))); /* it may be reached */
+    ck_assert(isinf(error_at(&model, MOE_AT_Z, info->largest - half, 2 * half)));
+    uint64_t state = 5;
+    for (int i = 0; i < 20000; i++) {
+        double value = info->largest * (1 + random_in(&state, -4, 4) * info->unit_roundoff);
+        double error = fabs(moe_dtype_round(type, value, 0) - value);
+        ck_assert(error <= error_stored(&model, type, value, 0));
+        ck_assert(error <= error_at(&model, MOE_AT_Z, value, 0));
+    }
+    /* without a rounding there is nothing that overflows, and f64 does not */
+    model = model_of(&recipe, type, MOE_NEVER, 0);
+    ck_assert(error_at(&model, MOE_AT_Z, threshold, 3) == 3);
+    ck_assert(!isinf(error_stored(&model, MOE_F64, threshold, 0)));
+}
+END_TEST
+
+/* What is surely zero stays zero, also where tiny numbers are lost; what is not known stays so. */
+START_TEST(zero_and_nan)
+{
+    struct moe_recipe recipe;
+    struct error_model model = model_of(&recipe, types[_i], MOE_ALWAYS, 1);
+    double tiny = moe_dtype_info(types[_i])->smallest;
+    ck_assert(error_stored(&model, types[_i], 0, 0) == 0);
+    ck_assert(error_stored(&model, types[_i], -0., 0) == 0);
+    ck_assert(error_at(&model, MOE_AT_DZ, 0, 0) == 0);
+    ck_assert(error_stored(&model, types[_i], tiny / 8, 0) >= tiny / 8);
+    ck_assert(error_stored(&model, types[_i], 0, tiny / 8) >= tiny / 8);
+    ck_assert(!(error_stored(&model, types[_i], NAN, 0) < INFINITY));
+    ck_assert(!(error_stored(&model, types[_i], 0, INFINITY) < INFINITY));
+    ck_assert(!(error_at(&model, MOE_AT_DZ, NAN, 0) < INFINITY));
+}
+END_TEST
+
+/* A flushed value may be as large as the smallest normal number. */
+START_TEST(flush_to_zero)
+{
+    struct moe_recipe recipe;
+    enum moe_dtype type = _i ? MOE_F32 : MOE_BF16;
+    double almost = moe_dtype_info(type)->smallest_normal * .999;
+    struct error_model flushing = model_of(&recipe, type, MOE_ALWAYS, 1);
+    ck_assert(error_stored(&flushing, type, almost, 0) >= almost);
+    ck_assert(error_at(&flushing, MOE_AT_A, almost, 0) >= almost);
+    struct error_model not_flushing = model_of(&recipe, type, MOE_ALWAYS, 0);
+    ck_assert(error_stored(&not_flushing, type, almost, 0) < almost);
+    ck_assert(error_at(&not_flushing, MOE_AT_A, almost, 0) < almost);
+}
+END_TEST
+
+/* A product's constant has the kernel's part and the reference's own. */
+START_TEST(product_constant)
+{
+    struct moe_recipe recipe;
+    struct error_model model = model_of(&recipe, MOE_BF16, MOE_NEVER, 0);
+    double own = moe_accumulator_error(MOE_ACC_F64, 100, 0);
+    recipe.product[MOE_IN_Y].accumulator = MOE_ACC_MMA16_F32;
+    recipe.product[MOE_IN_Y].extra = 5;
+    ck_assert(error_constant(&model, MOE_IN_Z, 100) ==
+              moe_accumulator_error(MOE_ACC_F32, 100, 0) + own);
+    ck_assert(error_constant(&model, MOE_IN_Y, 100) ==
+              moe_accumulator_error(MOE_ACC_MMA16_F32, 100, 5) + own);
+}
+END_TEST
+
+/* ---- whole layers --------------------------------------------------------------------------- */
+
+static const char *const lines[] = {
+    "T=17 H=24 I=16 E=6 K=2 dtype=f32 act=swiglu",
+    "T=17 H=24 I=16 E=6 K=2 dtype=bf16 act=swiglu bias=1 router-bias=1",
+    "T=17 H=24 I=16 E=6 K=2 dtype=f16 act=swiglu bias=1 weight=before-w2",
+    "T=17 H=24 I=16 E=6 K=2 dtype=bf16 grad=f32 act=geglu weight=input bias=1",
+    "T=17 H=24 I=16 E=6 K=2 dtype=f32 act=geglu-tanh w1=halves weight=before-w2",
+    "T=17 H=24 I=16 E=6 K=2 dtype=f32 act=reglu w1=interleaved8 weight=input",
+    "T=17 H=24 I=16 E=6 K=2 dtype=f32 act=swiglu-oai bias=1 data=heavy",
+    "T=17 H=24 I=16 E=6 K=2 dtype=bf16 act=swiglu-clamp:1.5 bias=1 data=heavy",
+    "T=17 H=24 I=16 E=6 K=2 dtype=f32 act=silu bias=1 weight=input",
+    "T=17 H=24 I=16 E=6 K=2 dtype=f32 act=gelu bias=1 weight=before-w2",
+    "T=17 H=24 I=16 E=6 K=2 dtype=bf16 act=gelu-tanh bias=1",
+    "T=17 H=24 I=16 E=6 K=2 dtype=f32 act=relu bias=1",
+    "T=17 H=24 I=16 E=6 K=2 dtype=f16 act=relu2 bias=1 weight=input",
+    "T=33 H=40 I=8 E=12 K=3 dtype=f32 router=softmax-topk",
+    "T=33 H=40 I=8 E=12 K=3 dtype=f32 router=softmax-topk renorm=1 scale=2.5 aux=0.01 zloss=0.001",
+    "T=33 H=40 I=8 E=12 K=3 dtype=bf16 router=softmax-topk aux=0.5 router-bias=1",
+    "T=33 H=40 I=8 E=12 K=3 dtype=f32 router=sigmoid sel-bias=1 groups=4/2",
+    "T=33 H=40 I=8 E=12 K=3 dtype=bf16 router=sigmoid renorm=1 scale=2.5 groups=4/2 router-bias=1",
+    "T=33 H=40 I=8 E=12 K=3 dtype=f32 router=sqrt-softplus sel-bias=1 zloss=0.1 router-bias=1",
+    "T=33 H=40 I=8 E=12 K=3 dtype=f16 router=sqrt-softplus renorm=1 scale=0.5",
+    "T=33 H=40 I=8 E=12 K=3 dtype=f32 router=topk-softmax groups=3/1 aux=1 zloss=1 router-bias=1",
+    "T=29 H=16 I=24 E=7 K=3 dtype=f32 router=lists bias=1",
+    "T=29 H=16 I=24 E=7 K=3 dtype=bf16 router=lists routing=dropped:0.3 weight=input",
+    "T=29 H=16 I=24 E=7 K=3 dtype=f32 router=lists routing=ragged weight=before-w2 bias=1",
+    "T=29 H=16 I=24 E=7 K=7 dtype=f32 router=lists routing=zipf:2",
+    "T=40 H=16 I=8 E=5 K=2 dtype=f32 router=softmax-topk round=nearest round-to=8",
+    "T=40 H=16 I=8 E=5 K=2 dtype=bf16 router=softmax-topk round=up round-to=8 aux=0.1",
+    "T=40 H=16 I=8 E=5 K=2 dtype=f32 router=softmax-topk round=down round-to=8 bias=1",
+    "T=40 H=16 I=8 E=5 K=2 dtype=f32 router=softmax-topk round=stochastic round-to=8 weight=input",
+    "T=40 H=16 I=8 E=5 K=2 dtype=f16 router=softmax-topk round=balanced round-to=8",
+    "T=21 H=32 I=8 E=6 K=2 dtype=f32 shared=12",
+    "T=21 H=32 I=8 E=6 K=2 dtype=bf16 shared=12 shared-gate=1 bias=1",
+    "T=21 H=32 I=8 E=6 K=2 dtype=f32 shared=12 shared-gate=1 act=relu2 weight=input",
+    "T=21 H=32 I=8 E=6 K=2 dtype=f16 shared=8 shared-gate=1 act=geglu w1=interleaved8",
+    "T=32 H=64 I=32 E=8 K=2 dtype=f32 data=positive",
+    "T=32 H=64 I=32 E=8 K=2 dtype=bf16 data=positive bias=1 weight=before-w2",
+    "T=32 H=64 I=32 E=8 K=2 dtype=f32 data=constant router-bias=1",
+    "T=32 H=64 I=32 E=8 K=2 dtype=f16 data=constant bias=1",
+    "T=32 H=64 I=32 E=8 K=2 dtype=f32 data=tiny bias=1",
+    "T=32 H=64 I=32 E=8 K=2 dtype=f16 data=tiny",
+    "T=32 H=64 I=32 E=8 K=2 dtype=bf16 data=tiny weight=input",
+    "T=32 H=64 I=32 E=8 K=2 dtype=f32 data=sparse act=reglu",
+    "T=32 H=64 I=32 E=8 K=2 dtype=bf16 data=zero bias=1 shared=8 shared-gate=1",
+    "T=32 H=64 I=32 E=8 K=2 dtype=f32 data=heavy act=geglu router=sigmoid",
+    "T=32 H=64 I=32 E=8 K=2 dtype=f16 data=heavy router=softmax-topk aux=0.1",
+    "T=64 H=32 I=16 E=8 K=2 dtype=f32 routing=hot",
+    "T=64 H=32 I=16 E=8 K=2 dtype=bf16 routing=same bias=1",
+    "T=64 H=32 I=16 E=8 K=2 dtype=f32 routing=ties router-bias=1",
+    "T=64 H=32 I=16 E=8 K=2 dtype=f32 routing=first weight=input router=sigmoid",
+    "T=64 H=32 I=16 E=8 K=2 dtype=f32 routing=sparse router=softmax-topk renorm=1",
+    "T=1 H=1 I=1 E=1 K=1 dtype=f32 bias=1 router-bias=1 router=sigmoid",
+    "T=5 H=3 I=2 E=9 K=9 dtype=bf16 act=silu router=sqrt-softplus",
+    "T=300 H=128 I=64 E=4 K=2 dtype=f32 bias=1",
+    "T=300 H=128 I=64 E=4 K=2 dtype=bf16 grad=f32 weight=before-w2 shared=64 shared-gate=1",
+    "T=1500 H=16 I=8 E=3 K=2 dtype=f32 bias=1 router-bias=1 aux=0.1",
+};
+
+/* Ratios err / bound of one tensor over all lines; errors of 0 are counted only. */
+struct ratios {
+    double *ratio;
+    int64_t count, room, exact, unbounded;
+    double largest, allowed; /* allowed: 1, unless roundings are larger than the recipe says */
+};
+
+static void add_ratio(struct ratios *ratios, double ratio)
+{
+    if (ratios->count == ratios->room) {
+        ratios->room = 2 * ratios->room + 1024;
+        ratios->ratio = realloc(ratios->ratio, (size_t)ratios->room * sizeof *ratios->ratio);
+        ck_assert_ptr_nonnull(ratios->ratio);
+    }
+    ratios->ratio[ratios->count++] = ratio;
+}
+
+/* Both passes of ref-f32, by one thread, in the rounding mode given. */
+static void run_f32(const struct moe_problem *problem, const struct moe_tensors *tensors, int mode)
+{
+    struct moe_call call = {.tensors = tensors->tensor};
+    void *state;
+    omp_set_num_threads(1);
+    ck_assert_int_eq(moe_variant_ref_f32.open(NULL, problem, 0, &state), MOE_OK);
+    ck_assert_int_eq(fesetround(mode), 0);
+    int forward = moe_variant_ref_f32.forward(state, &call);
+    int backward = moe_variant_ref_f32.backward(state, &call);
+    ck_assert_int_eq(fesetround(FE_TONEAREST), 0);
+    ck_assert_msg(forward == MOE_OK && backward == MOE_OK, "%s", moe_error_text());
+    moe_variant_ref_f32.close(state);
+}
+
+static void gather(const char *line, enum moe_tensor_id id, const struct moe_tensor *tensor,
+                   const struct outputs *outputs, struct ratios *ratios)
+{
+    const double *bound = outputs->bound[id];
+    for (int64_t i = 0; i < outputs->count[id]; i++) {
+        double want = outputs->value[id][i], error = fabs(tensor_get(tensor, i) - want);
+        ck_assert_msg(!isnan(bound[i]), "%s: %s[%d] has no bound", line, moe_tensor_info(id)->name,
+                      (int)i);
+        ck_assert_msg(
+            error <= ratios->allowed * bound[i], "%s: %s[%d] is %g, want %g; %g times its bound",
+            line, moe_tensor_info(id)->name, (int)i, tensor_get(tensor, i), want, error / bound[i]);
+        ratios->exact += error == 0;
+        ratios->unbounded += isinf(bound[i]);
+        if (error == 0 || isinf(bound[i]))
+            continue;
+        add_ratio(ratios, error / bound[i]);
+        ratios->largest = fmax(ratios->largest, error / bound[i]);
+    }
+}
+
+static void judge_line(const char *line, int mode, struct ratios *ratios)
+{
+    struct moe_problem problem = problem_of(line);
+    struct moe_tensors tensors = tensors_of(&problem);
+    struct moe_routing routing;
+    struct moe_recipe recipe;
+    struct outputs outputs;
+    run_f32(&problem, &tensors, mode);
+    moe_variant_ref_f32.recipe(&problem, &recipe);
+    ck_assert_int_eq(moe_routing_from_tensors(&problem, tensors.tensor, &routing), MOE_OK);
+    struct moe_reference reference = {.problem = &problem,
+                                      .tensors = tensors.tensor,
+                                      .routing = &routing,
+                                      .passes = MOE_PASS_FORWARD | MOE_PASS_BACKWARD,
+                                      .precision = MOE_F64,
+                                      .recipe = &recipe};
+    ck_assert_msg(run_reference(reference, &outputs) == MOE_OK, "%s", moe_error_text());
+    for (int id = MOE_SCORES; id < MOE_TENSOR_COUNT; id++)
+        if (outputs.value[id])
+            gather(line, id, &tensors.tensor[id], &outputs, &ratios[id]);
+    outputs_free(&outputs);
+    moe_routing_free(&routing);
+    moe_tensors_free(&tensors);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Rounded to nearest; then always up, down and towards 0: a rounding then errs by up to 2u, not u,
+ * and all of them to the same side, so that errors add up as the bounds fear they might. */
+static const struct {
+    int mode;
+    const char *name;
+    double allowed;
+} modes[] = {
+    {FE_TONEAREST, "nearest", 1},
+    {FE_UPWARD, "up", 2},
+    {FE_DOWNWARD, "down", 2},
+    {FE_TOWARDZERO, "to zero", 2},
+};
+
+/* The figures go to stderr: they say how tight the bounds are. A bound of which never more than a
+ * hundredth is used would be one that finds nothing. */
+START_TEST(layers)
+{
+    struct ratios ratios[MOE_TENSOR_COUNT];
+    memset(ratios, 0, sizeof ratios);
+    for (int id = 0; id < MOE_TENSOR_COUNT; id++)
+        ratios[id].allowed = modes[_i].allowed;
+    for (int i = 0; i < COUNT(lines); i++)
+        judge_line(lines[i], modes[_i].mode, ratios);
+    for (int id = MOE_SCORES; id < MOE_TENSOR_COUNT; id++) {
+        struct ratios *r = &ratios[id];
+        const char *name = moe_tensor_info(id)->name;
+        ck_assert_msg(r->count > 0, "%s was never compared", name);
+        qsort(r->ratio, (size_t)r->count, sizeof *r->ratio, ascending);
+        fprintf(stderr, "# %s: %s: largest %.3f median %.5f of %lld (%lld exact, %lld unbounded)\n",
+                modes[_i].name, name, r->largest, r->ratio[r->count / 2], (long long)r->count,
+                (long long)r->exact, (long long)r->unbounded);
+        ck_assert_msg(r->largest > .01, "%s: at most %g of the bound is used", name, r->largest);
+        ck_assert_msg(r->unbounded * 100 <= r->count, "%s: too many bounds are infinite", name);
+        free(r->ratio);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("bound");
+    TCase *sums = tcase_create("accumulators"), *roundings = tcase_create("roundings");
+    TCase *whole = tcase_create("layers");
+    tcase_add_loop_test(sums, accumulator, 0, COUNT(accumulators));
+    tcase_add_test(sums, tensor_core_result);
+    tcase_add_test(sums, accumulator_edges);
+    suite_add_tcase(suite, sums);
+    tcase_add_loop_test(roundings, rounding, 0, 6);
+    tcase_add_loop_test(roundings, overflow, 0, 3);
+    tcase_add_loop_test(roundings, zero_and_nan, 0, 3);
+    tcase_add_loop_test(roundings, flush_to_zero, 0, 2);
+    tcase_add_test(roundings, product_constant);
+    suite_add_tcase(suite, roundings);
+    tcase_add_loop_test(whole, layers, 0, COUNT(modes));
+    suite_add_tcase(suite, whole);
+    return run_suite(suite);
+}
