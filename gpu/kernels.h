@@ -36,7 +36,7 @@ extern const unsigned char kernel_bytes[] __attribute__((visibility("hidden")));
 int kernel_find(const char *entry, int major, int minor, int *row);
 
 /* The bytes of a blob, followed by a zero, to be freed. MOE_E_NOMEM; MOE_E_INTERNAL where they do
- * not unpack. Only where the build has CUDA. */
+ * not unpack; MOE_E_UNSUPPORTED in a build without CUDA, which has no blobs. */
 int kernel_unpack(const struct kernel_blob *blob, void **bytes);
 
 #endif

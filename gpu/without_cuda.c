@@ -21,6 +21,13 @@ int moe_gpu_probe(struct moe_gpu_status *status)
     return MOE_OK;
 }
 
+int kernel_unpack(const struct kernel_blob *blob, void **bytes)
+{
+    (void)blob;
+    (void)bytes;
+    return moe_error(MOE_E_UNSUPPORTED, "no kernels: built without CUDA: %s", MOE_CUDA_WHY);
+}
+
 static int open_none(int index, struct moe_device **device)
 {
     (void)index;

@@ -60,6 +60,7 @@ SCRIPT_TESTS = \
 	%D%/headers.sh \
 	%D%/exports.sh \
 	%D%/probe.sh \
+	%D%/device.sh \
 	%D%/plugin.sh \
 	%D%/fuzz.sh \
 	%D%/command.sh \
@@ -67,11 +68,12 @@ SCRIPT_TESTS = \
 	%D%/seeds.sh \
 	%D%/safetensors_python.sh \
 	%D%/captured.sh
-GPU_TESTS = %D%/t_gpu
+GPU_TESTS = %D%/t_gpu %D%/t_device
 
 # Programs that write their own TAP, for their SKIPs, and so need no libcheck.
-check_PROGRAMS += %D%/t_gpu %D%/t_dtype_cuda
-TESTS = $(SCRIPT_TESTS) %D%/t_gpu %D%/t_dtype_cuda $(LONG_TESTS)
+SKIP_TESTS = %D%/t_gpu %D%/t_device %D%/t_dtype_cuda
+check_PROGRAMS += $(SKIP_TESTS)
+TESTS = $(SCRIPT_TESTS) $(SKIP_TESTS) $(LONG_TESTS)
 if HAVE_CHECK
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
@@ -105,7 +107,22 @@ support = %D%/support.c %D%/support.h
 %C%_t_bound_LDADD = libref.la $(LDADD) $(OPENBLAS_LIBS)
 %C%_t_gradient_SOURCES = %D%/t_gradient.c $(support)
 
-# A libcuda that fails on demand, for probe.sh. -rpath makes libtool build a shared object of what is
+# t_device looks inside libgpu, and puts a table of kernels of its own in the place of the build's.
+EXTRA_DIST += %D%/device_kernel.cu
+%C%_t_device_SOURCES = %D%/t_device.c
+%C%_t_device_LDADD = libgpu.la $(LDADD)
+if HAVE_CUDA
+DEVICE_TEST_CODES = $(call kernel_codes,%D%/device_kernel.cu,$(GPU_ARCHS))
+KERNEL_CODES += $(DEVICE_TEST_CODES)
+nodist_%C%_t_device_SOURCES = %D%/device_table.c
+MOSTLYCLEANFILES += %D%/device_table.c %D%/device_table.bin
+%C%_t_device_LDADD += $(ZSTD_LIBS)
+%D%/device_table.c: $(addsuffix .ptx,$(DEVICE_TEST_CODES)) $(addsuffix .cubin,$(DEVICE_TEST_CODES)) \
+	gpu/embed$(EXEEXT) Makefile
+	$(call make_kernel_table,$(DEVICE_TEST_CODES))
+endif
+
+# A libcuda that fails on demand, for probe.sh and device.sh. -rpath makes libtool build a shared object of what is
 # not installed.
 check_LTLIBRARIES += fake_cuda.la
 fake_cuda_la_SOURCES = %D%/fake_cuda.c
