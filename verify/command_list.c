@@ -1,6 +1,6 @@
 /*
- * command_list.c - moecheck list: the variants, which cases each takes here and which not, and the
- * machine that they run on.
+ * command_list.c - moecheck list: the variants, which cases each takes here and which not, the
+ * machine that they run on, and the kernels that this build contains.
  */
 #include <jansson.h>
 #include <stdlib.h>
@@ -29,7 +29,8 @@ static const struct argp argp = {NULL,
                                  NULL,
                                  "Shows the variants, the devices that each runs on, and the keys "
                                  "of a case that it does not take; "
-                                 "with -v why not, and its configurations.",
+                                 "with -v why not, its configurations, and the GPU kernels in "
+                                 "this build.",
                                  NULL,
                                  NULL,
                                  NULL};
@@ -126,6 +127,19 @@ static void print_variant(const struct list *list, const struct moe_variant *var
     puts(variant->configuration_count > 0 ? "" : " one");
 }
 
+static void print_kernels(void)
+{
+    const struct moe_kernel *kernel;
+
+    if (moe_kernel_get(0) == NULL)
+        return;
+    printf("\n%-28s %-20s %-6s %7s %9s %6s\n", "kernel", "source", "sm_", "threads", "registers",
+           "shared");
+    for (int i = 0; (kernel = moe_kernel_get(i)) != NULL; i++)
+        printf("%-28s %-20s %-6s %7d %9d %6d\n", kernel->entry, kernel->source, kernel->arch,
+               kernel->max_threads, kernel->registers, kernel->shared_bytes);
+}
+
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
 static void print_json(json_t *object)
@@ -170,6 +184,24 @@ static void print_variant_json(const struct list *list, const struct moe_variant
     json_object_set_new(object, "not_here", *why != '\0' ? json_string(why) : json_null());
     json_object_set_new(object, "refuses", refused);
     print_json(object);
+}
+
+static void print_kernels_json(void)
+{
+    const struct moe_kernel *kernel;
+
+    for (int i = 0; (kernel = moe_kernel_get(i)) != NULL; i++) {
+        json_t *object = json_object();
+
+        json_object_set_new(object, "kernel", json_string(kernel->entry));
+        json_object_set_new(object, "source", json_string(kernel->source));
+        json_object_set_new(object, "arch", json_string(kernel->arch));
+        json_object_set_new(object, "max_threads", json_integer(kernel->max_threads));
+        json_object_set_new(object, "min_blocks", json_integer(kernel->min_blocks));
+        json_object_set_new(object, "registers", json_integer(kernel->registers));
+        json_object_set_new(object, "shared_bytes", json_integer(kernel->shared_bytes));
+        print_json(object);
+    }
 }
 
 /* ---------------------------------------------------------------------------------------------- */
@@ -219,6 +251,8 @@ static int print(struct list *list)
         else
             print_variant(list, variant, &refusals);
     }
+    if (list->common.verbose)
+        list->common.json ? print_kernels_json() : print_kernels();
     return MOE_EXIT_PASS;
 }
 
