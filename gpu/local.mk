@@ -7,7 +7,8 @@ GPU_KERNELS = \
 	%D%/kernels/route.cu \
 	%D%/kernels/rounding.cu \
 	%D%/kernels/rows.cu \
-	%D%/kernels/elementwise.cu
+	%D%/kernels/elementwise.cu \
+	%D%/kernels/fill.cu
 GPU_KERNELS_90a =
 GPU_KERNELS_100a =
 GPU_KERNELS_103a =
@@ -35,7 +36,16 @@ libgpu_la_SOURCES = \
 	%D%/cublas.c \
 	%D%/cublas_layer.h \
 	%D%/cublas_forward.c \
-	%D%/cublas_backward.c
+	%D%/cublas_backward.c \
+	%D%/bench.h \
+	%D%/bench_device.h \
+	%D%/bench_time.c \
+	%D%/bench_tensors.h \
+	%D%/bench_tensors.c \
+	%D%/bench_ceiling.c \
+	%D%/bench_yardsticks.c \
+	%D%/bench_variant.c \
+	%D%/sensors.c
 if HAVE_CUDA
 libgpu_la_SOURCES += \
 	%D%/driver.h \

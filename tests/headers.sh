@@ -1,13 +1,13 @@
 #!/bin/sh
 # headers.sh - each public header compiles alone, as C11 and as C++17, and no folder includes what it
 # may not: ref/ nothing of ours outside ref/, verify/variant.h only ref/, gpu/ only ref/ and
-# verify/variant.h, verify/ only ref/ and gpu/gpu.h, fuzz/ only ref/ and verify/.
+# verify/variant.h, verify/ only ref/, gpu/gpu.h and gpu/bench.h, fuzz/ only ref/ and verify/.
 
 set -u
 : "${srcdir:=.}" "${CC:=cc}" "${CXX:=}"
 failed=0
 
-for header in ref/moe.h verify/variant.h verify/verify.h gpu/gpu.h; do
+for header in ref/moe.h verify/variant.h verify/verify.h gpu/gpu.h gpu/bench.h; do
     # Twice, so that the include guard is tried too; gcc's -fsyntax-only needs no output file.
     text="#include \"$header\"
 #include \"$header\""
@@ -43,7 +43,7 @@ arrows()
 arrows ref '(ref/.*)'
 arrows verify/variant.h '(ref/.*)'
 arrows gpu '(config\.h|ref/.*|gpu/.*|verify/variant\.h)'
-arrows verify '(config\.h|ref/.*|verify/.*|gpu/gpu\.h)'
+arrows verify '(config\.h|ref/.*|verify/.*|gpu/gpu\.h|gpu/bench\.h)'
 arrows fuzz '(config\.h|ref/.*|verify/.*|fuzz/.*)'
 
 exit $failed
