@@ -4,18 +4,33 @@
  */
 #include "gpu/cublas_layer.h"
 
-/* Gradients of one expert's weights: dw [m,n] (+)= a [rows,m]^T b [rows,n]. Without rows it is
- * zero, or left as it is where it is added to. */
+/* dw [m,n] (+)= a [rows,m]^T b [rows,n]. Added to (beta=1) by a kernel of ours, which rounds once.
+ */
+static int weight_product(struct cublas_layer *layer, int64_t m, int64_t n, int64_t rows,
+                          const void *a, const void *b, void *dw)
+{
+    if (!layer->problem->beta)
+        return cublas_product(layer, CUBLAS_TN, m, n, rows, layer->dtype, a, b, layer->grad, dw, 0);
+    if (rows == 0)
+        return MOE_OK;
+    int status = cublas_product(layer, CUBLAS_TN, m, n, rows, layer->dtype, a, b, layer->compute,
+                                layer->space.wide_gradient, 0);
+    if (status == MOE_OK)
+        status = moe_gpu_convert(&layer->queue, m * n, layer->compute, layer->space.wide_gradient,
+                                 layer->grad, 1, dw);
+    return status;
+}
+
+/* The same for the rows of every expert, dw [E,m,n]. */
 static int weight_gradient(struct cublas_layer *layer, int64_t m, int64_t n, const void *a,
                            const void *b, enum moe_tensor_id to)
 {
     int status = MOE_OK;
     for (int64_t e = 0; e < layer->problem->E && status == MOE_OK; e++) {
         int64_t first = layer->begin[e], rows = layer->begin[e + 1] - first;
-        status = cublas_product(
-            layer, CUBLAS_TN, m, n, rows, layer->dtype, element(layer->dtype, a, first * m),
-            element(layer->dtype, b, first * n), layer->grad,
-            element(layer->grad, tensor_data(layer, to), e * m * n), layer->problem->beta);
+        status = weight_product(layer, m, n, rows, element(layer->dtype, a, first * m),
+                                element(layer->dtype, b, first * n),
+                                element(layer->grad, tensor_data(layer, to), e * m * n));
     }
     return status;
 }
@@ -169,11 +184,11 @@ static int shared_expert(struct cublas_layer *layer)
     if (status == MOE_OK)
         status = moe_gpu_activate_backward(&layer->queue, p, &epilogue);
     if (status == MOE_OK)
-        status = cublas_product(layer, CUBLAS_TN, p->H, p->shared, p->T, layer->dtype, d_o,
-                                s->shared_a, layer->grad, tensor_data(layer, MOE_DWS2), p->beta);
+        status = weight_product(layer, p->H, p->shared, p->T, d_o, s->shared_a,
+                                tensor_data(layer, MOE_DWS2));
     if (status == MOE_OK)
-        status = cublas_product(layer, CUBLAS_TN, layer->U, p->H, p->T, layer->dtype, s->shared_dz,
-                                x, layer->grad, tensor_data(layer, MOE_DWS1), p->beta);
+        status = weight_product(layer, layer->U, p->H, p->T, s->shared_dz, x,
+                                tensor_data(layer, MOE_DWS1));
     if (status == MOE_OK)
         status = cublas_product(layer, CUBLAS_NN, p->T, p->H, layer->U, layer->dtype, s->shared_dz,
                                 tensor_data(layer, MOE_WS1), layer->dtype, s->shared_y, 0);

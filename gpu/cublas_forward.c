@@ -10,14 +10,13 @@ static int route(struct cublas_layer *layer)
     const struct moe_problem *p = layer->problem;
     void *logits = tensor_data(layer, MOE_LOGITS), *br = tensor_data(layer, MOE_BR);
     int32_t *picks = tensor_data(layer, MOE_PICKS);
-    int rounded = p->round != MOE_ROUND_NONE, status = MOE_OK;
-    if (br)
-        status = moe_gpu_fill_bias(&layer->queue, 1, p->T, p->E, layer->scalar, br, NULL,
-                                   layer->scalar, logits);
-    if (status == MOE_OK)
-        status = cublas_product(layer, CUBLAS_NT, p->T, p->E, p->H, layer->dtype,
-                                tensor_data(layer, MOE_X), tensor_data(layer, MOE_WR),
-                                layer->scalar, logits, br != NULL);
+    int rounded = p->round != MOE_ROUND_NONE;
+    int status =
+        cublas_product(layer, CUBLAS_NT, p->T, p->E, p->H, layer->dtype, tensor_data(layer, MOE_X),
+                       tensor_data(layer, MOE_WR), layer->scalar, logits, 0);
+    if (status == MOE_OK && br)
+        status = moe_gpu_add_bias(&layer->queue, 1, p->T, p->E, layer->scalar, logits,
+                                  layer->scalar, br, NULL, layer->scalar, logits);
     if (status == MOE_OK)
         status = moe_gpu_route_top(&layer->queue, p, logits, tensor_data(layer, MOE_SEL_BIAS),
                                    rounded ? layer->space.top : picks);
@@ -30,23 +29,27 @@ static int route(struct cublas_layer *layer)
     return status;
 }
 
-/* out [N,n] = in [N,k] W_e^T for the rows of every expert, onto the bias where there is one. */
+/* out [N,n] = in [N,k] W_e^T + b_e for the rows of every expert. With a bias the product stays in
+ * the computing type until it is added: cuBLAS's own C += A B rounds the product to 16 bits first,
+ * in some of its kernels. */
 static int project(struct cublas_layer *layer, const void *in, int64_t k, enum moe_tensor_id weight,
                    enum moe_tensor_id bias, int64_t n, void *out)
 {
     int biased = tensor_data(layer, bias) != NULL, status = MOE_OK;
-    if (biased)
-        status = moe_gpu_fill_bias(&layer->queue, layer->problem->E, layer->N, n, layer->dtype,
-                                   tensor_data(layer, bias), layer->rows.expert_begin, layer->dtype,
-                                   out);
+    enum moe_dtype to = biased ? layer->compute : layer->dtype;
+    void *product = biased ? layer->space.wide : out;
     for (int64_t e = 0; e < layer->problem->E && status == MOE_OK; e++) {
         int64_t first = layer->begin[e], m = layer->begin[e + 1] - first;
         if (m > 0)
             status = cublas_product(layer, CUBLAS_NT, m, n, k, layer->dtype,
                                     element(layer->dtype, in, first * k),
                                     element(layer->dtype, tensor_data(layer, weight), e * n * k),
-                                    layer->dtype, element(layer->dtype, out, first * n), biased);
+                                    to, element(to, product, first * n), 0);
     }
+    if (status == MOE_OK && biased)
+        status = moe_gpu_add_bias(&layer->queue, layer->problem->E, layer->N, n, to, product,
+                                  layer->dtype, tensor_data(layer, bias), layer->rows.expert_begin,
+                                  layer->dtype, out);
     return status;
 }
 

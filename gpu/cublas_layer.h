@@ -29,6 +29,8 @@ struct cublas_space {
     void *shared_a;             /* D [T,S] */
     void *shared_da;            /* C [T,S] */
     void *shared_y;             /* D [T,H] Y, or dX */
+    void *wide;                 /* C [N,max(Z,H)] products before a bias */
+    void *wide_gradient;        /* C, one expert's, before it is added: beta=1 */
     void *router_x;             /* C [T,H] */
     void *router_w;             /* C [E,H] */
     void *router_dx;            /* C [T,H] */

@@ -78,10 +78,11 @@ int moe_gpu_scatter_ds(const struct moe_gpu_queue *queue, int64_t N, const int64
 int moe_gpu_gather(const struct moe_gpu_queue *queue, enum moe_dtype dtype, int64_t rows, int64_t H,
                    const void *x, const int64_t *row_token, const double *row_score, void *out);
 
-/* out [rows,cols] = bias [E,cols] of each row's expert; expert_begin NULL: bias [cols]. */
-int moe_gpu_fill_bias(const struct moe_gpu_queue *queue, int64_t E, int64_t rows, int64_t cols,
-                      enum moe_dtype bias_dtype, const void *bias, const int64_t *expert_begin,
-                      enum moe_dtype dtype, void *out);
+/* out [rows,cols] = q + bias [E,cols] of each row's expert; expert_begin NULL: bias [cols]. */
+int moe_gpu_add_bias(const struct moe_gpu_queue *queue, int64_t E, int64_t rows, int64_t cols,
+                     enum moe_dtype q_dtype, const void *q, enum moe_dtype bias_dtype,
+                     const void *bias, const int64_t *expert_begin, enum moe_dtype dtype,
+                     void *out);
 
 /* a [rows,units] = act(z), times row_score (NULL: 1). */
 int moe_gpu_activate(const struct moe_gpu_queue *queue, const struct moe_problem *problem,

@@ -17,13 +17,13 @@ int moe_gpu_gather(const struct moe_gpu_queue *queue, enum moe_dtype dtype, int6
     return launch_elements(queue, in(dtype, "gather_rows_f32", "gather_rows_f64"), rows * H, args);
 }
 
-int moe_gpu_fill_bias(const struct moe_gpu_queue *queue, int64_t E, int64_t rows, int64_t cols,
-                      enum moe_dtype bias_dtype, const void *bias, const int64_t *expert_begin,
-                      enum moe_dtype dtype, void *out)
+int moe_gpu_add_bias(const struct moe_gpu_queue *queue, int64_t E, int64_t rows, int64_t cols,
+                     enum moe_dtype q_dtype, const void *q, enum moe_dtype bias_dtype,
+                     const void *bias, const int64_t *expert_begin, enum moe_dtype dtype, void *out)
 {
-    int bias_type = bias_dtype, type = dtype;
-    void *args[] = {&E, &cols, &bias_type, &bias, &expert_begin, &type, &out};
-    return launch_blocks(queue, "fill_bias", rows, 256, 0, args);
+    int q_type = q_dtype, bias_type = bias_dtype, type = dtype;
+    void *args[] = {&E, &cols, &q_type, &q, &bias_type, &bias, &expert_begin, &type, &out};
+    return launch_blocks(queue, "add_bias", rows, 256, 0, args);
 }
 
 int moe_gpu_activate(const struct moe_gpu_queue *queue, const struct moe_problem *problem,

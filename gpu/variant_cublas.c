@@ -49,6 +49,10 @@ int64_t cublas_space_lay_out(const struct moe_problem *p, void *at, struct cubla
     s->shared_a = part_take(&next, T * S * d);
     s->shared_da = part_take(&next, T * S * c);
     s->shared_y = part_take(&next, S > 0 ? T * H * d : 0);
+    int64_t widest = Z > H ? Z : H;
+    int64_t weights = (Z > U ? Z : U) * H, down = H * (I > S ? I : S);
+    s->wide = part_take(&next, p->bias ? N * widest * c : 0);
+    s->wide_gradient = part_take(&next, p->beta ? (weights > down ? weights : down) * c : 0);
     s->router_x = part_take(&next, routes ? T * H * c : 0);
     s->router_w = part_take(&next, routes ? E * H * c : 0);
     s->router_dx = part_take(&next, routes ? T * H * c : 0);

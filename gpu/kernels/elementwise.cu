@@ -31,10 +31,11 @@ extern "C" __global__ void gather_rows_f64(int64_t rows, int64_t H, int dtype, c
     gather<double>(rows, H, dtype, x, row_token, row_score, out);
 }
 
-// out [rows,cols] = bias of each row's expert, bias [E,cols]; the product is then added to it. One
-// block a row. expert_begin NULL: bias [cols] for all rows.
-extern "C" __global__ void fill_bias(int64_t E, int64_t cols, int bias_dtype, const void *bias,
-                                     const int64_t *expert_begin, int dtype, void *out)
+// out [rows,cols] = q + bias of each row's expert, bias [E,cols]; rounded once. One block a row.
+// expert_begin NULL: bias [cols] for all rows. `out` may be `q`.
+extern "C" __global__ void add_bias(int64_t E, int64_t cols, int q_dtype, const void *q,
+                                    int bias_dtype, const void *bias, const int64_t *expert_begin,
+                                    int dtype, void *out)
 {
     int64_t r = blockIdx.x, low = 0, high = E;
     while (expert_begin && high - low > 1) {
@@ -47,7 +48,8 @@ extern "C" __global__ void fill_bias(int64_t E, int64_t cols, int bias_dtype, co
     // experts without rows share their begin with the next: `low` is the last that begins here
     for (int64_t c = threadIdx.x; c < cols; c += blockDim.x)
         store<double>(dtype, out, r * cols + c,
-                      load<double>(bias_dtype, bias, (expert_begin ? low * cols : 0) + c));
+                      load<double>(q_dtype, q, r * cols + c) +
+                          load<double>(bias_dtype, bias, (expert_begin ? low * cols : 0) + c));
 }
 
 struct Shape {
