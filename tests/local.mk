@@ -82,6 +82,26 @@ TESTS += %D%/no_libcheck.sh
 endif
 EXTRA_DIST += $(SCRIPT_TESTS) %D%/no_libcheck.sh %D%/tally.sh %D%/installed.sh
 
+# moecheck-tests/: the built tests for machines that lack the build tools. Left out are scripts that
+# compile something, or look at what the compiler made.
+BUILD_TESTS = %D%/headers.sh %D%/exports.sh %D%/plugin.sh %D%/fuzz.sh
+EXTRA_DIST += %D%/assemble.sh %D%/run.sh
+.PHONY: moecheck-tests
+moecheck-tests: $(check_PROGRAMS) $(check_LTLIBRARIES) %D%/moecheck$(EXEEXT) libmoecheck.la config.h
+	$(AM_V_GEN)srcdir='$(srcdir)' STRIP='$(STRIP)' GPU_TESTS='$(GPU_TESTS)' \
+	PROGRAMS='$(filter-out $(GPU_TESTS),$(filter %D%/%,$(check_PROGRAMS)))' \
+	SCRIPTS='$(filter-out $(BUILD_TESTS),$(SCRIPT_TESTS))' \
+	HELPERS='$(filter fuzz/%,$(check_PROGRAMS))' \
+	MODULES='$(join $(dir $(check_LTLIBRARIES)),$(patsubst %.la,.libs/%.so,$(notdir $(check_LTLIBRARIES))))' \
+	DATA='fuzz/corpus fuzz/seeds doc/moecheck.1 doc/examples' \
+	$(SHELL) $(srcdir)/%D%/assemble.sh moecheck-tests
+
+# The command, to be run from that folder: not libtool's script, and with the libraries beside it.
+EXTRA_PROGRAMS += %D%/moecheck
+%C%_moecheck_SOURCES = verify/main.c
+%C%_moecheck_CFLAGS = $(EXACT_CFLAGS)
+%C%_moecheck_LDADD = libcommand.la libmoecheck.la $(OPENBLAS_LIBS) $(JANSSON_LIBS) -lm
+
 # What is the command's and not the library's.
 %C%_t_supervisor_SOURCES = %D%/t_supervisor.c %D%/stub_worker.c %D%/stub_worker.h
 %C%_t_supervisor_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
