@@ -76,7 +76,8 @@ int moe_variant_applicable(const struct moe_variant *variant, const struct moe_p
             snprintf(why + length, size - (size_t)length, " only");
         return MOE_E_UNSUPPORTED;
     }
-    if (moe_on_device_possible(variant, why, size) != MOE_OK)
+    if ((variant->devices & devices) == MOE_ON_CUDA &&
+        moe_on_device_possible(variant, why, size) != MOE_OK)
         return MOE_E_UNSUPPORTED;
     if (size)
         why[0] = '\0';
