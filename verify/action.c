@@ -65,9 +65,23 @@ static int judge_file(const struct doing *doing)
     return status;
 }
 
+static void add(struct moe_report *report, enum moe_verdict verdict, const char *check,
+                const char *text)
+{
+    struct moe_finding finding = moe_finding_plain(check, verdict, text);
+
+    moe_report_add(report, &finding);
+}
+
 static int measure(const struct doing *doing)
 {
-    return moe_bench_measure(doing->job, doing->variant, &doing->options, &doing->result->measure);
+    int status =
+        moe_bench_measure(doing->job, doing->variant, &doing->options, &doing->result->measure);
+
+    if (status != MOE_E_UNSUPPORTED)
+        return status;
+    add(&doing->result->report, MOE_SKIP, "applicable", moe_error_text());
+    return MOE_OK;
 }
 
 static int (*const action[MOE_ACTION_COUNT])(const struct doing *doing) = {
@@ -76,14 +90,6 @@ static int (*const action[MOE_ACTION_COUNT])(const struct doing *doing) = {
     [MOE_ACTION_JUDGE_FILE] = judge_file,
     [MOE_ACTION_MEASURE] = measure,
 };
-
-static void add(struct moe_report *report, enum moe_verdict verdict, const char *check,
-                const char *text)
-{
-    struct moe_finding finding = moe_finding_plain(check, verdict, text);
-
-    moe_report_add(report, &finding);
-}
 
 /* Does the variant take the case on these devices? Else the report says why not. */
 static int takes(const struct doing *doing, unsigned devices)

@@ -99,23 +99,34 @@ static int variant(const struct measuring *m)
     return moe_bench_variant(m->problem, m->variant, m->options, m->measure);
 }
 
+static int yardsticks(const struct measuring *m)
+{
+    return moe_bench_yardsticks(m->problem, m->measure);
+}
+
+static int gpu(const struct measuring *m)
+{
+    if (m->variant == NULL)
+        return moe_error(MOE_E_INTERNAL, "no variant to measure");
+    return moe_bench_gpu(m->problem, m->variant, m->options, m->measure);
+}
+
 static const struct {
     const char *name;
     int (*take)(const struct measuring *m);
 } table[] = {
-    {"products", products},
-    {"reference", reference},
-    {"bounds", bounds},
-    {"variant", variant},
+    {"products", products}, {"reference", reference},   {"bounds", bounds},
+    {"variant", variant},   {"yardsticks", yardsticks}, {"gpu", gpu},
 };
 
 int moe_bench_measure(const struct moe_job *job, const struct moe_variant *variant,
                       const struct moe_judge_options *options, struct moe_measure *measure)
 {
-    struct moe_measure taken = {NAN, NAN, NAN, NAN, tensor_bytes(&job->problem)};
+    struct moe_measure taken = moe_measure_none();
     struct measuring m = {&job->problem, variant, options, &taken};
     double before = memory("VmRSS");
 
+    taken.tensor_bytes = tensor_bytes(&job->problem);
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (job->measure != NULL && strcmp(table[i].name, job->measure) == 0) {
             int status = table[i].take(&m);

@@ -36,4 +36,13 @@ int moe_bench_reference(const struct moe_problem *problem, int bounds, struct mo
 int moe_bench_variant(const struct moe_problem *problem, const struct moe_variant *variant,
                       const struct moe_judge_options *options, struct moe_measure *measure);
 
+/* ---- bench_gpu.c ----------------------------------------------------------------------------- */
+
+/* What the GPU can do on the case's shapes; `seconds` is cuBLAS's time for the dense products. */
+int moe_bench_yardsticks(const struct moe_problem *problem, struct moe_measure *measure);
+
+/* The variant on the GPU. */
+int moe_bench_gpu(const struct moe_problem *problem, const struct moe_variant *variant,
+                  const struct moe_judge_options *options, struct moe_measure *measure);
+
 #endif

@@ -34,6 +34,33 @@ static void print_json(const struct moe_result *result, const char *measurement)
     json_decref(object);
 }
 
+int bench_job(const struct moe_options *options, struct moe_supervisor *supervisor,
+              const struct moe_job *job, struct moe_result *result)
+{
+    enum moe_next next = MOE_NEXT_WAIT;
+
+    if (moe_supervisor_submit(supervisor, job) != MOE_OK) {
+        moe_command_error(options->name, MOE_E_INTERNAL);
+        return MOE_EXIT_ERROR;
+    }
+    while (next == MOE_NEXT_WAIT)
+        next = moe_supervisor_next(supervisor, 3600, result);
+    if (next == MOE_NEXT_RESULT)
+        return MOE_EXIT_PASS;
+    fprintf(stderr, "%s: interrupted\n", options->name);
+    return MOE_EXIT_ERROR;
+}
+
+unsigned bench_devices(const char *name)
+{
+    const struct moe_variant *variant;
+
+    for (int i = 0; (variant = moe_variant_get(i)) != NULL; i++)
+        if (strcmp(variant->name, name) == 0)
+            return variant->devices;
+    return ~0u;
+}
+
 /* 1 where it was measured; else the reason has been printed. */
 static int take(struct measuring *m, const char *measurement, const char *variant,
                 struct moe_measure *measure)
@@ -42,19 +69,11 @@ static int take(struct measuring *m, const char *measurement, const char *varian
                           .problem = *m->problem,
                           .measure = measurement,
                           .variant = variant};
-    enum moe_next next = MOE_NEXT_WAIT;
     struct moe_result result;
 
     if (m->status == MOE_EXIT_ERROR)
         return 0;
-    if (moe_supervisor_submit(m->supervisor, &job) != MOE_OK) {
-        m->status = moe_command_error(m->options->name, MOE_E_INTERNAL);
-        return 0;
-    }
-    while (next == MOE_NEXT_WAIT)
-        next = moe_supervisor_next(m->supervisor, 3600, &result);
-    if (next != MOE_NEXT_RESULT) {
-        fprintf(stderr, "%s: interrupted\n", m->options->name);
+    if (bench_job(m->options, m->supervisor, &job, &result) != MOE_EXIT_PASS) {
         m->status = MOE_EXIT_ERROR;
         return 0;
     }
@@ -121,8 +140,8 @@ static void measure_variants(struct measuring *m)
     for (int i = 0; (name = moe_supervisor_variant(m->supervisor, i)) != NULL; i++) {
         struct moe_measure measure;
 
-        if (!moe_options_match(m->options, name) || !take(m, "variant", name, &measure) ||
-            m->options->json)
+        if (!(bench_devices(name) & MOE_ON_CPU) || !moe_options_match(m->options, name) ||
+            !take(m, "variant", name, &measure) || m->options->json)
             continue;
         printf("    %-22s %10.3f ms  forward %.3f ms, backward %.3f ms\n", name,
                1e3 * measure.seconds, 1e3 * measure.forward_seconds,
@@ -137,6 +156,7 @@ int bench_case(const struct moe_options *options, const struct moe_problem *prob
     char line[MOE_CASE_LINE];
     int status;
 
+    how.devices &= ~(unsigned)MOE_ON_CUDA; /* here is no device to give a variant */
     how.jobs = 1;
     how.one_job_each = 1;
     status = moe_supervisor_start(&how, &m.supervisor);

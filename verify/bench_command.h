@@ -5,9 +5,18 @@
 #ifndef MOE_BENCH_COMMAND_H
 #define MOE_BENCH_COMMAND_H
 
+#include "gpu/bench.h"
 #include "verify/command.h"
 
 /* ---- bench_case.c ---------------------------------------------------------------------------- */
+
+/* Does the job and waits for it. MOE_EXIT_ERROR where there is no result; it has been said why. */
+int bench_job(const struct moe_options *options, struct moe_supervisor *supervisor,
+              const struct moe_job *job, struct moe_result *result);
+
+/* Mask of what a variant that is built in runs on; everything for one of a plug-in, which this
+ * process does not know. */
+unsigned bench_devices(const char *variant);
 
 /* Reference beside OpenBLAS, bounds, memory, variants. */
 int bench_case(const struct moe_options *options, const struct moe_problem *problem);
@@ -22,5 +31,63 @@ int bench_start(const struct moe_options *options, const char *line);
 
 /* Cases like `line` a minute through the whole of verify, by naive. */
 int bench_small_cases(const struct moe_options *options, const char *line);
+
+/* ---- bench_suites.c -------------------------------------------------------------------------- */
+
+/* Is that the name of a suite that is measured on a GPU? */
+int bench_suite_of_gpu(const char *name);
+
+/* Appends its cases. MOE_E_NOMEM. */
+int bench_suite_cases(const char *name, struct moe_cases *cases);
+
+/* ---- bench_baseline.c: an earlier run ----------------------------------------------------------
+ */
+
+/* Rows of variants on a GPU, from the output of an earlier run with --json. */
+struct bench_baseline {
+    int64_t count;
+    struct bench_row {
+        char *line, *variant, *device, *date;
+        struct moe_gpu_time forward, backward;
+    } * row; /* [count] */
+};
+
+/* Other lines of the file are passed over. MOE_E_IO; MOE_E_USAGE: a line that is not JSON;
+ * MOE_E_NOMEM. Free with bench_baseline_free, whatever it returns. */
+int bench_baseline_read(const char *path, struct bench_baseline *baseline);
+void bench_baseline_free(struct bench_baseline *baseline);
+
+/* The last row of that case, variant and device, or NULL. */
+const struct bench_row *bench_baseline_find(const struct bench_baseline *baseline, const char *line,
+                                            const char *variant, const char *device);
+
+/* "same" where the medians differ by 2 % or less; else "ambiguous" where [least, most] of both
+ * overlap; else "faster" or "slower". */
+const char *bench_change(const struct moe_gpu_time *now, const struct moe_gpu_time *then);
+
+/* ---- bench_print.c: a row of the table, and its JSON ------------------------------------------
+ */
+
+/* Where and when a run is. */
+struct bench_run {
+    char device[128], driver[128], date[32];
+    int capability, cuda; /* 90, 13000 */
+};
+
+void bench_print_run(const struct bench_run *run);
+void bench_print_yardsticks(const struct moe_gpu_yardsticks *yardsticks);
+void bench_print_head(void);
+/* `before` NULL: no row to compare with. */
+void bench_print_row(const struct moe_result *result, const struct bench_row *before, int verbose);
+/* Of a result of any verdict. */
+void bench_print_json(const struct moe_result *result, const char *measurement,
+                      const struct bench_run *run, const struct bench_row *before);
+
+/* ---- bench_gpu_run.c ------------------------------------------------------------------------- */
+
+/* The cases, each with every variant that runs on a GPU and that the options name. `baseline` is a
+ * file or NULL. MOE_EXIT_SKIP without a usable GPU, with its reason. */
+int bench_on_gpu(const struct moe_options *options, const struct moe_cases *cases,
+                 const char *baseline);
 
 #endif

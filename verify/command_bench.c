@@ -1,6 +1,7 @@
 /*
  * command_bench.c - moecheck bench: time and memory of the reference beside OpenBLAS's own time for
- * the same products, of variants, and of the command itself. A time is never a verdict.
+ * the same products, of variants, and of the command itself; on a GPU, of variants beside cuBLAS
+ * and what the device can do at most. A time is never a verdict.
  */
 #include <string.h>
 
@@ -8,13 +9,13 @@
 
 struct bench {
     struct moe_options common;
-    const char *suite;
+    const char *suite, *baseline;
     struct moe_cases cases;
 };
 
 /* ---- suites ---------------------------------------------------------------------------------- */
 
-/* What each suite measures, in order: a case, or, with no line, something else. */
+/* What each suite of the CPU measures, in order: a case, or, with no line, something else. */
 static const struct {
     const char *suite;
     int (*measure)(const struct moe_options *options, const char *line);
@@ -28,10 +29,16 @@ static const struct {
 
 #define SUITE_ROWS (sizeof suite / sizeof *suite)
 
-enum { KEY_SUITE = 0x200 };
+enum { KEY_SUITE = 0x200, KEY_BASELINE };
 
 static const struct argp_option options[] = {
-    {"suite", KEY_SUITE, "NAME", 0, "Measure a suite: cpu (the default without a case)", 0},
+    {"suite", KEY_SUITE, "NAME", 0,
+     "Measure a suite: cpu (the default without a case), or on a GPU hopper, models (with --device "
+     "cuda the default) or small",
+     0},
+    {"baseline", KEY_BASELINE, "FILE", 0,
+     "Say what has become faster or slower on the GPU since the run whose --json output this is",
+     0},
     {0},
 };
 
@@ -39,9 +46,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
     struct bench *bench = state->input;
 
-    if (key != KEY_SUITE)
+    if (key != KEY_SUITE && key != KEY_BASELINE)
         return moe_cases_parse(&bench->cases, key, argument);
-    bench->suite = argument;
+    *(key == KEY_SUITE ? &bench->suite : &bench->baseline) = argument;
     return 0;
 }
 
@@ -52,9 +59,10 @@ static const struct argp argp = {
     "Measures the f64 reference beside OpenBLAS's own time for the same products, its memory "
     "beside "
     "that of inputs and outputs, and the variants that --variant names (by default all, unless the "
-    "case is large). Times are medians. A time is never a verdict: the exit status is 0 where all "
-    "could "
-    "be measured.\v"
+    "case is large). On a GPU (--device cuda, a suite of GPUs, or a variant that runs on nothing "
+    "else): the variants beside cuBLAS's dense products of the same sizes, the bandwidth of a copy "
+    "and the ceiling that follows. Times are medians. A time is never a verdict: the exit status "
+    "is 0 where all could be measured.\v"
     "Cases are given as to moecheck verify.",
     NULL,
     NULL,
@@ -79,17 +87,61 @@ static int suite_exists(const char *name)
     return 0;
 }
 
-static int measure(const struct bench *bench)
+/* Does --variant name nothing but what runs on a GPU alone? */
+static int names_gpu_variants(const struct moe_options *common)
 {
-    const char *name = bench->suite != NULL ? bench->suite : "cpu";
+    const struct moe_variant *variant;
+    int found = 0;
+
+    if (common->variant == NULL)
+        return 0;
+    for (int i = 0; (variant = moe_variant_get(i)) != NULL; i++) {
+        if (!moe_options_match(common, variant->name))
+            continue;
+        if (variant->devices & MOE_ON_CPU)
+            return 0;
+        found = 1;
+    }
+    return found;
+}
+
+/* The suite that is meant; NULL where there are cases. */
+static const char *suite_of(const struct bench *bench)
+{
+    if (bench->suite != NULL || bench->cases.count > 0)
+        return bench->suite;
+    return bench->common.devices == MOE_ON_CUDA ? "models" : "cpu";
+}
+
+static int measure_on_gpu(struct bench *bench, const char *name)
+{
+    int status = name != NULL ? bench_suite_cases(name, &bench->cases) : MOE_OK;
+
+    if (status != MOE_OK)
+        return moe_command_error(bench->common.name, status);
+    if (!(bench->common.devices & MOE_ON_CUDA))
+        return moe_command_usage(bench->common.name, "--device is %s; this is measured on a GPU",
+                                 bench->common.device);
+    return bench_on_gpu(&bench->common, &bench->cases, bench->baseline);
+}
+
+static int measure(struct bench *bench)
+{
+    const char *name = suite_of(bench);
     int status = MOE_EXIT_PASS;
 
     if (bench->cases.status != MOE_OK)
         return moe_command_error(bench->common.name, bench->cases.status);
     if (bench->cases.count > 0 && bench->suite != NULL)
         return moe_command_usage(bench->common.name, "cases and a suite; allowed: one of them");
-    if (!suite_exists(name))
-        return moe_command_usage(bench->common.name, "no suite '%s'; allowed: cpu", name);
+    if (name != NULL && !suite_exists(name) && !bench_suite_of_gpu(name))
+        return moe_command_usage(bench->common.name,
+                                 "no suite '%s'; allowed: cpu, hopper, models, small", name);
+    if (name != NULL ? bench_suite_of_gpu(name)
+                     : bench->common.devices == MOE_ON_CUDA || names_gpu_variants(&bench->common))
+        return measure_on_gpu(bench, name);
+    if (bench->baseline != NULL)
+        return moe_command_usage(bench->common.name, "--baseline is for measurements on a GPU");
     bench_machine(&bench->common);
     for (int64_t i = 0; i < bench->cases.count; i++)
         status = worse(status, bench_case(&bench->common, &bench->cases.problem[i]));

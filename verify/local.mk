@@ -102,7 +102,12 @@ libcommand_la_SOURCES = \
 	%D%/bench_products.c \
 	%D%/bench_reference.c \
 	%D%/bench_variant.c \
+	%D%/bench_gpu.c \
 	%D%/bench_command.h \
+	%D%/bench_suites.c \
+	%D%/bench_baseline.c \
+	%D%/bench_print.c \
+	%D%/bench_gpu_run.c \
 	%D%/bench_case.c \
 	%D%/bench_start.c \
 	$(COMMANDS)

@@ -72,12 +72,36 @@ static const struct {
           {"want", offsetof(struct moe_finding, want)},
           {"allowed", offsetof(struct moe_finding, allowed)},
 },
-  measure_double[] = {
-      {"forward_seconds", offsetof(struct moe_measure, forward_seconds)},
-      {"backward_seconds", offsetof(struct moe_measure, backward_seconds)},
-      {"seconds", offsetof(struct moe_measure, seconds)},
-      {"peak_bytes", offsetof(struct moe_measure, peak_bytes)},
-      {"tensor_bytes", offsetof(struct moe_measure, tensor_bytes)},
+  measure_double[] =
+      {
+          {"forward_seconds", offsetof(struct moe_measure, forward_seconds)},
+          {"backward_seconds", offsetof(struct moe_measure, backward_seconds)},
+          {"seconds", offsetof(struct moe_measure, seconds)},
+          {"peak_bytes", offsetof(struct moe_measure, peak_bytes)},
+          {"tensor_bytes", offsetof(struct moe_measure, tensor_bytes)},
+},
+  /* these are absent where they are 0 */
+    measure_gpu[] = {
+        {"copy_bandwidth", offsetof(struct moe_measure, yardsticks.bandwidth)},
+        {"forward_flops", offsetof(struct moe_measure, yardsticks.forward_flops)},
+        {"backward_flops", offsetof(struct moe_measure, yardsticks.backward_flops)},
+        {"forward_chain_seconds", offsetof(struct moe_measure, yardsticks.forward_chain)},
+        {"backward_chain_seconds", offsetof(struct moe_measure, yardsticks.backward_chain)},
+        {"forward_ceiling_seconds", offsetof(struct moe_measure, yardsticks.forward_ceiling)},
+        {"backward_ceiling_seconds", offsetof(struct moe_measure, yardsticks.backward_ceiling)},
+        {"forward_median_seconds", offsetof(struct moe_measure, timing.forward.median)},
+        {"forward_least_seconds", offsetof(struct moe_measure, timing.forward.least)},
+        {"forward_most_seconds", offsetof(struct moe_measure, timing.forward.most)},
+        {"backward_median_seconds", offsetof(struct moe_measure, timing.backward.median)},
+        {"backward_least_seconds", offsetof(struct moe_measure, timing.backward.least)},
+        {"backward_most_seconds", offsetof(struct moe_measure, timing.backward.most)},
+        {"repetitions", offsetof(struct moe_measure, timing.repetitions)},
+        {"gpu_kept_bytes", offsetof(struct moe_measure, timing.kept_bytes)},
+        {"gpu_peak_bytes", offsetof(struct moe_measure, timing.peak_bytes)},
+        {"before_mhz", offsetof(struct moe_measure, timing.before_mhz)},
+        {"after_mhz", offsetof(struct moe_measure, timing.after_mhz)},
+        {"before_watts", offsetof(struct moe_measure, timing.before_watts)},
+        {"after_watts", offsetof(struct moe_measure, timing.after_watts)},
 };
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
@@ -109,6 +133,17 @@ static json_t *finding_json(const struct moe_finding *finding)
     return NULL;
 }
 
+struct moe_measure moe_measure_none(void)
+{
+    struct moe_measure none = {.forward_seconds = NAN,
+                               .backward_seconds = NAN,
+                               .seconds = NAN,
+                               .peak_bytes = NAN,
+                               .tensor_bytes = NAN};
+
+    return none;
+}
+
 static json_t *measure_json(const struct moe_measure *measure)
 {
     json_t *object = json_object();
@@ -117,6 +152,12 @@ static json_t *measure_json(const struct moe_measure *measure)
     for (size_t i = 0; i < COUNT(measure_double); i++)
         bad |= set_double(object, measure_double[i].name,
                           *(const double *)((const char *)measure + measure_double[i].offset));
+    for (size_t i = 0; i < COUNT(measure_gpu); i++) {
+        double value = *(const double *)((const char *)measure + measure_gpu[i].offset);
+
+        if (value != 0)
+            bad |= set_double(object, measure_gpu[i].name, value);
+    }
     if (bad == 0)
         return object;
     json_decref(object);
@@ -230,6 +271,12 @@ static void measure_from_json(const json_t *object, struct moe_measure *measure)
 
         if (get_double(object, measure_double[i].name, value) != 0)
             *value = NAN;
+    }
+    for (size_t i = 0; i < COUNT(measure_gpu); i++) {
+        double *value = (double *)((char *)measure + measure_gpu[i].offset);
+
+        if (get_double(object, measure_gpu[i].name, value) != 0)
+            *value = 0;
     }
 }
 

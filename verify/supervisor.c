@@ -70,7 +70,7 @@ static struct moe_report *unanswered(struct moe_supervisor *supervisor)
 {
     moe_report_clear(&supervisor->answer.report);
     supervisor->answer.status = MOE_OK;
-    supervisor->answer.measure = (struct moe_measure){NAN, NAN, NAN, NAN, NAN};
+    supervisor->answer.measure = moe_measure_none();
     return &supervisor->answer.report;
 }
 

@@ -121,7 +121,7 @@ static void tell_phase(void *context, enum moe_phase phase)
 
 static int answer(const char *request, unsigned devices, struct speaker *speaker)
 {
-    struct moe_result result = {.measure = {NAN, NAN, NAN, NAN, NAN}};
+    struct moe_result result = {.measure = moe_measure_none()};
     struct json_t *owner;
     struct moe_job job;
     uint64_t id;

@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "gpu/bench.h"
 #include "verify/verify.h"
 
 struct json_t; /* Jansson's */
@@ -50,7 +51,11 @@ struct moe_measure {
     double forward_seconds, backward_seconds, seconds;
     double peak_bytes;   /* of memory above what the process held before */
     double tensor_bytes; /* inputs and outputs of the case */
+    struct moe_gpu_yardsticks yardsticks;
+    struct moe_gpu_timing timing; /* on a GPU; its medians are the seconds above */
 };
+
+struct moe_measure moe_measure_none(void); /* nothing measured */
 
 struct moe_result {
     uint64_t ticket;
