@@ -271,6 +271,26 @@ void round_field(const struct layer *layer, enum moe_point point, struct field f
         field.bound[i] = error_at(layer->model, point, field.value[i], field.bound[i]);
 }
 
+/* Error of a sum over the expert's rows (for the router's gradients, over all tokens). */
+static double error_of_rows(const struct layer *layer, enum moe_tensor_id tensor)
+{
+    static const struct {
+        enum moe_tensor_id tensor;
+        enum moe_product product;
+    } sums[] = {
+        {MOE_DW1, MOE_IN_DW1}, {MOE_DB1, MOE_IN_DW1}, {MOE_DWS1, MOE_IN_DW1},
+        {MOE_DW2, MOE_IN_DW2}, {MOE_DB2, MOE_IN_DW2}, {MOE_DWS2, MOE_IN_DW2},
+        {MOE_DWR, MOE_IN_DWR}, {MOE_DBR, MOE_IN_DWR}, {MOE_DWSG, MOE_IN_DWR},
+    };
+    for (size_t i = 0; i < sizeof sums / sizeof *sums && layer->model; i++) {
+        if (sums[i].tensor != tensor)
+            continue;
+        int64_t terms = sums[i].product == MOE_IN_DWR ? layer->problem->T : layer->expert.count;
+        return error_constant(layer->model, sums[i].product, terms + 1);
+    }
+    return 0;
+}
+
 int hand_out(struct layer *layer, enum moe_tensor_id tensor, int64_t row, int64_t rows,
              int64_t cols, struct field field)
 {
@@ -280,7 +300,8 @@ int hand_out(struct layer *layer, enum moe_tensor_id tensor, int64_t row, int64_
 #pragma omp parallel for if (rows * cols > 131072 && layer->model) schedule(static)
     for (int64_t i = 0; i < (layer->model ? rows * cols : 0); i++)
         field.bound[i] = error_stored(layer->model, dtype, field.value[i], field.bound[i]);
-    struct moe_block block = {tensor, row, rows, 0, cols, cols, field.value, field.bound};
+    struct moe_block block = {
+        tensor, row, rows, 0, cols, cols, field.value, field.bound, error_of_rows(layer, tensor)};
     return layer->call->take(layer->call->context, &block);
 }
 

@@ -503,6 +503,9 @@ struct moe_block {
     int64_t row, rows, col, cols, stride;
     const double *value;
     const double *bound;
+    /* Relative error that beta=1 allows of the old value: a kernel may start its sum from it, so
+     * that every step of the sum rounds it too. 0 where no recipe was given. */
+    double old_error;
 };
 
 /* Takes a block; anything but MOE_OK ends the run with that status. Called from one thread. */

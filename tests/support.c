@@ -55,6 +55,24 @@ void tensor_set(const struct moe_tensor *tensor, int64_t index, double value)
     moe_dtype_store(tensor->dtype, tensor->data, moe_tensor_position(tensor, index), value, 0);
 }
 
+void see(struct seen *seen, const struct moe_problem *p)
+{
+    const int keys[SEEN_KEYS] = {p->renorm,      p->scale != 1, p->groups > 0, p->bias,
+                                 p->router_bias, p->sel_bias,   p->shared > 0, p->shared_gate,
+                                 p->aux > 0,     p->zloss > 0,  p->beta};
+    seen->dtype |= 1u << p->dtype;
+    seen->grad |= 1u << p->grad;
+    seen->act |= 1u << p->act;
+    seen->w1 |= 1u << p->w1;
+    seen->router |= 1u << p->router;
+    seen->round |= 1u << p->round;
+    seen->weight |= 1u << p->weight;
+    seen->routing |= 1u << p->routing;
+    seen->data |= 1u << p->data;
+    for (int i = 0; i < SEEN_KEYS; i++)
+        *(keys[i] ? &seen->on : &seen->off) |= 1u << i;
+}
+
 struct keeper {
     const struct moe_tensor *tensors;
     struct outputs *outputs;

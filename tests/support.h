@@ -30,6 +30,18 @@ struct moe_tensors tensors_of(const struct moe_problem *problem);
 double tensor_get(const struct moe_tensor *tensor, int64_t index);
 void tensor_set(const struct moe_tensor *tensor, int64_t index, double value);
 
+/* Values of the keys that cases had: bit v of a field stands for value v, of on and off for a key
+ * that is not a list of names. */
+struct seen {
+    unsigned dtype, grad, act, w1, router, round, weight, routing, data, on, off;
+};
+
+#define SEEN_KEYS                                                                                  \
+    11 /* renorm scale groups bias router-bias sel-bias shared(-gate) aux zloss beta */
+#define SEEN_BETA 10
+
+void see(struct seen *seen, const struct moe_problem *problem);
+
 /* ---- the reference -------------------------------------------------------------------------- */
 
 /* Everything that a run handed out, [MOE_TENSOR_COUNT], dense; NULL for what it did not. */

@@ -197,12 +197,13 @@ END_TEST
 START_TEST(test_no_more_workers)
 {
     struct moe_supervisor *supervisor = start(2, 0);
-    struct rlimit limit;
+    struct rlimit limit, before;
     struct moe_result result;
     int first_free = dup(0);
 
     close(first_free);
-    getrlimit(RLIMIT_NOFILE, &limit);
+    getrlimit(RLIMIT_NOFILE, &before);
+    limit = before;
     limit.rlim_cur = (rlim_t)first_free + 1;
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
     for (int i = 0; i < 20; i++)
@@ -222,6 +223,7 @@ START_TEST(test_no_more_workers)
     ck_assert_int_eq(result.report.verdict, MOE_ERROR);
     ck_assert_msg(strstr(result.report.finding[0].text, "Too many open files") != NULL, "%s",
                   result.report.finding[0].text);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0); /* LeakSanitizer opens files at exit */
     stop(supervisor);
 }
 END_TEST

@@ -224,15 +224,27 @@ static void refuse(struct moe_judgement *judgement, const char *why)
     moe_report_add(judgement->report, &finding);
 }
 
+/* Given lists are read before the subject can touch them: what is wrong with them is the caller's
+ * to know, what becomes of them is for check_inputs to say. */
+static int before(struct moe_judgement *judgement)
+{
+    if (judgement->problem->router != MOE_LISTS)
+        return MOE_OK;
+    return moe_routing_from_tensors(judgement->problem, judgement->tensors.tensor,
+                                    &judgement->routing);
+}
+
 static int after(struct moe_judgement *judgement)
 {
     const struct moe_problem *p = judgement->problem;
     const struct moe_tensor *tensors = judgement->tensors.tensor;
+    if (judgement->routing.token_begin)
+        return MOE_OK;
     if (!tensors[MOE_PICKS].data || (moe_problem_ragged(p) && !tensors[MOE_OFFSETS].data))
         return moe_error(MOE_E_USAGE, "picks%s: needed to judge the rest, but not there",
                          moe_problem_ragged(p) ? " and offsets" : "");
     int status = moe_routing_from_tensors(p, tensors, &judgement->routing);
-    if (status == MOE_E_USAGE && (p->router != MOE_LISTS || judgement->from_file)) {
+    if (status == MOE_E_USAGE) {
         refuse(judgement, moe_error_text());
         return MOE_OK;
     }
@@ -242,5 +254,5 @@ static int after(struct moe_judgement *judgement)
 }
 
 const struct moe_check moe_check_routing = {
-    "routing", "picks that a router of this recipe could have made, near ties admitted", NULL,
+    "routing", "picks that a router of this recipe could have made, near ties admitted", before,
     after};

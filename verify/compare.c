@@ -25,10 +25,15 @@ static void load_row(const struct moe_tensor *tensor, int64_t row, int64_t col, 
                                    first + c * tensor->stride[tensor->rank - 1]);
 }
 
-/* got was formed as old + value: the sum is rounded once where it is formed (f32 or f64 arithmetic)
- * and once where it is stored. */
-static double bound_of_sum(enum moe_dtype dtype, double old, double value, double bound)
+/* got was formed as old + value: in the end, rounded once where it is formed (f32 or f64
+ * arithmetic) and once where it is stored; or by a sum that starts from old, each step of which
+ * rounds it. */
+static double bound_of_sum(enum moe_dtype dtype, double old, double value, double bound,
+                           double old_error)
 {
+    if (value == 0 && bound == 0) /* nothing was added */
+        return 0;
+    bound += old_error * fabs(old);
     double reach = fabs(old) + fabs(value) + bound;
     double step = dtype == MOE_F64 ? 0x1p-52 : 0x1p-23;
     const struct moe_dtype_info *info = moe_dtype_info(dtype);
@@ -82,7 +87,7 @@ int moe_compare_block(const struct moe_tensor *tensor, const struct moe_tensor *
         for (int64_t c = 0; c < block->cols; c++) {
             double want = value[c], allowed = bound ? bound[c] : 0;
             if (before) {
-                allowed = bound_of_sum(tensor->dtype, old[c], want, allowed);
+                allowed = bound_of_sum(tensor->dtype, old[c], want, allowed, block->old_error);
                 want += old[c];
             }
             note(comparison, block->row + r, block->col + c, got[c], want, allowed);

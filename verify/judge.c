@@ -134,9 +134,10 @@ static void hand_over(const struct moe_judge_options *options, enum moe_phase ph
         options->phase(options->context, phase);
 }
 
+/* Nothing of the workspace outlives a call: it is poisoned before each. */
 static struct moe_call_result call_variant(const struct moe_problem *problem,
                                            const struct moe_variant *variant, int32_t configuration,
-                                           const struct moe_call *call)
+                                           const struct moe_call *call, size_t workspace)
 {
     void *state = NULL;
     struct float_modes modes;
@@ -146,10 +147,12 @@ static struct moe_call_result call_variant(const struct moe_problem *problem,
     int opened = result.status == MOE_OK;
     if (opened) {
         result.step = "forward";
+        memset(call->workspace, POISON, workspace);
         result.status = variant->forward(state, call);
     }
     if (opened && result.status == MOE_OK) {
         result.step = "backward";
+        memset(call->workspace, POISON, workspace);
         result.status = variant->backward(state, call);
     }
     if (opened)
@@ -181,10 +184,10 @@ static int run_variant(const struct moe_problem *problem, const struct moe_varia
             ? MOE_OK
             : moe_error(MOE_E_NOMEM, "no memory for %lld bytes of workspace", (long long)workspace);
     if (status == MOE_OK) {
-        memset(call.workspace, POISON, (size_t)workspace);
         memset(call.kept, POISON, (size_t)kept);
         hand_over(options, MOE_PHASE_VARIANT);
-        *result = call_variant(problem, variant, options ? options->configuration : 0, &call);
+        *result = call_variant(problem, variant, options ? options->configuration : 0, &call,
+                               (size_t)workspace);
         hand_over(options, MOE_PHASE_JUDGE);
     }
     free(call.workspace);

@@ -17,6 +17,8 @@ struct visit {
     void *stream;
     struct moe_tensors there;
     void *workspace, *kept, *status;
+    int64_t workspace_bytes;
+    int poison;
 };
 
 int moe_on_device_possible(const struct moe_variant *variant, char *why, size_t size)
@@ -58,12 +60,27 @@ static int arrive(struct visit *visit, const struct moe_problem *problem,
             status = moe_device_copy_to(visit->device, visit->there.tensor[id].data, tensor->data,
                                         bytes, visit->stream);
     }
+    visit->workspace_bytes = variant->workspace_bytes(problem);
+    visit->poison = poison;
     if (status == MOE_OK)
-        status = place(visit, variant->workspace_bytes(problem), poison, &visit->workspace);
+        status = place(visit, visit->workspace_bytes, poison, &visit->workspace);
     if (status == MOE_OK)
         status = place(visit, variant->kept_bytes(problem), poison, &visit->kept);
     if (status == MOE_OK)
         status = place(visit, sizeof(uint32_t), 0, &visit->status);
+    return status == MOE_OK ? moe_device_synchronize(visit->device, visit->stream) : status;
+}
+
+/* One pass and its end. Nothing of the workspace outlives a call: it is poisoned before each. */
+static int pass(struct visit *visit, int (*run)(void *, const struct moe_call *), void *state,
+                const struct moe_call *call)
+{
+    int status = MOE_OK;
+    if (visit->workspace_bytes > 0)
+        status = moe_device_fill(visit->device, visit->workspace, visit->poison,
+                                 visit->workspace_bytes, visit->stream);
+    if (status == MOE_OK)
+        status = run(state, call);
     return status == MOE_OK ? moe_device_synchronize(visit->device, visit->stream) : status;
 }
 
@@ -81,15 +98,11 @@ static void call(struct visit *visit, const struct moe_problem *problem,
     int open = result->status == MOE_OK;
     if (open) {
         result->step = "forward";
-        result->status = variant->forward(state, &call);
-        if (result->status == MOE_OK)
-            result->status = moe_device_synchronize(visit->device, visit->stream);
+        result->status = pass(visit, variant->forward, state, &call);
     }
     if (open && result->status == MOE_OK) {
         result->step = "backward";
-        result->status = variant->backward(state, &call);
-        if (result->status == MOE_OK)
-            result->status = moe_device_synchronize(visit->device, visit->stream);
+        result->status = pass(visit, variant->backward, state, &call);
     }
     if (open)
         variant->close(state);
