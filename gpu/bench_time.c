@@ -51,6 +51,8 @@ int bench_place_open(struct bench_place *place)
     status = moe_device_attribute(opened, MOE_DEVICE_L2_BYTES, &cache);
     place->swept_bytes = 2 * cache > SWEEP_LEAST ? 2 * cache : SWEEP_LEAST;
     if (status == MOE_OK)
+        status = bench_place_fits(place, place->swept_bytes);
+    if (status == MOE_OK)
         status = moe_device_stream_create(opened, &place->queue.stream);
     if (status == MOE_OK)
         status = moe_device_allocate(opened, place->swept_bytes, &place->swept);

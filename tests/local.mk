@@ -47,6 +47,7 @@ UNIT_TESTS = \
 	%D%/t_tensors \
 	%D%/t_supervisor \
 	%D%/t_report \
+	%D%/t_bench \
 	%D%/t_cases \
 	%D%/t_coverage \
 	%D%/t_fuzz_draw \
@@ -67,6 +68,7 @@ SCRIPT_TESTS = \
 	%D%/plugin.sh \
 	%D%/fuzz.sh \
 	%D%/command.sh \
+	%D%/bench_gpu.sh \
 	%D%/manual.sh \
 	%D%/seeds.sh \
 	%D%/safetensors_python.sh \
@@ -108,6 +110,7 @@ EXTRA_PROGRAMS += %D%/moecheck
 # What is the command's and not the library's.
 %C%_t_supervisor_SOURCES = %D%/t_supervisor.c %D%/stub_worker.c %D%/stub_worker.h
 %C%_t_supervisor_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
+%C%_t_bench_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
 %C%_t_report_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
 %C%_t_cases_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
 

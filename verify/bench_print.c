@@ -123,8 +123,8 @@ void bench_print_yardsticks(const struct moe_gpu_yardsticks *yardsticks)
 
     printf("    copy %s TB/s, dense chain %s TFLOP/s, ceiling %s TFLOP/s\n",
            number(3, 1e-12 * yardsticks->bandwidth).text,
-           pair(0, chain_forward_tflops(&m), chain_backward_tflops(&m)).text,
-           pair(0, ceiling_forward_tflops(&m), ceiling_backward_tflops(&m)).text);
+           pair(1, chain_forward_tflops(&m), chain_backward_tflops(&m)).text,
+           pair(1, ceiling_forward_tflops(&m), ceiling_backward_tflops(&m)).text);
     fflush(stdout);
 }
 
@@ -156,7 +156,7 @@ void bench_print_row(const struct moe_result *result, const struct bench_row *be
            pair(1, forward_tflops(m), backward_tflops(m)).text,
            pair(3, forward_of_chain(m), backward_of_chain(m)).text,
            pair(3, forward_of_ceiling(m), backward_of_ceiling(m)).text,
-           pair(1, 1e-6 * t->kept_bytes, 1e-6 * t->peak_bytes).text,
+           pair(2, 1e-6 * t->kept_bytes, 1e-6 * t->peak_bytes).text,
            pair(0, t->before_mhz, t->after_mhz).text,
            pair(0, t->before_watts, t->after_watts).text);
     if (verbose) {
