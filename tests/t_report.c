@@ -111,7 +111,13 @@ static struct moe_result sample(void)
     result.report.worst_ratio = 1.0 / 3;
     result.report.variant_seconds = 8e-4;
     result.report.judge_seconds = 1e300;
-    result.measure = (struct moe_measure){1, 2, 3, 4.5, NAN};
+    result.measure = (struct moe_measure){.forward_seconds = 1,
+                                          .backward_seconds = 2,
+                                          .seconds = 3,
+                                          .peak_bytes = 4.5,
+                                          .tensor_bytes = NAN,
+                                          .yardsticks = {.bandwidth = 1e12 / 3},
+                                          .timing = {.backward = {.least = 1.0 / 7}}};
     return result;
 }
 
@@ -138,6 +144,9 @@ START_TEST(test_json)
     ck_assert(same_bits(to.report.judge_seconds, from.report.judge_seconds));
     ck_assert(same_bits(to.measure.seconds, 3) && same_bits(to.measure.peak_bytes, 4.5));
     ck_assert(isnan(to.measure.tensor_bytes));
+    ck_assert(same_bits(to.measure.yardsticks.bandwidth, from.measure.yardsticks.bandwidth));
+    ck_assert(same_bits(to.measure.timing.backward.least, from.measure.timing.backward.least));
+    ck_assert(to.measure.timing.forward.least == 0); /* not measured */
     for (int i = 0; i < 2; i++) {
         const struct moe_finding *a = &from.report.finding[i], *b = &to.report.finding[i];
 
