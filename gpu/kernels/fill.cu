@@ -1,6 +1,6 @@
 // fill.cu - random values made where they are used, and a cache emptied of what was there: the two
 // things that a benchmark does beside the work that it times.
-#include "number.cuh"
+#include "gpu/kernels/number.cuh"
 
 // A bijection of 64 bits in which every bit depends on every other (the finaliser of splitmix64).
 static __device__ uint64_t mix(uint64_t x)
