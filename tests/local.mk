@@ -138,7 +138,7 @@ support = %D%/support.c %D%/support.h
 
 # t_device looks inside libgpu, and puts a table of kernels of its own in the place of the build's.
 EXTRA_DIST += %D%/device_kernel.cu
-%C%_t_device_SOURCES = %D%/t_device.c
+%C%_t_device_SOURCES = %D%/t_device.c %D%/device_walk.c %D%/device_walk.h
 %C%_t_device_LDADD = libgpu.la $(LDADD)
 if HAVE_CUDA
 DEVICE_TEST_CODES = $(call kernel_codes,%D%/device_kernel.cu,$(GPU_ARCHS))
