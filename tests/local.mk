@@ -41,6 +41,7 @@ UNIT_TESTS = \
 	%D%/t_check_routing \
 	%D%/t_judge \
 	%D%/t_impostors \
+	%D%/t_locate \
 	%D%/t_problem \
 	%D%/t_models \
 	%D%/t_safetensors \
@@ -128,7 +129,9 @@ support = %D%/support.c %D%/support.h
 %C%_t_compare_SOURCES = %D%/t_compare.c $(support)
 %C%_t_check_routing_SOURCES = %D%/t_check_routing.c $(support)
 %C%_t_judge_SOURCES = %D%/t_judge.c $(support)
-%C%_t_impostors_SOURCES = %D%/t_impostors.c $(support)
+impostor = %D%/impostor.c %D%/impostor.h $(support)
+%C%_t_impostors_SOURCES = %D%/t_impostors.c $(impostor)
+%C%_t_locate_SOURCES = %D%/t_locate.c $(impostor)
 %C%_t_product_SOURCES = %D%/t_product.c $(support)
 %C%_t_product_CPPFLAGS = $(AM_CPPFLAGS) $(OPENBLAS_CFLAGS)
 %C%_t_product_LDADD = libref.la $(LDADD) $(OPENBLAS_LIBS)
