@@ -12,10 +12,6 @@
 
 static int supports(const struct moe_problem *problem, char *why, size_t size)
 {
-    if (cublas_probe() != MOE_OK) {
-        snprintf(why, size, "%s", moe_error_text());
-        return MOE_E_UNSUPPORTED;
-    }
     if (problem->E > 65535 || problem->groups > 4096) {
         snprintf(why, size, problem->E > 65535 ? "E > 65535" : "groups > 4096");
         return MOE_E_UNSUPPORTED;

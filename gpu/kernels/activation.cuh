@@ -1,7 +1,7 @@
 // activation.cuh - activations and their slopes, written from the formulas in doc/manual.md.
 #pragma once
 
-#include "number.cuh"
+#include "gpu/kernels/number.cuh"
 
 template <typename C> struct Activated {
     C value, slope;

@@ -3,7 +3,7 @@
 //
 // Each entry stands twice, computing in float and in double (dtype=f64). `dtype` is that of x,
 // weights, z, a and y; row_score and row_ds are double [rows].
-#include "activation.cuh"
+#include "gpu/kernels/activation.cuh"
 
 // out [rows,H] = x [T,H] at row_token (NULL: the same row), times row_score where given; rounded.
 template <typename C>

@@ -1,6 +1,6 @@
 // rounding.cu - token rounding in its plain form: experts take tokens by rank until their count is
 // a multiple of round_to. In double, over the softmax of all E.
-#include "number.cuh"
+#include "gpu/kernels/number.cuh"
 
 // p [T,E] = softmax(logits), kept [T] = sum of p over the token's top K. One block a token.
 extern "C" __global__ void __launch_bounds__(128)

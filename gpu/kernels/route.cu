@@ -1,5 +1,5 @@
 // route.cu - top-k, scores and their gradients for every router, in double. One block a token.
-#include "number.cuh"
+#include "gpu/kernels/number.cuh"
 
 #define THREADS 128
 

@@ -3,7 +3,7 @@
 //
 // One block an expert scans all entries in order, so that rows come out sorted and every run gives
 // the same ones. Positions are int64 throughout.
-#include "number.cuh"
+#include "gpu/kernels/number.cuh"
 
 // Ids that a token may not have (out of range, or twice) become -1, dropped, and set bit 0 of the
 // status word. Entries of token t: offsets[t] .. offsets[t+1], or t*K .. where offsets is NULL.
