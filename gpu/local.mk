@@ -35,6 +35,7 @@ libgpu_la_SOURCES = \
 	%D%/cublas.h \
 	%D%/cublas.c \
 	%D%/cublas_layer.h \
+	%D%/cublas_layer.c \
 	%D%/cublas_forward.c \
 	%D%/cublas_backward.c \
 	%D%/bench.h \
