@@ -139,6 +139,34 @@ START_TEST(picks_of_a_token)
 }
 END_TEST
 
+/* Logits that cancel: 1024 + (l - 1024) errs by 5e-4 in f32, and what is picked by it by the
+ * slope's share of that. Expert 1 is ahead by less, then by more than two such errors. */
+static const char *const sloping[] = {"topk-softmax", "softmax-topk", "sigmoid", "sqrt-softplus"};
+
+START_TEST(logits_that_cancel)
+{
+    char line[128];
+    snprintf(line, sizeof line, "T=1 H=2 I=1 E=2 K=1 dtype=f32 router=%s", sloping[_i]);
+    struct moe_problem problem = problem_of(line);
+    for (int decided = 0; decided < 2; decided++) {
+        struct moe_report report;
+        struct moe_judgement j = {.problem = &problem, .subject = "test", .report = &report};
+        double ahead = decided ? 0x1p-7 : 0x1p-11;
+        moe_report_clear(&report);
+        j.tensors = tensors_of(&problem);
+        j.recipe = moe_recipe_plain(&problem, MOE_F32);
+        for (int i = 0; i < 2; i++) {
+            tensor_set(&j.tensors.tensor[MOE_X], i, 1);
+            tensor_set(&j.tensors.tensor[MOE_WR], 2 * i, 1024);
+            tensor_set(&j.tensors.tensor[MOE_WR], 2 * i + 1, (i ? ahead : 0) - 1024);
+        }
+        tensor_set(&j.tensors.tensor[MOE_PICKS], 0, 0);
+        judge(&j);
+        ck_assert_msg(report.verdict == (decided ? MOE_FAIL : MOE_PASS), "%d: %d", _i, decided);
+    }
+}
+END_TEST
+
 /* routing=ties: rows 2j and 2j+1 of wr are equal, so every token is undecided; and who takes the
  * other one of each pair is right too, while who takes the pair below is not. */
 START_TEST(ties_of_a_case)
@@ -352,6 +380,7 @@ int main(void)
     Suite *suite = suite_create("check_routing");
     TCase *tcase = tcase_create("picks"), *rounded = tcase_create("rounding");
     tcase_add_loop_test(tcase, picks_of_a_token, 0, COUNT(tokens));
+    tcase_add_loop_test(tcase, logits_that_cancel, 0, COUNT(sloping));
     tcase_add_test(tcase, ties_of_a_case);
     suite_add_tcase(suite, tcase);
     tcase_add_loop_test(rounded, rounding, 0, COUNT(roundings));
