@@ -23,7 +23,11 @@ static void say(const char *text)
 /* A report that passes; its measurement carries this process's number, its text the threads. */
 static void answer(uint64_t id, enum moe_verdict verdict)
 {
-    struct moe_result result = {.measure = {NAN, NAN, (double)getpid(), NAN, NAN}};
+    struct moe_result result = {.measure = {.forward_seconds = NAN,
+                                            .backward_seconds = NAN,
+                                            .seconds = (double)getpid(),
+                                            .peak_bytes = NAN,
+                                            .tensor_bytes = NAN}};
     const char *threads = getenv("OMP_NUM_THREADS");
     struct moe_finding finding =
         moe_finding_plain("stub", verdict, threads != NULL ? threads : "unset");
