@@ -42,10 +42,12 @@ struct token {
     const double *l, *l_bound; /* [E] */
     const int32_t *pick;       /* [n] */
     double *v;                 /* [E] probability or raw score; of the picked only: topk-softmax */
-    double *gather;            /* [E] scratch */
-    double V;                  /* sum of v over the picked */
-    double relative;           /* largest relative error of any v, before scale and renorm; */
+    double *relative;          /* [E] relative error of a picked v, before scale and renorm; */
     double lost;               /*   what any v may be off beyond it where exp underflows */
+    double *gather;            /* [2E] scratch */
+    double V;                  /* sum of v over the picked */
+    double V_relative;         /* relative error of V, what underflow loses included */
+    double softmax_relative;   /* relative error of every v of a softmax */
 };
 
 static int over_picked(const struct moe_problem *problem)
@@ -66,6 +68,17 @@ double softmax_error(const struct error_model *model, const double *l, const dou
     return expm1(2 * argument) + 2 * model->function_relative + (double)(n + 4) * model->step;
 }
 
+/* All probabilities of a softmax share their error: that of l [n], bounds l_bound. */
+static void softmax_errs(struct token *token, int64_t n, const double *l, const double *l_bound)
+{
+    if (!token->model)
+        return;
+    token->softmax_relative = softmax_error(token->model, l, l_bound, n);
+    token->lost = LOSSES * token->model->loss;
+    for (int64_t k = 0; k < token->n; k++)
+        token->relative[token->pick[k]] = token->softmax_relative;
+}
+
 static void softmax_over_picked(struct token *token)
 {
     double *l = token->gather, *bound = l + token->n;
@@ -73,10 +86,7 @@ static void softmax_over_picked(struct token *token)
         l[k] = token->l[token->pick[k]];
         bound[k] = token->model ? token->l_bound[token->pick[k]] : 0;
     }
-    if (token->model) {
-        token->relative = softmax_error(token->model, l, bound, token->n);
-        token->lost = LOSSES * token->model->loss;
-    }
+    softmax_errs(token, token->n, l, bound);
     softmax_of(token->n, l, l);
     for (int64_t k = 0; k < token->n; k++)
         token->v[token->pick[k]] = l[k];
@@ -84,10 +94,7 @@ static void softmax_over_picked(struct token *token)
 
 static void softmax_over_all(struct token *token)
 {
-    if (token->model) {
-        token->relative = softmax_error(token->model, token->l, token->l_bound, token->E);
-        token->lost = LOSSES * token->model->loss;
-    }
+    softmax_errs(token, token->E, token->l, token->l_bound);
     softmax_of(token->E, token->l, token->v);
 }
 
@@ -98,10 +105,9 @@ static void sigmoid_of_picked(struct token *token)
         int64_t e = token->pick[k];
         token->v[e] = 1 / (1 + exp(-token->l[e]));
         if (token->model) {
-            double error = expm1(token->l_bound[e]) + token->model->function_relative +
-                           token->model->function_absolute / fmax(token->v[e], TINY) +
-                           4 * token->model->step;
-            token->relative = error > token->relative ? error : token->relative;
+            token->relative[e] = expm1(token->l_bound[e]) + token->model->function_relative +
+                                 token->model->function_absolute / fmax(token->v[e], TINY) +
+                                 4 * token->model->step;
             token->lost = LOSSES * token->model->loss;
         }
     }
@@ -115,10 +121,9 @@ static void sqrt_softplus_of_picked(struct token *token)
         double softplus = token->l[e] > 40 ? token->l[e] : log1p(exp(token->l[e]));
         token->v[e] = sqrt(softplus);
         if (token->model) {
-            double error = expm1(token->l_bound[e]) + token->model->function_relative +
-                           token->model->function_absolute / fmax(softplus, TINY) +
-                           6 * token->model->step;
-            token->relative = error > token->relative ? error : token->relative;
+            token->relative[e] = expm1(token->l_bound[e]) + token->model->function_relative +
+                                 token->model->function_absolute / fmax(softplus, TINY) +
+                                 6 * token->model->step;
             token->lost = sqrt(LOSSES * token->model->loss); /* |sqrt(a) - sqrt(b)|^2 <= |a - b| */
         }
     }
@@ -131,28 +136,47 @@ static void (*const raw_scores[MOE_ROUTER_COUNT])(struct token *) = {
     [MOE_SQRT_SOFTPLUS] = sqrt_softplus_of_picked,
 };
 
-/* Fills v, V and relative from the token's logits and picks. */
+/* Fills v, V and their errors from the token's logits and picks. */
 static void score_token(struct token *token)
 {
-    token->relative = token->lost = 0;
+    double V_bound = 0;
+    token->softmax_relative = token->lost = token->V_relative = 0;
     token->V = 0;
     if (token->n == 0 && token->problem->router != MOE_SOFTMAX_TOPK)
         return;
     raw_scores[token->problem->router](token);
-    for (int64_t k = 0; k < token->n; k++)
-        token->V += token->v[token->pick[k]];
+    for (int64_t k = 0; k < token->n; k++) {
+        double v = token->v[token->pick[k]];
+        token->V += v;
+        if (token->model)
+            V_bound += v * token->relative[token->pick[k]] + token->lost;
+    }
+    token->V_relative = V_bound / fmax(token->V, TINY);
+}
+
+/* 1/V is off by a factor of up to this; finite, since it meets values that are 0. */
+static double by_sum(const struct token *token)
+{
+    return 1 / fmax(1 - token->V_relative, 0x1p-100);
+}
+
+/* Relative error of v_e / V: (1 + r) / (1 - R) - 1. */
+static double share_error(const struct token *token, int64_t e)
+{
+    return (token->relative[e] + token->V_relative) * by_sum(token);
 }
 
 static int token_open(const struct moe_problem *problem, const struct error_model *model,
                       struct token *token)
 {
-    /* v and gather stand in one allocation; gather serves 2n <= 2E values. */
+    /* One allocation; gather serves 2n <= 2E values. */
     *token = (struct token){.problem = problem, .model = model, .E = problem->E};
-    token->v = malloc((size_t)(3 * problem->E) * sizeof *token->v);
+    token->v = malloc((size_t)(4 * problem->E) * sizeof *token->v);
     if (!token->v)
         return moe_error(MOE_E_NOMEM, "no memory for the scores of %lld experts",
                          (long long)problem->E);
-    token->gather = token->v + problem->E;
+    token->relative = token->v + problem->E;
+    token->gather = token->relative + problem->E;
     return MOE_OK;
 }
 
@@ -164,6 +188,19 @@ static void token_at(struct token *token, const struct moe_routing *routing, str
     token->n = routing->token_begin[t + 1] - routing->token_begin[t];
     token->pick = routing->pick + routing->token_begin[t];
     score_token(token);
+}
+
+/* Bound of the score s of expert e, rounded as the recipe says. */
+static double score_error(const struct token *token, int64_t e, double s)
+{
+    const struct error_model *model = token->model;
+    double relative = token->relative[e], lost = token->problem->scale * token->lost;
+    if (token->problem->renorm) {
+        relative = share_error(token, e) + (double)(token->n + 2) * model->step * by_sum(token);
+        lost *= by_sum(token) / token->V;
+    }
+    return error_at(model, MOE_AT_SCORES, s,
+                    fabs(s) * (relative + 2 * model->step) + lost + model->loss);
 }
 
 int score_entries(const struct moe_problem *problem, const struct error_model *model,
@@ -178,18 +215,9 @@ int score_entries(const struct moe_problem *problem, const struct error_model *m
         for (int64_t k = 0; k < token.n; k++) {
             int64_t entry = routing->token_begin[t] + k;
             double s = problem->scale * token.v[token.pick[k]];
-            double relative = token.relative, lost = problem->scale * token.lost;
-            if (problem->renorm) {
-                s /= token.V;
-                lost /= token.V;
-                relative = 2 * relative + (double)(token.n + 2) * (model ? model->step : 0) +
-                           (double)token.n * token.lost / token.V;
-            }
-            routing->score[entry] = s;
+            routing->score[entry] = problem->renorm ? s / token.V : s;
             if (model)
-                score_bound[entry] =
-                    error_at(model, MOE_AT_SCORES, s,
-                             fabs(s) * (relative + 2 * model->step) + lost + model->loss);
+                score_bound[entry] = score_error(&token, token.pick[k], routing->score[entry]);
         }
     }
     free(token.v);
@@ -209,16 +237,16 @@ static void scores_backward(const struct token *token, const double *ds, const d
 {
     const struct moe_problem *problem = token->problem;
     double m = 0, m_bound = 0, step = token->model ? token->model->step : 0;
-    double lost = problem->renorm ? (double)(token->n + 1) * token->lost / token->V : 0;
     if (problem->renorm) {
         for (int64_t k = 0; k < token->n; k++) {
             double share = token->v[token->pick[k]] / token->V;
             m += share * ds[k];
-            if (token->model)
-                m_bound +=
-                    share * (ds_bound[k] + (2 * token->relative + (double)(token->n + 4) * step) *
-                                               (fabs(ds[k]) + ds_bound[k])) +
-                    lost * (fabs(ds[k]) + ds_bound[k]) + token->model->loss;
+            if (!token->model)
+                continue;
+            double reach = fabs(ds[k]) + ds_bound[k];
+            double error = share_error(token, token->pick[k]) + (double)(token->n + 4) * step;
+            m_bound += share * (ds_bound[k] + error * reach) +
+                       token->lost * by_sum(token) / token->V * reach + token->model->loss;
         }
     }
     double factor = problem->renorm ? problem->scale / token->V : problem->scale;
@@ -226,8 +254,9 @@ static void scores_backward(const struct token *token, const double *ds, const d
         dv[k] = factor * (ds[k] - m);
         if (token->model) {
             double reach = fabs(ds[k]) + ds_bound[k] + fabs(m) + m_bound;
-            double spread =
-                (problem->renorm ? 2 * token->relative + lost : 0) + (double)(token->n + 4) * step;
+            double spread = (double)(token->n + 4) * step;
+            if (problem->renorm)
+                spread = (spread + token->V_relative) * by_sum(token);
             dv_bound[k] = factor * (ds_bound[k] + m_bound + spread * reach) + token->model->loss;
         }
     }
@@ -238,8 +267,9 @@ static void softmax_backward(const struct token *token, const double *dv, const 
                              double *dl, double *dl_bound)
 {
     double mean = 0, mean_bound = 0, mean_reach = 0;
-    double spread =
-        token->model ? 2 * token->relative + (double)(token->n + 6) * token->model->step : 0;
+    double spread = token->model
+                        ? 2 * token->softmax_relative + (double)(token->n + 6) * token->model->step
+                        : 0;
     for (int64_t k = 0; k < token->n; k++) {
         double p = token->v[token->pick[k]];
         mean += p * dv[k];
@@ -282,10 +312,10 @@ static void own_logit_backward(const struct token *token, const double *dv, cons
         dl[e] += dv[k] * slope;
         if (token->model) {
             const struct error_model *model = token->model;
-            /* v is as accurate as `relative`; 1 - v may be formed by subtraction, which costs an
-             * absolute error of v's; either slope is at most v (sigmoid) or its own size. */
+            /* v is as accurate as its `relative`; 1 - v may be formed by subtraction, which costs
+             * an absolute error of v's; either slope is at most v (sigmoid) or its own size. */
             double reach = token->problem->router == MOE_SIGMOID ? v : slope;
-            double slope_bound = reach * (3 * token->relative + 2 * expm1(token->l_bound[e]) +
+            double slope_bound = reach * (3 * token->relative[e] + 2 * expm1(token->l_bound[e]) +
                                           2 * model->function_relative + model->function_absolute +
                                           8 * model->step) +
                                  token->lost;

@@ -127,6 +127,7 @@ support = %D%/support.c %D%/support.h
 %C%_t_route_SOURCES = %D%/t_route.c $(support)
 %C%_t_round_SOURCES = %D%/t_round.c $(support)
 %C%_t_score_SOURCES = %D%/t_score.c $(support)
+%C%_t_score_LDADD = libref.la $(LDADD) $(OPENBLAS_LIBS)
 %C%_t_compare_SOURCES = %D%/t_compare.c $(support)
 %C%_t_check_routing_SOURCES = %D%/t_check_routing.c $(support)
 %C%_t_judge_SOURCES = %D%/t_judge.c $(support)

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ref/internal.h"
 #include "tests/support.h"
 
 /* T and E of every case here. */
@@ -131,6 +132,34 @@ START_TEST(far_logits)
                       routing.score[i]);
     for (int i = 0; i < TOKENS * EXPERTS; i++)
         ck_assert_msg(isfinite(dl[i]), "%d: gradient %g", _i, dl[i]);
+    moe_routing_free(&routing);
+}
+END_TEST
+
+/* A pick that is hardly known, since its score is far below the function's absolute error, says
+ * nothing against one beside it that is. */
+START_TEST(each_to_its_own)
+{
+    static const char *const lines[] = {"router=sigmoid", "router=sqrt-softplus",
+                                        "router=sigmoid renorm=1", "router=sqrt-softplus renorm=1"};
+    char line[128];
+    double logits[] = {3, -20}, bounds[] = {0, 0}, score_bound[2];
+    int32_t picks[] = {0, 1};
+    double scores[2] = {0, 0};
+    struct moe_routing routing;
+    struct error_model model;
+    snprintf(line, sizeof line, "T=1 E=2 K=2 H=1 I=1 %s", lines[_i]);
+    struct moe_problem problem = problem_of(line);
+    struct moe_recipe recipe = moe_recipe_plain(&problem, MOE_F32);
+    recipe.function_absolute = 0x1p-20;
+    error_model_init(&model, &recipe);
+    ck_assert_int_eq(moe_routing_from_lists(1, 2, 2, NULL, picks, scores, &routing), MOE_OK);
+    struct field known = {logits, bounds};
+    ck_assert_int_eq(score_entries(&problem, &model, known, &routing, score_bound), MOE_OK);
+    ck_assert_msg(score_bound[0] < 0x1p-6 * routing.score[0], "%d: %g is known to %g", _i,
+                  routing.score[0], score_bound[0]);
+    ck_assert_msg(score_bound[1] > routing.score[1] / 4, "%d: %g is known to %g", _i,
+                  routing.score[1], score_bound[1]);
     moe_routing_free(&routing);
 }
 END_TEST
@@ -301,6 +330,7 @@ int main(void)
     TCase *tcase = tcase_create("scores and losses");
     tcase_add_loop_test(tcase, values, 0, COUNT(routers));
     tcase_add_loop_test(tcase, far_logits, 0, COUNT(routers));
+    tcase_add_loop_test(tcase, each_to_its_own, 0, 4);
     tcase_add_loop_test(tcase, gradients, 0, COUNT(routers));
     tcase_add_loop_test(tcase, losses_and_gradients, 0, COUNT(losses));
     tcase_add_test(tcase, no_losses);
