@@ -12,17 +12,18 @@
 
 #include "ref/internal.h"
 
-/* q [count,cols] += b [cols]. */
-static void add_bias(const struct layer *layer, int64_t count, int64_t cols, struct known b,
-                     struct field q)
+/* q [count,cols] += b [cols], in the end or as what the product's sum of `terms` starts from. */
+static void add_bias(const struct layer *layer, enum moe_product product, int64_t terms,
+                     int64_t count, int64_t cols, struct known b, struct field q)
 {
+    double constant = layer->model ? error_constant(layer->model, product, terms) : 0;
     for (int64_t r = 0; r < count; r++) {
         for (int64_t c = 0; c < cols; c++) {
             q.value[r * cols + c] += b.value[c];
             if (layer->model)
                 q.bound[r * cols + c] +=
                     layer->model->step * (fabs(q.value[r * cols + c]) + q.bound[r * cols + c]) +
-                    layer->model->loss;
+                    constant * fabs(b.value[c]) + layer->model->loss;
         }
     }
 }
@@ -42,7 +43,7 @@ void rows_up(struct layer *layer, int64_t first, int64_t count)
     product_field(layer, MOE_IN_Z, p->H, FORM_NT, count, expert->columns, p->H, input,
                   exact(expert->w1), layer->z, 0);
     if (expert->biased)
-        add_bias(layer, count, expert->columns, expert->b1, layer->z);
+        add_bias(layer, MOE_IN_Z, p->H, count, expert->columns, expert->b1, layer->z);
     settle(layer, layer->z.value, count * expert->columns);
 }
 
@@ -81,7 +82,7 @@ int rows_forward(struct layer *layer, int64_t first, int64_t count)
     product_field(layer, MOE_IN_Y, expert->units, FORM_NT, count, p->H, expert->units,
                   uncertain(input), exact(expert->w2), layer->y, 0);
     if (expert->biased)
-        add_bias(layer, count, p->H, expert->b2, layer->y);
+        add_bias(layer, MOE_IN_Y, expert->units, count, p->H, expert->b2, layer->y);
     settle(layer, layer->y.value, count * p->H);
     round_field(layer, MOE_AT_Y, layer->y, count * p->H);
 

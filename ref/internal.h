@@ -257,6 +257,9 @@ void product_field(struct layer *layer, enum moe_product product, int64_t terms,
 void scale_rows(const struct layer *layer, int64_t count, int64_t cols, struct operand rows,
                 struct field scaled);
 
+/* Length of the sum over everything that a token with so many picks gets: MOE_IN_O, MOE_IN_DX. */
+int64_t terms_of_token(const struct layer *layer, enum moe_product product, int64_t picks);
+
 /* to [T,H] += rows [count,H], each to its token; `product` sums the rows of a token. */
 void add_to_tokens(const struct layer *layer, enum moe_product product, int64_t first,
                    int64_t count, struct field rows, struct field to);

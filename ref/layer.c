@@ -326,6 +326,15 @@ void scale_rows(const struct layer *layer, int64_t count, int64_t cols, struct o
     settle(layer, scaled.value, count * cols);
 }
 
+/* The token's picks, the shared expert, and for dx the E terms of dL Wr and that of the shared
+ * gate: they may be added in any order, so each meets the roundings of all. */
+int64_t terms_of_token(const struct layer *layer, enum moe_product product, int64_t picks)
+{
+    const struct moe_problem *p = layer->problem;
+    int64_t through_router = product == MOE_IN_DX && layer_routes(layer) ? p->E : 0;
+    return picks + through_router + (p->shared > 0) + p->shared_gate + 1;
+}
+
 /* Rows of a chunk belong to different tokens: an expert stands once in a token. */
 void add_to_tokens(const struct layer *layer, enum moe_product product, int64_t first,
                    int64_t count, struct field rows, struct field to)
@@ -342,9 +351,9 @@ void add_to_tokens(const struct layer *layer, enum moe_product product, int64_t 
         }
         if (!layer->model)
             continue;
-        /* the token's picks, the shared expert, and two terms through router and shared gate */
-        int64_t terms = layer->routing->token_begin[t + 1] - layer->routing->token_begin[t] + 3;
-        double constant = error_constant(layer->model, product, terms);
+        int64_t picks = layer->routing->token_begin[t + 1] - layer->routing->token_begin[t];
+        double constant =
+            error_constant(layer->model, product, terms_of_token(layer, product, picks));
         for (int64_t h = 0; h < H; h++) {
             double bound = rows.bound[r * H + h];
             to.bound[t * H + h] += bound + constant * (fabs(rows.value[r * H + h]) + bound);

@@ -23,13 +23,16 @@ void project_tokens(struct layer *layer, int64_t n, struct known w, struct field
 static void compute_logits(struct layer *layer, const double *br)
 {
     int64_t T = layer->problem->T, E = layer->problem->E;
+    double constant =
+        layer->model ? error_constant(layer->model, MOE_IN_LOGITS, layer->problem->H) : 0;
     load_slice(&layer->call->tensors[MOE_WR], 0, layer->wr);
     project_tokens(layer, E, layer->wr, layer->logits);
     for (int64_t i = 0; i < T * E && br; i++) {
         layer->logits.value[i] += br[i % E];
         if (layer->model)
             layer->logits.bound[i] +=
-                layer->model->step * (fabs(layer->logits.value[i]) + layer->logits.bound[i]);
+                layer->model->step * (fabs(layer->logits.value[i]) + layer->logits.bound[i]) +
+                constant * fabs(br[i % E]) + layer->model->loss; /* a sum may start from br */
     }
     settle(layer, layer->logits.value, T * E);
     round_field(layer, MOE_AT_LOGITS, layer->logits, T * E);
@@ -115,6 +118,7 @@ int router_backward(struct layer *layer)
 {
     const struct moe_problem *p = layer->problem;
     int64_t T = p->T, H = p->H, E = p->E;
+    int64_t most = p->round == MOE_ROUND_NONE ? p->K : E; /* picks of a token */
     double loss[2];
     int status = score_entries_backward(p, layer->model, layer->routing, layer->logits, layer->ds,
                                         layer->dlogits);
@@ -133,8 +137,8 @@ int router_backward(struct layer *layer)
         load_rows(&layer->call->tensors[MOE_X], NULL, t, count, layer->x);
         product_field(layer, MOE_IN_DWR, T, FORM_TN, E, H, count, uncertain(dl), exact(layer->x),
                       layer->dwr, 1);
-        product_field(layer, MOE_IN_DX, E + 4, FORM_NN, count, H, E, uncertain(dl),
-                      exact(layer->wr), dx, 1);
+        product_field(layer, MOE_IN_DX, terms_of_token(layer, MOE_IN_DX, most), FORM_NN, count, H,
+                      E, uncertain(dl), exact(layer->wr), dx, 1);
     }
     return MOE_OK;
 }

@@ -47,8 +47,8 @@ int shared_gate_backward(struct layer *layer)
         load_rows(&layer->call->tensors[MOE_X], NULL, t, count, layer->x);
         product_field(layer, MOE_IN_DWR, T, FORM_TN, 1, H, count, uncertain(part), exact(layer->x),
                       dwsg, 1);
-        product_field(layer, MOE_IN_DX, 4, FORM_NN, count, H, 1, uncertain(part), exact(layer->wsg),
-                      dx, 1);
+        product_field(layer, MOE_IN_DX, terms_of_token(layer, MOE_IN_DX, layer->problem->E),
+                      FORM_NN, count, H, 1, uncertain(part), exact(layer->wsg), dx, 1);
     }
     return hand_out(layer, MOE_DWSG, 0, 1, H, dwsg);
 }

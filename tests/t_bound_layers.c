@@ -248,12 +248,54 @@ START_TEST(at_a_kink)
 }
 END_TEST
 
+/* A sum that starts from its bias: each product is too small to be seen beside it, so that a chain
+ * of f32 additions ends where it began. */
+START_TEST(bias_first)
+{
+    struct moe_problem problem =
+        problem_of("T=1 H=256 I=256 E=1 K=1 dtype=f32 act=relu bias=1 router-bias=1");
+    struct moe_tensors tensors = tensors_of(&problem);
+    struct moe_recipe recipe = moe_recipe_plain(&problem, MOE_F32);
+    struct outputs outputs;
+    static const struct {
+        enum moe_tensor_id tensor;
+        double value;
+    } fill[] = {
+        {MOE_X, 1},
+        {MOE_WR, 0.9 * 0x1p-24},
+        {MOE_W1, 0.9 * 0x1p-24},
+        {MOE_W2, 0.9 * 0x1p-24},
+        {MOE_BR, 1},
+        {MOE_B1, 1},
+        {MOE_B2, 1},
+    };
+    static const enum moe_tensor_id sums[] = {MOE_LOGITS, MOE_Z, MOE_O};
+    for (int i = 0; i < COUNT(fill); i++)
+        for (int64_t j = 0; j < moe_tensor_count(&tensors.tensor[fill[i].tensor]); j++)
+            tensor_set(&tensors.tensor[fill[i].tensor], j, fill[i].value);
+    struct moe_reference reference = {.problem = &problem,
+                                      .tensors = tensors.tensor,
+                                      .passes = MOE_PASS_FORWARD,
+                                      .precision = MOE_F64,
+                                      .recipe = &recipe};
+    ck_assert_msg(run_reference(reference, &outputs) == MOE_OK, "%s", moe_error_text());
+    for (int i = 0; i < COUNT(sums); i++) {
+        double error = fabs(1 - outputs.value[sums[i]][0]), bound = outputs.bound[sums[i]][0];
+        ck_assert_msg(error <= bound && error > 0.2 * bound, "%s errs by %g, bound %g",
+                      moe_tensor_info(sums[i])->name, error, bound);
+    }
+    outputs_free(&outputs);
+    moe_tensors_free(&tensors);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("bound_layers");
     TCase *tcase = tcase_create("layers");
     tcase_add_loop_test(tcase, layers, 0, COUNT(modes));
     tcase_add_loop_test(tcase, at_a_kink, 0, COUNT(kinks));
+    tcase_add_test(tcase, bias_first);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }

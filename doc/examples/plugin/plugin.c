@@ -91,10 +91,12 @@ static int64_t kept_bytes(const struct moe_problem *problem)
     return 0;
 }
 
-/* Float arithmetic, float sums, Z rounded to its type before it is used: the plain recipe. */
+/* Float arithmetic, float sums, Z rounded to its type before it is used: the plain recipe. dX is
+ * not summed expert by expert but as one chain over the 2I terms of all K of them. */
 static void recipe(const struct moe_problem *problem, struct moe_recipe *recipe)
 {
     *recipe = moe_recipe_plain(problem, MOE_F32);
+    recipe->product[MOE_IN_DX].extra = (int)(problem->K * 2 * problem->I);
 }
 
 /* ---- the two passes ------------------------------------------------------------------------- */
