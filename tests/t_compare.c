@@ -246,6 +246,20 @@ START_TEST(beta_sums)
 }
 END_TEST
 
+/* Neither addend overflows, but their sum does: infinity is right, and so is what stays below; NaN
+ * is wrong. Half as much cannot overflow. */
+START_TEST(beta_overflows)
+{
+    enum moe_dtype dtype = types[_i];
+    double largest = moe_dtype_info(dtype)->largest;
+    double old = moe_dtype_round(dtype, 0.75 * largest, 0), value = 0.5 * largest;
+    ck_assert_int_eq(compare_sum(dtype, old, value, 1, INFINITY).wrong, 0);
+    ck_assert_int_eq(compare_sum(dtype, old, value, 1, largest).wrong, 0);
+    ck_assert_int_eq(compare_sum(dtype, old, value, 1, NAN).wrong, 1);
+    ck_assert_int_eq(compare_sum(dtype, old / 2, value / 2, 1, INFINITY).wrong, 1);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("compare");
@@ -259,6 +273,7 @@ int main(void)
     tcase_add_test(tcase, nothing);
     tcase_add_loop_test(tcase, beta_counts, 0, COUNT(types));
     tcase_add_loop_test(tcase, beta_sums, 0, COUNT(types));
+    tcase_add_loop_test(tcase, beta_overflows, 0, COUNT(types) - 1); /* f64 is our own limit */
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }

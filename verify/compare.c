@@ -37,6 +37,8 @@ static double bound_of_sum(enum moe_dtype dtype, double old, double value, doubl
     double reach = fabs(old) + fabs(value) + bound;
     double step = dtype == MOE_F64 ? 0x1p-52 : 0x1p-23;
     const struct moe_dtype_info *info = moe_dtype_info(dtype);
+    if (dtype != MOE_F64 && reach >= info->largest * (1 + 0.5 * info->unit_roundoff))
+        return INFINITY; /* the sum may overflow where value alone does not */
     return bound + (info->unit_roundoff + step) * reach * (1 + 0x1p-30) + info->smallest;
 }
 
