@@ -29,15 +29,19 @@ static void select_values(const struct moe_judgement *judgement, struct election
     if (p->router == MOE_TOPK_SOFTMAX || p->router == MOE_SOFTMAX_TOPK)
         return;
     for (int64_t i = 0; i < p->T * p->E; i++) {
-        double l = election->value[i], v, slope;
+        double l = election->value[i], v, slope, lost = 0;
         if (p->router == MOE_SIGMOID) {
             v = 1 / (1 + exp(-l));
             slope = 0.25;
         } else {
             v = sqrt(l > 40 ? l : log1p(exp(l)));
             slope = 0.5;
+            lost = sqrt(judgement->recipe.function_absolute); /* |sqrt(a+d) - sqrt(a)|^2 <= d */
+            lost = lost * v < judgement->recipe.function_absolute
+                       ? lost
+                       : judgement->recipe.function_absolute / v;
         }
-        election->bound[i] = slope * election->bound[i] + own * (1 + v);
+        election->bound[i] = slope * election->bound[i] + own * (1 + v) + lost;
         if (sel_bias->data) {
             double bias = moe_dtype_load(sel_bias->dtype, sel_bias->data,
                                          moe_tensor_position(sel_bias, i % p->E));
