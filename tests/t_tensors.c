@@ -449,28 +449,35 @@ START_TEST(takes_what_is_asked_for)
 }
 END_TEST
 
-/* z without picks says nothing; with picks that are fewer, it is of another shape. */
+/* z without picks says nothing, nor with picks that no router makes; else it has a row for each. */
 START_TEST(takes_z_by_its_picks)
 {
     const struct moe_problem problem = parsed("T=2 H=2 I=2 E=4 K=2 dtype=f32 act=silu");
     struct moe_tensors tensors = allocated(&problem);
-    int32_t picks[4] = {3, 1, -1, 2};
+    int32_t picks[4] = {3, 1, 0, 2};
     float z[8] = {1, 2, 3, 4, 5, 6, 7, 8};
     struct moe_safetensors_item items[] = {
-        {"z", {z, MOE_F32, 2, {4, 2}, {2, 1}}},
+        {"z", {z, MOE_F32, 2, {3, 2}, {2, 1}}},
         {"picks", {picks, MOE_I32, 2, {2, 2}, {2, 1}}},
     };
     make_file();
     write_items(items, 2);
     expect_refused(moe_tensors_load_outputs(&problem, path, &tensors),
-                   "z has the shape [4,2], the case's is [3,2]");
-    items[0].tensor.shape[0] = 3;
+                   "z has the shape [3,2], the case's is [4,2]");
+    items[0].tensor.shape[0] = 4;
     write_items(items, 2);
     moe_tensors_free(&tensors);
     tensors = allocated(&problem);
     ck_assert_msg(moe_tensors_load_outputs(&problem, path, &tensors) == MOE_OK, "%s",
                   moe_error_text());
-    ck_assert_mem_eq(tensors.tensor[MOE_Z].data, z, 6 * sizeof *z);
+    ck_assert_mem_eq(tensors.tensor[MOE_Z].data, z, 8 * sizeof *z);
+    moe_tensors_free(&tensors);
+    picks[2] = 2; /* twice in its token */
+    tensors = allocated(&problem);
+    write_items(items, 2);
+    ck_assert_int_eq(moe_tensors_load_outputs(&problem, path, &tensors), MOE_OK);
+    ck_assert_ptr_null(tensors.tensor[MOE_Z].data);
+    ck_assert_ptr_nonnull(tensors.tensor[MOE_PICKS].data);
     moe_tensors_free(&tensors);
     tensors = allocated(&problem);
     write_items(items, 1);

@@ -206,6 +206,21 @@ int moe_tensors_load(const struct moe_problem *problem, const char *path,
     return status;
 }
 
+/* Which row of z is whose only picks can say. Where those of a computed router are out of range or
+ * stand twice the routing is refused, and with it all that z could be compared with. */
+static int knows_rows(const struct moe_problem *problem, const struct moe_tensors *tensors,
+                      int *known)
+{
+    int64_t rows = 0;
+    int status = MOE_OK;
+    *known = 0;
+    if (tensors->tensor[MOE_PICKS].data == NULL)
+        return MOE_OK;
+    status = count_rows(problem, tensors, &rows);
+    *known = problem->router == MOE_LISTS || rows == count_entries(problem, tensors);
+    return status;
+}
+
 int moe_tensors_load_outputs(const struct moe_problem *problem, const char *path,
                              struct moe_tensors *tensors)
 {
@@ -217,10 +232,13 @@ int moe_tensors_load_outputs(const struct moe_problem *problem, const char *path
     for (int id = 0; status == MOE_OK && id < MOE_TENSOR_COUNT; id++) {
         const struct moe_safetensors_entry *entry;
         struct moe_tensor *tensor = &tensors->tensor[id];
+        int known = 1;
         if (tensor->data == NULL || is_input(problem, id))
             continue;
         entry = moe_safetensors_find(file, moe_tensor_info((enum moe_tensor_id)id)->name);
-        if (entry != NULL && (id != MOE_Z || tensors->tensor[MOE_PICKS].data != NULL)) {
+        if (id == MOE_Z)
+            status = knows_rows(problem, tensors, &known);
+        if (status == MOE_OK && entry != NULL && known) {
             status = load_entry(problem, path, id, entry, tensors);
         } else {
             free(tensor->data);
