@@ -272,6 +272,16 @@ prints "killed by SIGSEGV"
 ends 99 run "$case" --variant naive --save "$folder/none/file"
 grep -q "$folder/none/file" "$err" || fail "not told"
 test -e "$folder/none" && fail "a file was left"
+mkdir "$folder/limited"
+(
+    ulimit -f 1
+    "$moecheck" run "$case" --variant naive --save "$folder/limited/file" >"$out" 2>"$err"
+    echo $? >"$folder/status"
+)
+line="run, files limited to one block" status=$(cat "$folder/status") tests=$((tests + 1))
+test "$status" -eq 99 || fail "exit status $status"
+grep -q "limited/file: cannot be written" "$err" || fail "not told"
+test -z "$(ls "$folder/limited")" || fail "something was left: $(ls "$folder/limited")"
 
 # ---- replay
 

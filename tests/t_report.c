@@ -307,7 +307,8 @@ START_TEST(test_fail)
 }
 END_TEST
 
-/* Without a variant it was a file that was judged. More findings than are kept are counted. */
+/* Without a variant it was a file that was judged: a note beside its PASS is seen by everybody, and
+ * more findings than are kept are counted. */
 START_TEST(test_judged_file)
 {
     struct moe_options options = {.plugins = NULL};
@@ -316,6 +317,12 @@ START_TEST(test_judged_file)
     const char *text;
 
     ck_assert_int_eq(moe_problem_parse("T=37 H=64", &result.problem), MOE_OK);
+    struct moe_finding note = moe_finding_plain("bound", MOE_PASS, "not there: o");
+    moe_report_add(&result.report, &note);
+    ck_assert_str_eq(printed(&options, "a file", &result),
+                     "PASS  a file  T=37 H=64 I=32 E=8 K=2 dtype=bf16 (ratio 0, 0 ms)\n"
+                     "    check    bound: not there: o\n");
+    moe_report_clear(&result.report);
     for (int i = 0; i < MOE_REPORT_FINDINGS + 4; i++)
         moe_report_add(&result.report, &finding);
     text = printed(&options, "a file", &result);

@@ -137,6 +137,8 @@ static int choose(int argc, char **argv)
 int main(int argc, char **argv)
 {
     fill_standard_descriptors();
-    signal(SIGPIPE, SIG_IGN); /* a reader that left is an error of a write */
+    /* A reader that left, a file that grew beyond its limit: errors of a write. */
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     return moe_command_flush(choose(argc, argv));
 }

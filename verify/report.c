@@ -148,9 +148,12 @@ void moe_report_print(FILE *out, const struct moe_options *options, const char *
         }
         fputs(")\n", out);
     }
+    /* Of a file it is always told what it lacks: a tensor under another name is judged by nobody.
+     */
+    int all = (options->verbose || result->variant == NULL) && report->verdict != MOE_SKIP;
     for (int i = 0; i < kept; i++)
         if (report->finding[i].verdict == MOE_FAIL || report->finding[i].verdict == MOE_ERROR ||
-            (options->verbose && report->verdict != MOE_SKIP))
+            all)
             print_finding(out, &report->finding[i]);
     if (bad && report->finding_count > kept)
         fprintf(out, "    and %d findings more\n", (int)report->finding_count - kept);
