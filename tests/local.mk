@@ -75,10 +75,10 @@ SCRIPT_TESTS = \
 	%D%/seeds.sh \
 	%D%/safetensors_python.sh \
 	%D%/captured.sh
-GPU_TESTS = %D%/t_gpu %D%/t_device
+GPU_TESTS = %D%/t_gpu %D%/t_device %D%/t_parts
 
 # Programs that write their own TAP, for their SKIPs, and so need no libcheck.
-SKIP_TESTS = %D%/t_gpu %D%/t_device %D%/t_dtype_cuda
+SKIP_TESTS = %D%/t_gpu %D%/t_device %D%/t_parts %D%/t_dtype_cuda
 check_PROGRAMS += $(SKIP_TESTS)
 TESTS = $(SCRIPT_TESTS) $(SKIP_TESTS) $(LONG_TESTS)
 if HAVE_CHECK
@@ -156,6 +156,10 @@ MOSTLYCLEANFILES += %D%/device_table.c %D%/device_table.bin
 	gpu/embed$(EXEEXT) Makefile
 	$(call make_kernel_table,$(DEVICE_TEST_CODES))
 endif
+
+# t_parts calls what libmoecheck exports, as a user does.
+%C%_t_parts_SOURCES = %D%/t_parts.c %D%/parts_tests.h %D%/parts_array.c %D%/parts_array.h \
+	%D%/parts_route.c %D%/parts_rows.c %D%/parts_activate.c %D%/parts_layer.c
 
 # A libcuda that fails on demand, for probe.sh and device.sh. -rpath makes libtool build a shared object of what is
 # not installed.

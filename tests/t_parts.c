@@ -1,0 +1,72 @@
+/*
+ * t_parts.c - every function of gpu/parts.h on device tensors, as a user calls it, against the
+ * reference and plain loops.
+ *
+ * The tests stand in parts_*.c; each runs on a stream of its own device. This program writes its
+ * own TAP, for libcheck has no SKIP: without a GPU all are skipped with the reason, and fail as a
+ * whole where MOE_REQUIRE_GPU is set.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/parts_array.h"
+#include "tests/parts_tests.h"
+#include "verify/variant.h"
+
+static const struct {
+    const char *what;
+    int (*test)(void);
+} tests[] = {
+    {"tokens pick as the reference's do", tokens_pick},
+    {"scores", scores_are_right},
+    {"scores of a token with a NaN", scores_of_nan},
+    {"gradients of logits, losses included", gradients_reach_logits},
+    {"token rounding, all five rules", tokens_are_rounded},
+    {"lists become rows", lists_become_rows},
+    {"ids that are not allowed are dropped", wrong_ids_are_dropped},
+    {"scores go to rows, and their gradients back", scores_go_to_rows_and_back},
+    {"activations, all layouts and types", rows_are_activated},
+    {"activations backward", activations_go_back},
+    {"rows are gathered", rows_are_gathered},
+    {"biases are added", biases_are_added},
+    {"tokens sum their rows, with every option", tokens_are_summed},
+    {"column sums", columns_are_summed},
+    {"rows are multiplied", rows_are_multiplied},
+    {"the shared expert's gate, both ways", gates_open},
+    {"types convert", types_convert},
+};
+
+int main(void)
+{
+    const int count = LENGTH(tests);
+    char why[512] = "";
+    int failures = 0;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    int status = moe_device_open(MOE_ON_CUDA, 0, &queue.device);
+    if (status == MOE_OK)
+        status = moe_device_stream_create(queue.device, &queue.stream);
+    if (status != MOE_OK) {
+        snprintf(why, sizeof why, "%s", moe_error_text());
+        if (getenv("MOE_REQUIRE_GPU")) {
+            printf("Bail out! MOE_REQUIRE_GPU is set, but %s\n", why);
+            return 99;
+        }
+    }
+    printf("1..%d\n", count);
+    for (int i = 0; i < count; i++) {
+        if (status != MOE_OK) {
+            printf("ok %d - %s # SKIP %s\n", i + 1, tests[i].what, why);
+            continue;
+        }
+        trouble = 0;
+        const int good = tests[i].test();
+        const int bad = !good || trouble;
+        arrays_free();
+        failures += bad;
+        printf("%s %d - %s\n", bad ? "not ok" : "ok", i + 1, tests[i].what);
+    }
+    if (queue.stream)
+        moe_device_stream_destroy(queue.device, queue.stream);
+    moe_device_close(queue.device);
+    return failures != 0;
+}
