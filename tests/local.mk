@@ -37,6 +37,7 @@ UNIT_TESTS = \
 	%D%/t_product \
 	%D%/t_bound \
 	%D%/t_bound_layers \
+	%D%/t_bound_points \
 	%D%/t_gradient \
 	%D%/t_compare \
 	%D%/t_check_routing \
@@ -138,6 +139,7 @@ impostor = %D%/impostor.c %D%/impostor.h $(support)
 %C%_t_product_CPPFLAGS = $(AM_CPPFLAGS) $(OPENBLAS_CFLAGS)
 %C%_t_product_LDADD = libref.la $(LDADD) $(OPENBLAS_LIBS)
 %C%_t_bound_layers_SOURCES = %D%/t_bound_layers.c $(support)
+%C%_t_bound_points_SOURCES = %D%/t_bound_points.c %D%/rounder.c %D%/rounder.h $(support)
 %C%_t_bound_SOURCES = %D%/t_bound.c $(support)
 %C%_t_bound_LDADD = libref.la $(LDADD) $(OPENBLAS_LIBS)
 %C%_t_gradient_SOURCES = %D%/t_gradient.c $(support)

@@ -205,10 +205,14 @@ START_TEST(random_logits)
             kind = 1; /* NaN + NaN and the like are for the cases by hand */
         if (groups > 0 && problem.sel_bias)
             kind = 2; /* two biases that change places would leave a sum as it is */
-        for (int64_t i = 0; i < 20 * E; i++)
+        double from = 0;
+        for (int64_t i = 0; i < 20 * E; i++) {
+            if (i % E == 0) /* near each other, wherever that is */
+                from = random_in(&state, -4, _i == 2 ? 12 : 60);
             logits[i] = kind == 0   ? special[random_below(&state, COUNT(special))]
                         : kind == 1 ? few[random_below(&state, COUNT(few))]
-                                    : random_in(&state, -4, _i == 2 ? 16 : 60);
+                                    : random_in(&state, from, from + 1);
+        }
         for (int64_t e = 0; e < E; e++)
             bias[e] = (double)random_below(&state, 3) / 32;
         struct moe_routing routing = route(&problem, logits, bias);
