@@ -20,7 +20,7 @@
 #define WORTH_A_THREAD 1e6
 
 /* Rows and columns of a tile, at most. Packing its operands anew costs it a few percent. */
-#define TILE 256
+#define TILE 512
 
 struct slice {
     enum form form;

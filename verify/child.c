@@ -21,6 +21,10 @@ extern char **environ;
 static const char *const thread_variable[] = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"};
 #define THREAD_VARIABLES (sizeof thread_variable / sizeof *thread_variable)
 
+/* Threads that wait by spinning take the core from whoever should work: other workers, or somebody
+ * else's program. What the user says of it holds. */
+static char wait_policy[] = "OMP_WAIT_POLICY=passive";
+
 struct environment {
     char **list; /* the parent's, thread variables replaced */
     char text[THREAD_VARIABLES][64];
@@ -51,7 +55,7 @@ static int make_environment(int threads, struct environment *environment)
 
     while (environ[n] != NULL)
         n++;
-    environment->list = calloc(n + THREAD_VARIABLES + 1, sizeof *environment->list);
+    environment->list = calloc(n + THREAD_VARIABLES + 2, sizeof *environment->list);
     if (environment->list == NULL)
         return moe_error(MOE_E_NOMEM, "no memory for a worker's environment");
     for (size_t i = 0; i < n; i++)
@@ -62,6 +66,8 @@ static int make_environment(int threads, struct environment *environment)
                  fewer(getenv(thread_variable[i]), threads));
         environment->list[kept++] = environment->text[i];
     }
+    if (getenv("OMP_WAIT_POLICY") == NULL)
+        environment->list[kept++] = wait_policy;
     return MOE_OK;
 }
 
