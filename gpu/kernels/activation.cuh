@@ -71,7 +71,7 @@ template <typename C> __device__ inline Activated<C> up(int act, C u, C clamp)
         return {u, (C)1};
     C limit = act == MOE_SWIGLU_OAI ? (C)7 : clamp, shift = act == MOE_SWIGLU_OAI ? (C)1 : (C)0;
     C held = u > limit ? limit : u < -limit ? -limit : u;
-    return {held + shift, u > limit || u < -limit ? (C)0 : (C)1};
+    return {held + shift, u != u ? u : u > limit || u < -limit ? (C)0 : (C)1};
 }
 
 // Columns of unit i's gate and up in a row of z.
