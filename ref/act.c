@@ -2,10 +2,11 @@
  * act.c - activations: one table; value and derivative in double, and what bounds them.
  *
  *   silu(x)      x sigma(x),  sigma(x) = 1 / (1 + exp(-x))
- *   gelu(x)      x Phi(x),    Phi the normal distribution            (Hendrycks and Gimpel 2016)
- *   gelu-tanh(x) x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))       (the same paper's
- * approximation) relu(x)      max(x, 0);   relu2 its square                       (So et al. 2021)
- *   swiglu-oai   g sigma(1.702 g) (u + 1), g at most 7, u within 7   (gpt-oss)
+ *   gelu(x)      x Phi(x),    Phi the normal distribution          (Hendrycks and Gimpel 2016)
+ *   gelu-tanh(x) x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))     (the same paper)
+ *   relu(x)      max(x, 0);   relu2 its square                     (So et al. 2021)
+ *   swiglu-oai   g sigma(1.702 g) (u + 1), g at most 7, u within 7 (gpt-oss)
+ *
  * A gated activation is gate(g) up(u); the GLU names are those of Shazeer 2020. Clamps have
  * derivative 1 at the limit and 0 beyond it; relu'(0) = 0. NaN in gives NaN out; infinities give
  * the limits. The bound columns are derived in doc/bounds-activations.md.

@@ -1,11 +1,14 @@
 /*
  * bound.c - how far arithmetic may err: a recipe turned into numbers.
  *
- * Beside each value q the reference carries D >= |q_kernel - q|. The rules (derived in
- * doc/bounds.md): rounding to a format   D <- D + u (|q| + D) + eta     u: unit roundoff, eta: what
- * underflow loses sum of n products      D <- sum Da |b|  +  c sum (|a| + Da) |b|  +  n eta     b
- * exactly known where c = moe_accumulator_error() of the kernel plus the same of our own f64 sum,
- * since the distance is measured to a value that we computed with rounding too.
+ * Beside each value q the reference carries D >= |q_kernel - q|. The rules (doc/bounds.md):
+ *
+ *   rounding to a format   D <- D + u (|q| + D) + eta
+ *   sum of n products      D <- sum Da |b|  +  c sum (|a| + Da) |b|  +  n eta
+ *
+ * u: unit roundoff; eta: what underflow loses; b: exactly known; c: moe_accumulator_error() of the
+ * kernel plus the same of our own f64 sum, since the distance is measured to a value that we
+ * computed with rounding too.
  */
 #include <math.h>
 

@@ -303,7 +303,6 @@ START_TEST(test_wait_and_interrupt)
 {
     struct moe_supervisor *supervisor = start(1, 0);
     struct moe_result result;
-    time_t begin = time(NULL);
 
     submit(supervisor, "hang", 1);
     ck_assert_int_eq(moe_supervisor_next(supervisor, 0.05, &result), MOE_NEXT_WAIT);
@@ -312,7 +311,6 @@ START_TEST(test_wait_and_interrupt)
     ck_assert_int_eq(moe_supervisor_next(supervisor, 60, &result), MOE_NEXT_INTERRUPTED);
     ck_assert_int_eq(moe_supervisor_open_jobs(supervisor), 1);
     stop(supervisor);
-    ck_assert_int_le(time(NULL) - begin, 10);
 }
 END_TEST
 

@@ -3,10 +3,13 @@
  *
  * With lists the picks are inputs. With a computed router the logits of two correct kernels differ
  * by rounding, and so may picks that are nearly tied. The reference's selection values v carry
- * bounds D, and what is certain is demanded: every pick against every expert left out    v_pick + D
- * >= v_out - D      (within kept groups) picks in descending order                   v_k + D >=
- * v_k+1 - D A token for which the first holds with D negated is decided: it could have picked
- * nothing else. Ids, offsets and the K picks of a token are checked exactly. All further checks
+ * bounds D, and what is certain is demanded:
+ *
+ *   every pick against every expert left out   v_pick + D >= v_out - D   (within kept groups)
+ *   picks in descending order                  v_k + D >= v_k+1 - D
+ *
+ * A token for which the first holds with D negated is decided: it could have picked nothing else.
+ * Ids, offsets and the K picks of a token are checked exactly. All further checks
  * then use the subject's own picks, so one near tie does not fail a whole case.
  *
  * Token rounding adds a second election, of tokens by experts: judge_rounding.c.
