@@ -85,7 +85,7 @@ double error_at(const struct error_model *model, enum moe_point point, double va
     if (reach == 0) /* what is surely zero stays zero */
         return 0;
     if (!(reach < model->limit[point]))
-        return INFINITY;
+        return isnan(reach) ? reach : INFINITY; /* what is unknown stays unknown */
     return bound + model->relative[point] * reach + model->absolute[point];
 }
 
@@ -97,7 +97,7 @@ double error_stored(const struct error_model *model, enum moe_dtype dtype, doubl
     if (reach == 0)
         return 0;
     if (dtype != MOE_F64 && !(reach < overflow_limit(info)))
-        return INFINITY;
+        return isnan(reach) ? reach : INFINITY;
     return (bound + info->unit_roundoff * reach +
             lost_by_underflow(dtype, model->recipe->flush_to_zero)) *
            INFLATION;

@@ -155,7 +155,7 @@ void product_field(struct layer *layer, enum moe_product product, int64_t terms,
     fill_margin(constant, second ? k * n : m * k, second ? b : a, layer->margin);
     product_values(MOE_F64, form, m, n, k, second ? a.magnitude : layer->margin,
                    second ? layer->margin : b.magnitude, c.bound, accumulate, NULL);
-    double lost = (double)k * layer->model->loss;
+    double lost = 2 * (double)k * layer->model->loss; /* each product, and each sum */
 #pragma omp parallel for if (m * n > 131072) schedule(static)
     for (int64_t i = 0; i < m * n; i++)
         c.bound[i] += lost;

@@ -335,10 +335,9 @@ static struct moe_recipe any_recipe(const struct moe_problem *problem)
     for (int point = 0; point < MOE_POINT_COUNT; point++)
         recipe.at[point].when = MOE_MAY;
     if (problem->dtype == MOE_BF16 || problem->dtype == MOE_F16) {
+        /* a chain of f32 is coarser than a tensor core, but where sums are short */
         for (int product = 0; product < MOE_PRODUCT_COUNT; product++)
-            recipe.product[product].accumulator = MOE_ACC_MMA16_F32;
-        recipe.product[MOE_IN_O].accumulator = recipe.product[MOE_IN_DX].accumulator = MOE_ACC_F32;
-        recipe.product[MOE_IN_DS].accumulator = MOE_ACC_F32;
+            recipe.product[product].extra = 16;
         recipe.function_relative = recipe.function_absolute = 0x1p-10;
     }
     return recipe;
