@@ -100,7 +100,7 @@ static void w2_gradients(struct layer *layer, int64_t count)
         a = layer->sa;
     }
     product_field(layer, MOE_IN_DW2, expert->count, FORM_TN, H, expert->units, count,
-                  exact(layer->d_o), uncertain(a), expert->dw2, 1);
+                  exact(layer->d_o), uncertain(a), expert->dw2, expert->begun);
     if (!expert->biased)
         return;
     struct operand rows = exact(layer->d_o);
@@ -142,11 +142,13 @@ static void w1_gradients(struct layer *layer, int64_t count)
             double relative = layer->model->relative[MOE_AT_SX];
             for (int64_t i = 0; i < count * columns; i++)
                 left.bound[i] += relative * (fabs(left.value[i]) + left.bound[i]);
-            add_input_underflow(layer, count);
         }
     }
     product_field(layer, MOE_IN_DW1, expert->count, FORM_TN, columns, H, count, uncertain(left),
-                  exact(layer->x), expert->dw1, 1);
+                  exact(layer->x), expert->dw1, expert->begun);
+    if (layer->model && expert->weight == MOE_WEIGHT_INPUT)
+        add_input_underflow(layer, count);
+    expert->begun = 1;
 }
 
 static void x_gradients(struct layer *layer, int64_t first, int64_t count)

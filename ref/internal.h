@@ -155,6 +155,7 @@ struct expert {
     struct known w1;        /* [columns,H] */
     struct known w2;        /* [H,units] */
     int biased;
+    int begun; /* dw1 and dw2 hold sums of earlier chunks; before that they are undefined */
     struct known b1, b2;   /* [columns], [H] */
     struct field dw1, dw2; /* as w1, w2 */
     struct field db1, db2; /* [columns], [H] */

@@ -223,9 +223,12 @@ void expert_load(struct layer *layer, int64_t e)
             load_rows(&tensors[MOE_B2], NULL, e, 1, expert->b2);
         }
     }
-    if (expert->dw1.value) {
+    expert->begun = 0;
+    if (expert->dw1.value && expert->count == 0) { /* no product will write them */
         clear(expert->dw1, expert->columns * p->H);
         clear(expert->dw2, p->H * expert->units);
+    }
+    if (expert->db1.value) {
         clear(expert->db1, expert->columns);
         clear(expert->db2, p->H);
     }

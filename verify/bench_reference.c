@@ -17,6 +17,7 @@ static int store(void *context, const struct moe_block *block)
     const struct moe_tensor *tensor = &referring->tensors.tensor[block->tensor];
     int64_t width = tensor->shape[tensor->rank - 1];
 
+#pragma omp parallel for if (block->rows * block->cols > 131072) schedule(static)
     for (int64_t r = 0; r < block->rows; r++)
         moe_dtype_store_many(tensor->dtype, tensor->data, (block->row + r) * width + block->col,
                              block->cols, block->value + r * block->stride);
