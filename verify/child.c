@@ -21,8 +21,8 @@ extern char **environ;
 static const char *const thread_variable[] = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"};
 #define THREAD_VARIABLES (sizeof thread_variable / sizeof *thread_variable)
 
-/* Threads that wait by spinning take the core from whoever should work: other workers, or somebody
- * else's program. What the user says of it holds. */
+/* Beside other workers, threads that wait by spinning take the core from whoever should work. What
+ * the user says of it holds. */
 static char wait_policy[] = "OMP_WAIT_POLICY=passive";
 
 struct environment {
@@ -66,7 +66,7 @@ static int make_environment(int threads, struct environment *environment)
                  fewer(getenv(thread_variable[i]), threads));
         environment->list[kept++] = environment->text[i];
     }
-    if (getenv("OMP_WAIT_POLICY") == NULL)
+    if (threads != 0 && getenv("OMP_WAIT_POLICY") == NULL)
         environment->list[kept++] = wait_policy;
     return MOE_OK;
 }
