@@ -11,3 +11,6 @@ dist_plugin_DATA = %D%/examples/plugin/Makefile %D%/examples/plugin/plugin.c \
 # A layer captured by another program, for `moecheck judge`.
 capturedir = $(docdir)/examples/captured
 dist_capture_DATA = %D%/examples/captured/capture.py
+
+# Measured results: what was run where, with its command.
+EXTRA_DIST += %D%/results/cpu-2026-11-24.md %D%/results/h100-2026-11-24.md
