@@ -230,10 +230,11 @@ END_TEST
 
 /* ---- threads -------------------------------------------------------------------------------- */
 
-/* Large enough for more than one thread, with sides that do not divide evenly: where tiles end must
- * not depend on the number of threads, since BLAS sums otherwise at an edge than in the middle. */
-static const int64_t large[][3] = {{300, 77, 93}, {77, 611, 93},  {1, 999, 901},
-                                   {999, 1, 901}, {257, 530, 70}, {256, 300, 400}};
+/* Large enough for more than one tile and thread, with sides that do not divide evenly: where tiles
+ * end must not depend on the number of threads, since BLAS sums otherwise at an edge than in the
+ * middle. */
+static const int64_t large[][3] = {{600, 77, 93},   {77, 1111, 93},  {1, 1999, 1801},
+                                   {1999, 1, 1801}, {523, 1030, 41}, {256, 600, 200}};
 
 START_TEST(threads)
 {
