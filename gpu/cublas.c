@@ -22,7 +22,7 @@ struct cublas {
 
 /* The functions that we use; a name a row, so that a missing one is named. */
 static struct {
-    void *library;
+    void *object; /* of dlopen */
     cublasStatus_t (*create)(cublasHandle_t *);
     cublasStatus_t (*destroy)(cublasHandle_t);
     cublasStatus_t (*set_stream)(cublasHandle_t, cudaStream_t);
@@ -51,14 +51,14 @@ static void open_library(void)
         {"cublasGemmEx", &library.gemm},
         {"cublasGetStatusString", &library.status_string},
     };
-    for (size_t i = 0; i < sizeof names / sizeof *names && !library.library; i++)
-        library.library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-    if (!library.library) {
+    for (size_t i = 0; i < sizeof names / sizeof *names && !library.object; i++)
+        library.object = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+    if (!library.object) {
         snprintf(library.why, sizeof library.why, "libcublas.so.13 not found");
         return;
     }
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
-        *(void **)functions[i].to = dlsym(library.library, functions[i].name);
+        *(void **)functions[i].to = dlsym(library.object, functions[i].name);
         if (!*(void **)functions[i].to) {
             snprintf(library.why, sizeof library.why, "libcublas has no %s", functions[i].name);
             return;
