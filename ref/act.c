@@ -42,7 +42,12 @@ static double sigmoid_unit_slope(double x, double b)
     const double v = b * x;
     if (isinf(v))
         return v > 0 ? 1 : -0.0;
-    return times_sigmoid(1 + v * times_sigmoid(1, -v), v);
+    if (v < 0) {
+        const double half = exp(0.5 * v), lower = 1 + half * half;
+        return (1 + v / lower) * half * (half / lower);
+    }
+    const double e = exp(-v);
+    return (1 + v * (e / (1 + e))) / (1 + e);
 }
 
 static double silu(double x, double c)

@@ -132,8 +132,9 @@ static void w1_gradients(struct layer *layer, int64_t count)
 {
     struct expert *expert = &layer->expert;
     int64_t H = layer->problem->H, columns = expert->columns;
-    add_column_sums(layer, MOE_IN_DW1, expert->count, count, columns, uncertain(layer->dz),
-                    expert->db1);
+    if (expert->biased)
+        add_column_sums(layer, MOE_IN_DW1, expert->count, count, columns, uncertain(layer->dz),
+                        expert->db1);
     struct field left = layer->dz;
     if (expert->weight == MOE_WEIGHT_INPUT) {
         left = layer->sdz;
