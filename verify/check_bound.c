@@ -18,10 +18,24 @@ struct comparing {
     struct moe_comparison result[MOE_TENSOR_COUNT];
 };
 
+/* Every check that wants to see blocks of the reference sees them here. */
+static int show(struct moe_judgement *judgement, const struct moe_block *block)
+{
+    int status = MOE_OK;
+    const struct moe_check *check;
+    for (int i = 0; status == MOE_OK && (check = moe_check_get(i)); i++)
+        if (check->block && judgement->turn[i])
+            status = check->block(judgement, block);
+    return status;
+}
+
 static int take(void *context, const struct moe_block *block)
 {
     struct comparing *comparing = context;
     struct moe_judgement *judgement = comparing->judgement;
+    int status = show(judgement, block);
+    if (status != MOE_OK)
+        return status;
     const struct moe_tensor *before = &judgement->before.tensor[block->tensor];
     if (judgement_is_input(judgement, block->tensor) ||
         !judgement->tensors.tensor[block->tensor].data)
@@ -159,4 +173,7 @@ static int after(struct moe_judgement *judgement)
 }
 
 const struct moe_check moe_check_bound = {
-    "bound", "every output element within its own error bound of the f64 reference", NULL, after};
+    .name = "bound",
+    .summary = "every output element within its own error bound of the f64 reference",
+    .after = after,
+};

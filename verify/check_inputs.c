@@ -34,4 +34,8 @@ static int after(struct moe_judgement *judgement)
 }
 
 const struct moe_check moe_check_inputs = {
-    "inputs", "inputs hold the same bytes after the last call as before the first", before, after};
+    .name = "inputs",
+    .summary = "inputs hold the same bytes after the last call as before the first",
+    .before = before,
+    .after = after,
+};

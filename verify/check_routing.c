@@ -261,5 +261,8 @@ static int after(struct moe_judgement *judgement)
 }
 
 const struct moe_check moe_check_routing = {
-    "routing", "picks that a router of this recipe could have made, near ties admitted", before,
-    after};
+    .name = "routing",
+    .summary = "picks that a router of this recipe could have made, near ties admitted",
+    .before = before,
+    .after = after,
+};

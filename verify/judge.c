@@ -11,13 +11,14 @@
 #include <string.h>
 #include <time.h>
 
-#include "verify/float_modes.h"
 #include "verify/judge.h"
-#include "verify/on_device.h"
+#include "verify/trial.h"
 
-/* Every byte of an output before the variant runs: a NaN in every float type, -1 in the integers.
- */
-#define POISON 0xff
+/* Purpose of the words that choose whose turn it is (ref/moe.h: those of tensors are below 512). */
+#define ROTATION 0x7475726eu
+
+/* Where checks take turns, each gets so many cases that it adds about a quarter of a run a case. */
+#define RUNS_A_TURN 4
 
 /* Random products that OpenBLAS must get right before a process believes it. */
 #define SELFTEST_ROUNDS 200
@@ -58,19 +59,6 @@ struct moe_finding judgement_finding(const char *check, enum moe_verdict verdict
     return finding;
 }
 
-/* Poisons every output; a gradient that beta=1 adds to keeps what was drawn. */
-static void poison(const struct moe_problem *problem, struct moe_tensors *tensors)
-{
-    for (int id = 0; id < MOE_TENSOR_COUNT; id++) {
-        struct moe_tensor *tensor = &tensors->tensor[id];
-        enum moe_role role = moe_tensor_info(id)->role;
-        int given = role == MOE_INPUT || (role == MOE_ROUTING && problem->router == MOE_LISTS) ||
-                    (role == MOE_PARAMETER_GRADIENT && problem->beta);
-        if (tensor->data && !given)
-            memset(tensor->data, POISON, (size_t)moe_tensor_bytes(tensor));
-    }
-}
-
 static int prepare(const struct moe_problem *problem, const char *load, struct moe_tensors *tensors)
 {
     int status = moe_tensors_allocate(problem, tensors);
@@ -80,7 +68,7 @@ static int prepare(const struct moe_problem *problem, const char *load, struct m
     if (status == MOE_OK && load)
         status = moe_tensors_load(problem, load, tensors);
     if (status == MOE_OK)
-        poison(problem, tensors);
+        moe_tensors_fill_outputs(problem, tensors, MOE_POISON);
     else
         moe_tensors_free(tensors);
     return status;
@@ -108,6 +96,8 @@ static int copy_before(struct moe_judgement *judgement)
 static void judgement_free(struct moe_judgement *judgement)
 {
     moe_routing_free(&judgement->routing);
+    for (int i = 0; i < MOE_CHECK_MAX; i++)
+        free(judgement->state[i]);
     for (int id = 0; id < MOE_TENSOR_COUNT; id++)
         free(judgement->before.tensor[id].data);
     moe_tensors_free(&judgement->tensors);
@@ -125,88 +115,33 @@ static int trust_blas(void)
     return status;
 }
 
-/* ---- the variant's calls --------------------------------------------------------------------- */
+/* ---- runs ------------------------------------------------------------------------------------ */
 
-/* Who has control, told to the caller; every way out of a variant passes here. */
-static void hand_over(const struct moe_judge_options *options, enum moe_phase phase)
+static struct moe_trial trial_of(const struct moe_problem *problem,
+                                 const struct moe_variant *variant,
+                                 const struct moe_judge_options *options)
 {
-    if (options && options->phase)
-        options->phase(options->context, phase);
-}
-
-/* Nothing of the workspace outlives a call: it is poisoned before each. */
-static struct moe_call_result call_variant(const struct moe_problem *problem,
-                                           const struct moe_variant *variant, int32_t configuration,
-                                           const struct moe_call *call, size_t workspace)
-{
-    void *state = NULL;
-    struct float_modes modes;
-    struct moe_call_result result = {.step = "open"};
-    float_modes_save(&modes);
-    result.status = variant->open(NULL, problem, configuration, &state);
-    int opened = result.status == MOE_OK;
-    if (opened) {
-        result.step = "forward";
-        memset(call->workspace, POISON, workspace);
-        result.status = variant->forward(state, call);
+    struct moe_trial trial = {.problem = problem, .variant = variant, .fill = MOE_POISON};
+    if (options) {
+        trial.configuration = options->configuration;
+        trial.phase = options->phase;
+        trial.context = options->context;
     }
-    if (opened && result.status == MOE_OK) {
-        result.step = "backward";
-        memset(call->workspace, POISON, workspace);
-        result.status = variant->backward(state, call);
-    }
-    if (opened)
-        variant->close(state);
-    result.modes_changed = float_modes_restore(&modes);
-    return result;
-}
-
-static int run_variant(const struct moe_problem *problem, const struct moe_variant *variant,
-                       const struct moe_judge_options *options, struct moe_tensors *tensors,
-                       struct moe_call_result *result, uint32_t *status_word)
-{
-    int64_t workspace = variant->workspace_bytes(problem), kept = variant->kept_bytes(problem);
-    if (workspace < 0 || kept < 0)
-        return moe_error(MOE_E_INTERNAL, "%s wants %lld bytes of workspace and %lld kept",
-                         variant->name, (long long)workspace, (long long)kept);
-    if (!(variant->devices & MOE_ON_CPU)) {
-        hand_over(options, MOE_PHASE_VARIANT);
-        int outcome = moe_on_device_run(problem, variant, options ? options->configuration : 0,
-                                        POISON, tensors, result, status_word);
-        hand_over(options, MOE_PHASE_JUDGE);
-        return outcome;
-    }
-    struct moe_call call = {.tensors = tensors->tensor, .status = status_word};
-    call.workspace = malloc(workspace > 0 ? (size_t)workspace : 1);
-    call.kept = malloc(kept > 0 ? (size_t)kept : 1);
-    int status =
-        call.workspace && call.kept
-            ? MOE_OK
-            : moe_error(MOE_E_NOMEM, "no memory for %lld bytes of workspace", (long long)workspace);
-    if (status == MOE_OK) {
-        memset(call.kept, POISON, (size_t)kept);
-        hand_over(options, MOE_PHASE_VARIANT);
-        *result = call_variant(problem, variant, options ? options->configuration : 0, &call,
-                               (size_t)workspace);
-        hand_over(options, MOE_PHASE_JUDGE);
-    }
-    free(call.workspace);
-    free(call.kept);
-    return status;
+    return trial;
 }
 
 int moe_variant_run(const struct moe_problem *problem, const struct moe_variant *variant,
                     const struct moe_judge_options *options, struct moe_tensors *tensors)
 {
     struct moe_tensors own;
-    struct moe_call_result result;
-    uint32_t status_word = 0;
+    struct moe_trial trial = trial_of(problem, variant, options);
+    struct moe_trial_result result;
     int status = trust_blas();
     if (status == MOE_OK)
         status = prepare(problem, options ? options->load : NULL, &own);
     if (status != MOE_OK)
         return status;
-    status = run_variant(problem, variant, options, &own, &result, &status_word);
+    status = moe_trial_run(&trial, &own, &result);
     if (status == MOE_OK && result.status != MOE_OK)
         status = result.status;
     if (status != MOE_OK) {
@@ -219,11 +154,49 @@ int moe_variant_run(const struct moe_problem *problem, const struct moe_variant 
 
 /* ---- the checks ------------------------------------------------------------------------------ */
 
+void *judgement_state(struct moe_judgement *judgement, const struct moe_check *check, size_t size)
+{
+    int i = 0;
+    while (moe_check_get(i) != check)
+        i++;
+    if (!judgement->state[i])
+        judgement->state[i] = calloc(1, size);
+    return judgement->state[i];
+}
+
+/* Is the name one of a list with commas between? */
+static int listed(const char *list, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = list; at; at = strchr(at, ',')) {
+        at += *at == ',';
+        if (strncmp(at, name, length) == 0 && (at[length] == '\0' || at[length] == ','))
+            return 1;
+    }
+    return 0;
+}
+
+/* Is it this check's turn? One that runs the variant again has its turn in one case of so many. */
+static int has_turn(const struct moe_judgement *judgement, int index)
+{
+    const struct moe_check *check = moe_check_get(index);
+    const struct moe_judge_options *options = judgement->options;
+    if (!options)
+        return 1;
+    if (options->checks && !listed(options->checks, check->name))
+        return 0;
+    if (!options->rotate || check->runs == 0)
+        return 1;
+    uint32_t word = moe_draw_word(judgement->problem->seed, ROTATION, (uint64_t)index);
+    return word % (uint32_t)(check->runs * RUNS_A_TURN) == 0;
+}
+
 static int run_checks_before(struct moe_judgement *judgement)
 {
     const struct moe_check *check;
     for (int i = 0; (check = moe_check_get(i)); i++) {
-        int status = check->before ? check->before(judgement) : MOE_OK;
+        judgement->turn[i] = has_turn(judgement, i);
+        int status = check->before && judgement->turn[i] ? check->before(judgement) : MOE_OK;
         if (status != MOE_OK)
             return status;
     }
@@ -234,7 +207,7 @@ static int run_checks_after(struct moe_judgement *judgement)
 {
     const struct moe_check *check;
     for (int i = 0; (check = moe_check_get(i)); i++) {
-        int status = check->after ? check->after(judgement) : MOE_OK;
+        int status = check->after && judgement->turn[i] ? check->after(judgement) : MOE_OK;
         if (status != MOE_OK)
             return status;
     }
@@ -248,7 +221,7 @@ static void report_trouble(struct moe_report *report)
     moe_report_add(report, &finding);
 }
 
-static void report_call(struct moe_judgement *judgement, const struct moe_call_result *result)
+static void report_call(struct moe_judgement *judgement, const struct moe_trial_result *result)
 {
     int unsupported = result->status == MOE_E_UNSUPPORTED;
     int memory = result->status == MOE_E_NOMEM;
@@ -275,15 +248,15 @@ static int judge_variant(struct moe_judgement *judgement, const struct moe_varia
                          const struct moe_judge_options *options)
 {
     const struct moe_problem *problem = judgement->problem;
-    struct moe_call_result result;
-    uint32_t status_word = 0;
+    struct moe_trial_result result;
     variant->recipe(problem, &judgement->recipe);
+    judgement->trial = trial_of(problem, variant, options);
     int status = copy_before(judgement);
     if (status == MOE_OK)
         status = run_checks_before(judgement);
     double start = now();
     if (status == MOE_OK)
-        status = run_variant(problem, variant, options, &judgement->tensors, &result, &status_word);
+        status = moe_trial_run(&judgement->trial, &judgement->tensors, &result);
     judgement->report->variant_seconds = now() - start;
     if (status != MOE_OK)
         return status;
@@ -308,6 +281,7 @@ int moe_judge_variant(const struct moe_problem *problem, const struct moe_varian
     moe_report_clear(report);
     judgement->problem = problem;
     judgement->subject = variant->name;
+    judgement->options = options;
     judgement->report = report;
     int status = trust_blas();
     if (status == MOE_OK)
@@ -370,6 +344,8 @@ int moe_judge_tensors(const struct moe_problem *problem, const struct moe_tensor
     int status = trust_blas();
     if (status == MOE_OK)
         status = draw_before(judgement);
+    for (int i = 0; moe_check_get(i); i++)
+        judgement->turn[i] = moe_check_get(i)->runs == 0;
     if (status == MOE_OK)
         status = run_checks_after(judgement);
     report->judge_seconds = now() - start;

@@ -4,11 +4,19 @@
 #ifndef MOE_JUDGE_H
 #define MOE_JUDGE_H
 
+#include "verify/trial.h"
 #include "verify/verify.h"
+
+/* More checks than there are. */
+#define MOE_CHECK_MAX 64
 
 struct moe_judgement {
     const struct moe_problem *problem;
-    const char *subject; /* variant's name, for texts */
+    const struct moe_judge_options *options; /* or NULL */
+    struct moe_trial trial;     /* the judge's own run; further ones start from a copy of it */
+    int turn[MOE_CHECK_MAX];    /* does each check take part? */
+    void *state[MOE_CHECK_MAX]; /* what each remembers; freed with the judgement */
+    const char *subject;        /* variant's name, for texts */
     struct moe_recipe recipe;
     struct moe_tensors tensors; /* inputs and outputs */
     struct moe_tensors before;  /* beta=1: what the parameter gradients held; else empty */
@@ -17,6 +25,9 @@ struct moe_judgement {
     struct moe_routing routing;      /* the subject's own, once check_routing has accepted it */
     struct moe_report *report;
 };
+
+/* Memory of a check of its own, zeros at first; NULL where there is none. */
+void *judgement_state(struct moe_judgement *judgement, const struct moe_check *check, size_t size);
 
 /* Is the tensor one that the subject only reads, in this case? */
 int judgement_is_input(const struct moe_judgement *judgement, enum moe_tensor_id id);

@@ -38,6 +38,8 @@ libverify_la_SOURCES = \
 	%D%/verify.h \
 	%D%/judge.h \
 	%D%/judge.c \
+	%D%/trial.h \
+	%D%/trial.c \
 	%D%/on_device.h \
 	%D%/on_device.c \
 	%D%/verdict.c \

@@ -40,9 +40,11 @@ static int place(struct visit *visit, int64_t bytes, int poison, void **memory)
     return status;
 }
 
-static int arrive(struct visit *visit, const struct moe_problem *problem,
-                  const struct moe_variant *variant, int poison, const struct moe_tensors *here)
+static int arrive(struct visit *visit, const struct moe_trial *trial,
+                  const struct moe_tensors *here)
 {
+    const struct moe_problem *problem = trial->problem;
+    const struct moe_variant *variant = trial->variant;
     int status = opened ? MOE_OK : moe_device_open(MOE_ON_CUDA, 0, &opened);
     visit->device = opened;
     if (status == MOE_OK)
@@ -61,11 +63,11 @@ static int arrive(struct visit *visit, const struct moe_problem *problem,
                                         bytes, visit->stream);
     }
     visit->workspace_bytes = variant->workspace_bytes(problem);
-    visit->poison = poison;
+    visit->poison = trial->fill;
     if (status == MOE_OK)
-        status = place(visit, visit->workspace_bytes, poison, &visit->workspace);
+        status = place(visit, visit->workspace_bytes, trial->fill, &visit->workspace);
     if (status == MOE_OK)
-        status = place(visit, variant->kept_bytes(problem), poison, &visit->kept);
+        status = place(visit, variant->kept_bytes(problem), trial->fill, &visit->kept);
     if (status == MOE_OK)
         status = place(visit, sizeof(uint32_t), 0, &visit->status);
     return status == MOE_OK ? moe_device_synchronize(visit->device, visit->stream) : status;
@@ -84,17 +86,17 @@ static int pass(struct visit *visit, int (*run)(void *, const struct moe_call *)
     return status == MOE_OK ? moe_device_synchronize(visit->device, visit->stream) : status;
 }
 
-static void call(struct visit *visit, const struct moe_problem *problem,
-                 const struct moe_variant *variant, int32_t configuration,
-                 struct moe_call_result *result)
+static void call(struct visit *visit, const struct moe_trial *trial,
+                 struct moe_trial_result *result)
 {
+    const struct moe_variant *variant = trial->variant;
     struct moe_call call = {visit->there.tensor, visit->workspace, visit->kept, visit->stream,
                             visit->status};
     struct float_modes modes;
     void *state = NULL;
     float_modes_save(&modes);
     result->step = "open";
-    result->status = variant->open(visit->device, problem, configuration, &state);
+    result->status = variant->open(visit->device, trial->problem, trial->configuration, &state);
     int open = result->status == MOE_OK;
     if (open) {
         result->step = "forward";
@@ -139,18 +141,17 @@ static void leave(struct visit *visit)
         moe_device_stream_destroy(visit->device, visit->stream);
 }
 
-int moe_on_device_run(const struct moe_problem *problem, const struct moe_variant *variant,
-                      int32_t configuration, int poison, struct moe_tensors *tensors,
-                      struct moe_call_result *result, uint32_t *status_word)
+int moe_on_device_run(const struct moe_trial *trial, struct moe_tensors *tensors,
+                      struct moe_trial_result *result)
 {
     struct visit *visit = calloc(1, sizeof *visit);
     if (!visit)
         return moe_error(MOE_E_NOMEM, "no memory for a visit to the device");
-    int status = arrive(visit, problem, variant, poison, tensors);
+    int status = arrive(visit, trial, tensors);
     if (status == MOE_OK) {
-        call(visit, problem, variant, configuration, result);
+        call(visit, trial, result);
         if (result->status == MOE_OK)
-            status = come_back(visit, tensors, status_word);
+            status = come_back(visit, tensors, &result->status_word);
     }
     leave(visit);
     free(visit);

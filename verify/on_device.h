@@ -4,14 +4,7 @@
 #ifndef MOE_ON_DEVICE_H
 #define MOE_ON_DEVICE_H
 
-#include "verify/verify.h"
-
-/* Which call failed and how; text is moe_error_text(). */
-struct moe_call_result {
-    const char *step;
-    int status;
-    int modes_changed; /* it left this thread with other floating-point modes */
-};
+#include "verify/trial.h"
 
 /* Is there a device that this variant runs on? MOE_OK, or MOE_E_UNSUPPORTED with the reason. Opens
  * the driver: not for a process that forks. */
@@ -23,8 +16,7 @@ int moe_on_device_possible(const struct moe_variant *variant, char *why, size_t 
  * open for the cases after. A failing call of the variant is in *result; trouble of ours is the
  * return value.
  */
-int moe_on_device_run(const struct moe_problem *problem, const struct moe_variant *variant,
-                      int32_t configuration, int poison, struct moe_tensors *tensors,
-                      struct moe_call_result *result, uint32_t *status_word);
+int moe_on_device_run(const struct moe_trial *trial, struct moe_tensors *tensors,
+                      struct moe_trial_result *result);
 
 #endif

@@ -112,6 +112,8 @@ enum moe_phase { MOE_PHASE_JUDGE, MOE_PHASE_VARIANT };
 struct moe_judge_options {
     const char *load;      /* safetensors with inputs, or NULL */
     int32_t configuration; /* of the variant */
+    const char *checks;    /* names of those that take part, commas between; NULL: all */
+    int rotate;            /* 1: checks that run the variant again take turns, by the case's seed */
     /* Told whenever control passes between us and the variant, so that a crash has an owner. */
     void (*phase)(void *context, enum moe_phase phase);
     void *context;
@@ -154,13 +156,18 @@ int moe_compare_block(const struct moe_tensor *tensor, const struct moe_tensor *
 
 struct moe_judgement; /* judge.h */
 
-/* One check. `before` sees the tensors before the variant runs (NULL: it needs nothing then),
- * `after` judges what it left; both return a status only for trouble of our own. */
+/* One check. Each of its functions may be NULL and returns a status only for trouble of our own.
+ * Checks stand in the order of the list CHECKS; what `routing` and `bound` found is known to those
+ * after them. */
 struct moe_check {
     const char *name;
     const char *summary; /* one line: what it tests */
-    int (*before)(struct moe_judgement *judgement);
-    int (*after)(struct moe_judgement *judgement);
+    int runs; /* how often it runs the variant again, about; 0: it judges what there is */
+    int (*before)(struct moe_judgement *judgement); /* sees the tensors before the variant runs */
+    /* Sees every block of the one run of the reference that `bound` makes, where routing was
+     * accepted. */
+    int (*block)(struct moe_judgement *judgement, const struct moe_block *block);
+    int (*after)(struct moe_judgement *judgement); /* judges what the variant left */
 };
 
 const struct moe_check *moe_check_get(int index); /* NULL past the end */

@@ -1,0 +1,122 @@
+/*
+ * trial.c - see trial.h: tensors, workspace and kept memory for one run, and the run.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "verify/float_modes.h"
+#include "verify/on_device.h"
+#include "verify/trial.h"
+
+static int is_given(const struct moe_problem *problem, enum moe_tensor_id id)
+{
+    enum moe_role role = moe_tensor_info(id)->role;
+    return role == MOE_INPUT || (role == MOE_ROUTING && problem->router == MOE_LISTS);
+}
+
+void moe_tensors_fill_outputs(const struct moe_problem *problem, struct moe_tensors *tensors,
+                              int byte)
+{
+    for (int id = 0; id < MOE_TENSOR_COUNT; id++) {
+        struct moe_tensor *tensor = &tensors->tensor[id];
+        int added_to = moe_tensor_info(id)->role == MOE_PARAMETER_GRADIENT && problem->beta;
+        if (tensor->data && !is_given(problem, id) && !added_to)
+            memset(tensor->data, byte, (size_t)moe_tensor_bytes(tensor));
+    }
+}
+
+int moe_tensors_again(const struct moe_problem *problem, const struct moe_tensors *from, int byte,
+                      struct moe_tensors *tensors)
+{
+    struct moe_tensors made;
+    int status = moe_tensors_allocate(problem, &made);
+    if (status != MOE_OK)
+        return status;
+    for (int id = 0; id < MOE_TENSOR_COUNT && status == MOE_OK; id++) {
+        struct moe_tensor *tensor = &made.tensor[id];
+        int added_to = moe_tensor_info(id)->role == MOE_PARAMETER_GRADIENT && problem->beta;
+        if (tensor->data && added_to)
+            status = moe_draw_tensor(problem, id, tensor);
+        else if (tensor->data && from->tensor[id].data && is_given(problem, id))
+            memcpy(tensor->data, from->tensor[id].data, (size_t)moe_tensor_bytes(tensor));
+    }
+    moe_tensors_fill_outputs(problem, &made, byte);
+    if (status == MOE_OK)
+        *tensors = made;
+    else
+        moe_tensors_free(&made);
+    return status;
+}
+
+/* ---- on the CPU ------------------------------------------------------------------------------ */
+
+/* Nothing of the workspace outlives a call: it is filled before each. */
+static void call(const struct moe_trial *trial, const struct moe_call *call, size_t workspace,
+                 struct moe_trial_result *result)
+{
+    const struct moe_variant *variant = trial->variant;
+    void *state = NULL;
+    struct float_modes modes;
+    float_modes_save(&modes);
+    result->step = "open";
+    result->status = variant->open(NULL, trial->problem, trial->configuration, &state);
+    int opened = result->status == MOE_OK;
+    if (opened) {
+        result->step = "forward";
+        memset(call->workspace, trial->fill, workspace);
+        result->status = variant->forward(state, call);
+    }
+    if (opened && result->status == MOE_OK) {
+        result->step = "backward";
+        memset(call->workspace, trial->fill, workspace);
+        result->status = variant->backward(state, call);
+    }
+    if (opened)
+        variant->close(state);
+    result->modes_changed = float_modes_restore(&modes);
+}
+
+static int run_here(const struct moe_trial *trial, int64_t workspace, int64_t kept,
+                    struct moe_tensors *tensors, struct moe_trial_result *result)
+{
+    struct moe_call made = {.tensors = tensors->tensor, .status = &result->status_word};
+    made.workspace = malloc(workspace > 0 ? (size_t)workspace : 1);
+    made.kept = malloc(kept > 0 ? (size_t)kept : 1);
+    int status =
+        made.workspace && made.kept
+            ? MOE_OK
+            : moe_error(MOE_E_NOMEM, "no memory for %lld bytes of workspace", (long long)workspace);
+    if (status == MOE_OK) {
+        memset(made.kept, trial->fill, (size_t)kept);
+        call(trial, &made, (size_t)workspace, result);
+    }
+    free(made.workspace);
+    free(made.kept);
+    return status;
+}
+
+/* ---- anywhere -------------------------------------------------------------------------------- */
+
+/* Who has control, told to the caller; every way into and out of a variant passes here. */
+static void hand_over(const struct moe_trial *trial, enum moe_phase phase)
+{
+    if (trial->phase)
+        trial->phase(trial->context, phase);
+}
+
+int moe_trial_run(const struct moe_trial *trial, struct moe_tensors *tensors,
+                  struct moe_trial_result *result)
+{
+    const struct moe_variant *variant = trial->variant;
+    int64_t workspace = variant->workspace_bytes(trial->problem);
+    int64_t kept = variant->kept_bytes(trial->problem);
+    *result = (struct moe_trial_result){.step = "open"};
+    if (workspace < 0 || kept < 0)
+        return moe_error(MOE_E_INTERNAL, "%s wants %lld bytes of workspace and %lld kept",
+                         variant->name, (long long)workspace, (long long)kept);
+    hand_over(trial, MOE_PHASE_VARIANT);
+    int status = variant->devices & MOE_ON_CPU ? run_here(trial, workspace, kept, tensors, result)
+                                               : moe_on_device_run(trial, tensors, result);
+    hand_over(trial, MOE_PHASE_JUDGE);
+    return status;
+}

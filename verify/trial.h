@@ -1,0 +1,54 @@
+/*
+ * trial.h - one run of a variant: open, forward, backward, close, on tensors and memory of ours.
+ *
+ * The judge's own run is a trial, and so is every further run that a check makes: on changed
+ * inputs, with other bytes in what is undefined, elsewhere in memory, among other work. What the
+ * members say that are 0 is the plain way.
+ */
+#ifndef MOE_TRIAL_H
+#define MOE_TRIAL_H
+
+#include "verify/verify.h"
+
+/* Every byte of what a variant has to write, before it runs: a NaN in every float type, -1 in the
+ * integers. */
+#define MOE_POISON 0xff
+
+struct moe_trial {
+    const struct moe_problem *problem;
+    const struct moe_variant *variant;
+    int32_t configuration;
+    int fill; /* byte that workspace and kept memory hold at first; outputs are the caller's to fill
+               */
+    /* Told whenever control passes between us and the variant, so that a crash has an owner. */
+    void (*phase)(void *context, enum moe_phase phase);
+    void *context;
+};
+
+/* Which call failed and how; the text is moe_error_text(). */
+struct moe_trial_result {
+    const char *step;
+    int status;
+    int modes_changed;    /* it left this thread with other floating-point modes */
+    uint32_t status_word; /* as the variant left it */
+};
+
+/*
+ * Both passes on what the tensors hold (host memory; a GPU's variant gets copies there, and all of
+ * them come back). A failing call of the variant is in *result, and the tensors are then undefined;
+ * trouble of ours is the return value.
+ */
+int moe_trial_run(const struct moe_trial *trial, struct moe_tensors *tensors,
+                  struct moe_trial_result *result);
+
+/* Fills every tensor that the variant has to write with a byte; a gradient that beta=1 adds to, and
+ * the inputs, keep what they hold. */
+void moe_tensors_fill_outputs(const struct moe_problem *problem, struct moe_tensors *tensors,
+                              int byte);
+
+/* New tensors with the inputs of others (and the gradients that beta=1 adds to as drawn for the
+ * problem), outputs filled with `byte`. MOE_E_NOMEM. */
+int moe_tensors_again(const struct moe_problem *problem, const struct moe_tensors *from, int byte,
+                      struct moe_tensors *tensors);
+
+#endif
