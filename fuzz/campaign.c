@@ -80,7 +80,10 @@ static void take_case(struct campaign *campaign, struct moe_problem *problem)
 /* Queues the next case for every variant that the options name. */
 static int submit(struct campaign *campaign)
 {
-    struct moe_job job = {.action = MOE_ACTION_JUDGE, .ticket = (uint64_t)campaign->next};
+    struct moe_job job = {.action = MOE_ACTION_JUDGE,
+                          .checks = campaign->common.checks,
+                          .rotate = campaign->common.checks == NULL,
+                          .ticket = (uint64_t)campaign->next};
     int status = MOE_OK;
     take_case(campaign, &job.problem);
     for (int v = 0; status == MOE_OK; v++) {

@@ -28,6 +28,7 @@ static const struct argp_option options[] = {
     {"seed", KEY_SEED, "N", 0, "Draw the cases of this campaign (default: from the clock)", 0},
     {"corpus", KEY_CORPUS, "FILE", 0,
      "Judge the cases of FILE first, where there is one, and append those that fail", 0},
+    MOE_OPTION_CHECK,
     {0},
 };
 
@@ -90,6 +91,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_CORPUS:
         campaign->corpus = argument;
         return 0;
+    case MOE_KEY_CHECK:
+        return moe_options_check(&campaign->common, argument);
     case ARGP_KEY_ARG:
         moe_command_usage(name, "'%s': cases are drawn here; see moecheck verify", argument);
         return EINVAL;

@@ -10,10 +10,14 @@ struct replay {
     int files;
 };
 
+static const struct argp_option options[] = {MOE_OPTION_CHECK, {0}};
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     struct replay *replay = state->input;
 
+    if (key == MOE_KEY_CHECK)
+        return moe_options_check(&replay->common, argument);
     if (key != ARGP_KEY_ARG)
         return ARGP_ERR_UNKNOWN;
     replay->files++;
@@ -23,7 +27,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 }
 
 static const struct argp argp = {
-    NULL,
+    options,
     parse,
     "[FILE...]",
     "Judges every case of the files: one case a line, # starts a comment. Without a file, every "

@@ -102,6 +102,10 @@ refused "T" verify T=1 T=2
 refused "dtype" verify dtype=bf17
 refused "empty" verify ""
 refused "no variant matches 'nobody'" verify --variant nobody "$case"
+for command in verify replay fuzz; do
+    refused "no check 'nobody'; allowed: inputs, routing, " $command --check bound,nobody
+    refused "no check ''; allowed: " $command --check bound,
+done
 refused "no variant matches 'nobody'" list --variant nobody
 refused "No such file" verify --plugin "$folder/none.so" "$case"
 refused "No such file" list --plugin "$folder/none.so"
@@ -161,6 +165,12 @@ prints "wrong    1 of 128 elements"
 again=$(sed -n "s/^    again    moecheck //p" "$out")
 eval "ends 1 $again"
 prints "FAIL  wrong  $case"
+
+ends 1 verify --plugin "$plugin" --variant wrong --check inputs,bound "$case"
+prints "check    bound: o"
+prints "moecheck verify --plugin $plugin --variant wrong --check bound '$case"
+ends 0 verify --plugin "$plugin" --variant wrong --check inputs "$case"
+prints "PASS  wrong  $case"
 
 ends 1 verify --plugin "$plugin" --variant crash "$case"
 prints "isolation: killed by SIGSEGV (Segmentation fault) inside the variant"

@@ -126,6 +126,37 @@ static int same_bits(double a, double b)
     return memcmp(&a, &b, sizeof a) == 0 || (isnan(a) && isnan(b));
 }
 
+/* What the user asked for reaches the worker. */
+START_TEST(test_checks_of_a_job)
+{
+    struct moe_job from = {.action = MOE_ACTION_JUDGE,
+                           .problem = moe_problem_default(),
+                           .variant = "naive",
+                           .checks = "bound,inputs",
+                           .rotate = 1,
+                           .configuration = 3};
+    struct moe_job to;
+    struct json_t *owner;
+    uint64_t id;
+    char *line = moe_job_encode(&from, 12);
+
+    ck_assert_int_eq(moe_job_decode(line, &to, &id, &owner), MOE_OK);
+    ck_assert(id == 12 && to.action == from.action && to.configuration == 3 && to.rotate == 1);
+    ck_assert_str_eq(to.variant, from.variant);
+    ck_assert_str_eq(to.checks, from.checks);
+    ck_assert(to.load == NULL && to.file == NULL && to.measure == NULL);
+    moe_job_release(owner);
+    free(line);
+    from.checks = NULL;
+    from.rotate = 0;
+    line = moe_job_encode(&from, 13);
+    ck_assert_int_eq(moe_job_decode(line, &to, &id, &owner), MOE_OK);
+    ck_assert(to.checks == NULL && to.rotate == 0);
+    moe_job_release(owner);
+    free(line);
+}
+END_TEST
+
 START_TEST(test_json)
 {
     struct moe_result from = sample(), to = {.ticket = 9};
@@ -302,7 +333,7 @@ START_TEST(test_fail)
                      "    allowed  0x1p-9 (0.001953125)\n"
                      "    wrong    3 of 2368 elements\n"
                      "    again    moecheck verify --plugin '/tmp/it'\\''s.so' --device cpu "
-                     "--variant 'my\\*' --load in.safetensors "
+                     "--variant 'my\\*' --check bound --load in.safetensors "
                      "'T=37 H=64 I=32 E=8 K=2 dtype=bf16'\n");
 }
 END_TEST
@@ -396,6 +427,7 @@ int main(void)
 
     tcase_add_loop_test(tests, test_sum, 0, sizeof sums / sizeof *sums);
     tcase_add_test(tests, test_full);
+    tcase_add_test(tests, test_checks_of_a_job);
     tcase_add_test(tests, test_json);
     tcase_add_loop_test(tests, test_no_answer, 0, sizeof no_answers / sizeof *no_answers);
     tcase_add_test(tests, test_job);

@@ -112,6 +112,8 @@ void moe_action_do(const struct moe_job *job, unsigned devices, moe_phase_teller
                           .variant = find(job->variant),
                           .options = {.load = job->load,
                                       .configuration = job->configuration,
+                                      .checks = job->checks,
+                                      .rotate = job->rotate,
                                       .phase = phase,
                                       .context = context},
                           .result = result};

@@ -51,6 +51,7 @@ struct moe_options {
     const char **plugins; /* [plugin_count] */
     int plugin_count;
     const char *variant; /* glob, NULL: all */
+    const char *checks;  /* names with commas between, NULL: all; where the command takes --check */
     int json, verbose, quiet;
     int jobs;       /* 0: as many as CPUs that we may use */
     double timeout; /* 0: not given */
@@ -64,6 +65,16 @@ struct moe_options {
  */
 int moe_options_parse(const struct argp *argp, int argc, char **argv, struct moe_options *options);
 void moe_options_free(struct moe_options *options);
+
+/* --check, of those commands that judge variants: a row of the command's argp options, and what its
+ * parser does with the key. Like every parser it returns EINVAL once it has printed one line. */
+enum { MOE_KEY_CHECK = 0x300 };
+#define MOE_OPTION_CHECK                                                                           \
+    {                                                                                              \
+        "check", MOE_KEY_CHECK, "NAME[,NAME...]", 0,                                               \
+            "Only these checks, and what they rest on (default: all that apply)", 0                \
+    }
+error_t moe_options_check(struct moe_options *options, const char *names);
 
 /* What the supervisor needs of them. */
 struct moe_supervisor_options moe_options_supervisor(const struct moe_options *options);

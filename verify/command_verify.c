@@ -15,6 +15,7 @@ enum { KEY_LOAD = 0x200 };
 static const struct argp_option options[] = {
     {"load", KEY_LOAD, "FILE.safetensors", 0,
      "Take inputs from the file; what it lacks is drawn from the case", 0},
+    MOE_OPTION_CHECK,
     {0},
 };
 
@@ -26,6 +27,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_LOAD:
         verify->load = argument;
         return 0;
+    case MOE_KEY_CHECK:
+        return moe_options_check(&verify->common, argument);
     default:
         return moe_cases_parse(&verify->cases, key, argument);
     }

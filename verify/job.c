@@ -19,10 +19,9 @@ static const struct {
     const char *name;
     size_t offset;
 } job_string[] = {
-    {"variant", offsetof(struct moe_job, variant)},
-    {"load", offsetof(struct moe_job, load)},
-    {"file", offsetof(struct moe_job, file)},
-    {"measure", offsetof(struct moe_job, measure)},
+    {"variant", offsetof(struct moe_job, variant)}, {"load", offsetof(struct moe_job, load)},
+    {"file", offsetof(struct moe_job, file)},       {"measure", offsetof(struct moe_job, measure)},
+    {"checks", offsetof(struct moe_job, checks)},
 };
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
@@ -46,6 +45,7 @@ char *moe_job_encode(const struct moe_job *job, uint64_t id)
     bad |= json_object_set_new(object, "action", json_string(action_name[job->action]));
     bad |= json_object_set_new(object, "case", json_string(line));
     bad |= json_object_set_new(object, "configuration", json_integer(job->configuration));
+    bad |= json_object_set_new(object, "rotate", json_boolean(job->rotate));
     for (size_t i = 0; i < COUNT(job_string); i++) {
         const char *text = *(const char *const *)((const char *)job + job_string[i].offset);
 
@@ -82,6 +82,7 @@ int moe_job_decode(const char *line, struct moe_job *job, uint64_t *id, struct j
     }
     job->action = (enum moe_action)action;
     job->configuration = (int32_t)json_integer_value(json_object_get(object, "configuration"));
+    job->rotate = json_is_true(json_object_get(object, "rotate"));
     for (size_t i = 0; i < COUNT(job_string); i++)
         *(const char **)((char *)job + job_string[i].offset) =
             json_string_value(json_object_get(object, job_string[i].name));

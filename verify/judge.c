@@ -176,6 +176,24 @@ static int listed(const char *list, const char *name)
     return 0;
 }
 
+/* Does any check of the list look at the reference, which `bound` runs? */
+static int wants_reference(const char *list)
+{
+    const struct moe_check *check;
+    for (int i = 0; (check = moe_check_get(i)); i++)
+        if (check->block && listed(list, check->name))
+            return 1;
+    return 0;
+}
+
+/* Is the check asked for, or do others that are rest on it? No output can be judged by a routing
+ * that nobody has accepted. */
+static int asked_for(const char *list, const struct moe_check *check)
+{
+    return listed(list, check->name) || strcmp(check->name, "routing") == 0 ||
+           (strcmp(check->name, "bound") == 0 && wants_reference(list));
+}
+
 /* Is it this check's turn? One that runs the variant again has its turn in one case of so many. */
 static int has_turn(const struct moe_judgement *judgement, int index)
 {
@@ -183,7 +201,7 @@ static int has_turn(const struct moe_judgement *judgement, int index)
     const struct moe_judge_options *options = judgement->options;
     if (!options)
         return 1;
-    if (options->checks && !listed(options->checks, check->name))
+    if (options->checks && !asked_for(options->checks, check))
         return 0;
     if (!options->rotate || check->runs == 0)
         return 1;

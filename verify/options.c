@@ -100,6 +100,39 @@ static int add_plugin(struct moe_options *options, const char *path)
     return 0;
 }
 
+/* Is this a check, of those that verify.h lists? */
+static int known_check(const char *name, size_t length)
+{
+    const struct moe_check *check;
+
+    for (int i = 0; (check = moe_check_get(i)) != NULL; i++)
+        if (strlen(check->name) == length && strncmp(check->name, name, length) == 0)
+            return 1;
+    return 0;
+}
+
+error_t moe_options_check(struct moe_options *options, const char *names)
+{
+    char known[512] = "";
+    const char *name = names;
+    size_t length;
+
+    for (;; name += length + 1) {
+        length = strcspn(name, ",");
+        if (!known_check(name, length))
+            break;
+        if (name[length] == '\0') {
+            options->checks = names;
+            return 0;
+        }
+    }
+    for (int i = 0; moe_check_get(i) != NULL; i++)
+        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i > 0 ? ", " : "",
+                 moe_check_get(i)->name);
+    return refuse(options, "--check: there is no check '%.*s'; allowed: %s", (int)length, name,
+                  known);
+}
+
 /* Help goes to stdout and ends the process, unless it could not be written. */
 static void help(struct argp_state *state, unsigned flags)
 {

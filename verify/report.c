@@ -59,6 +59,54 @@ static void print_file(FILE *out, const char *option, const char *path)
     print_quoted(out, path);
 }
 
+/* Is it a check of the table? Only those can be asked for: a crash is not. */
+static int is_check(const char *name)
+{
+    for (int i = 0; moe_check_get(i) != NULL; i++)
+        if (strcmp(moe_check_get(i)->name, name) == 0)
+            return 1;
+    return 0;
+}
+
+static int is_bad(const struct moe_finding *finding)
+{
+    return finding->verdict == MOE_FAIL || finding->verdict == MOE_ERROR;
+}
+
+/* Did an earlier finding name the same check? */
+static int named_before(const struct moe_report *report, int index)
+{
+    for (int i = 0; i < index; i++)
+        if (is_bad(&report->finding[i]) &&
+            strcmp(report->finding[i].check, report->finding[index].check) == 0)
+            return 1;
+    return 0;
+}
+
+/* The checks that failed, so that no other need run; where one cannot be asked for, what the user
+ * asked for. */
+static void print_checks(FILE *out, const struct moe_options *options,
+                         const struct moe_report *report)
+{
+    const char *before = " --check ";
+    int kept = report->finding_count;
+
+    if (kept > MOE_REPORT_FINDINGS)
+        kept = MOE_REPORT_FINDINGS;
+    for (int i = 0; i < kept; i++)
+        if (is_bad(&report->finding[i]) && !is_check(report->finding[i].check)) {
+            if (options->checks != NULL)
+                fprintf(out, " --check %s", options->checks);
+            return;
+        }
+    for (int i = 0; i < kept; i++) {
+        if (!is_bad(&report->finding[i]) || named_before(report, i))
+            continue;
+        fprintf(out, "%s%s", before, report->finding[i].check);
+        before = ",";
+    }
+}
+
 static void print_command(FILE *out, const struct moe_options *options, const char *file,
                           const struct moe_result *result)
 {
@@ -76,6 +124,7 @@ static void print_command(FILE *out, const struct moe_options *options, const ch
     } else {
         fputs(" --variant ", out);
         print_glob(out, result->variant);
+        print_checks(out, options, &result->report);
         print_file(out, "--load ", file);
         fprintf(out, " '%s'", line);
     }
@@ -152,8 +201,7 @@ void moe_report_print(FILE *out, const struct moe_options *options, const char *
      */
     int all = (options->verbose || result->variant == NULL) && report->verdict != MOE_SKIP;
     for (int i = 0; i < kept; i++)
-        if (report->finding[i].verdict == MOE_FAIL || report->finding[i].verdict == MOE_ERROR ||
-            all)
+        if (is_bad(&report->finding[i]) || all)
             print_finding(out, &report->finding[i]);
     if (bad && report->finding_count > kept)
         fprintf(out, "    and %d findings more\n", (int)report->finding_count - kept);

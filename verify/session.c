@@ -31,6 +31,7 @@ static int submit(struct session *session, const struct moe_cases *cases)
                                   .problem = cases->problem[i],
                                   .variant = name,
                                   .load = session->load,
+                                  .checks = session->options->checks,
                                   .ticket = (uint64_t)session->total};
             int status;
 

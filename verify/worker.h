@@ -42,6 +42,8 @@ struct moe_job {
     const char *load;      /* safetensors with inputs, or NULL */
     const char *file;      /* written by run, read by judge-file; else NULL */
     const char *measure;   /* name of a measurement, or NULL */
+    const char *checks;    /* names with commas between, of those that take part; NULL: all */
+    int rotate;            /* 1: checks that run the variant again take turns */
     int32_t configuration; /* of the variant */
     uint64_t ticket;       /* the caller's own; comes back with the result */
 };
