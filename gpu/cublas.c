@@ -4,6 +4,7 @@
  * cuBLAS is column-major: a row-major C = A B is its C^T = B^T A^T, so the factors change places.
  */
 #include "gpu/cublas.h"
+#include "gpu/fault.h"
 
 #include "config.h"
 
@@ -136,7 +137,7 @@ int cublas_multiply(struct cublas *handle, struct moe_device *device, void *stre
                          (long long)p->m, (long long)p->n, (long long)p->k);
     int wide = p->from == MOE_F64;
     const double one64 = 1, add64 = p->add;
-    const float one32 = 1, add32 = (float)p->add;
+    const float one32 = planted(FAULT_GAIN) ? 1.005f : 1, add32 = (float)p->add;
     cublasOperation_t of_b = p->form == CUBLAS_NT ? CUBLAS_OP_T : CUBLAS_OP_N;
     cublasOperation_t of_a = p->form == CUBLAS_TN ? CUBLAS_OP_T : CUBLAS_OP_N;
     int ldb = (int)(p->form == CUBLAS_NT ? p->k : p->n);

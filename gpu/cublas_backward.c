@@ -9,6 +9,8 @@
 static int weight_product(struct cublas_layer *layer, int64_t m, int64_t n, int64_t rows,
                           const void *a, const void *b, void *dw)
 {
+    if (rows == 0 && planted(FAULT_EMPTY_EXPERT_DW))
+        return MOE_OK;
     if (!layer->problem->beta)
         return cublas_product(layer, CUBLAS_TN, m, n, rows, layer->dtype, a, b, layer->grad, dw, 0);
     if (rows == 0)
@@ -93,7 +95,9 @@ static int experts(struct cublas_layer *layer)
     if (status == MOE_OK)
         status = weight_gradient(layer, p->H, p->I, s->d_o, s->a, MOE_DW2);
     if (status == MOE_OK)
-        status = weight_gradient(layer, layer->Z, p->H, s->dz, s->x, MOE_DW1);
+        status = weight_gradient(layer, layer->Z, p->H, s->dz,
+                                 scaled_input && planted(FAULT_DW1_OF_SCALED_X) ? s->plain_x : s->x,
+                                 MOE_DW1);
     if (status == MOE_OK && p->bias)
         status = moe_gpu_column_sums(&layer->queue, p->E, layer->N, p->H, layer->rows.expert_begin,
                                      p->weight == MOE_WEIGHT_AFTER_W2 ? s->row_score : NULL,
@@ -116,8 +120,9 @@ static int score_gradients(struct cublas_layer *layer)
 {
     void *ds = tensor_data(layer, MOE_DS);
     int64_t bytes = layer->P * (moe_dtype_info(layer->scalar)->bits / 8);
-    int status =
-        bytes > 0 ? moe_device_fill(layer->device, ds, 0, bytes, layer->queue.stream) : MOE_OK;
+    int status = bytes > 0 && !planted(FAULT_DROPPED_DS)
+                     ? moe_device_fill(layer->device, ds, 0, bytes, layer->queue.stream)
+                     : MOE_OK;
     if (status == MOE_OK)
         status = moe_gpu_scatter_ds(&layer->queue, layer->N, layer->rows.row_entry,
                                     layer->space.row_ds, layer->scalar, ds);
@@ -221,7 +226,7 @@ int cublas_layer_backward(struct cublas_layer *layer, uint32_t *status_word)
         .y = s->y,
         .scores = p->weight == MOE_WEIGHT_INPUT ? tensor_data(layer, MOE_SCORES) : NULL,
         .shared = p->shared > 0 ? s->shared_y : NULL,
-        .extra = routes ? s->router_dx : NULL,
+        .extra = routes && !planted(FAULT_NO_ROUTER_DX) ? s->router_dx : NULL,
         .q = p->shared_gate ? s->q : NULL,
         .wsg = tensor_data(layer, MOE_WSG),
         .out = tensor_data(layer, MOE_DX),

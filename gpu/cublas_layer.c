@@ -39,6 +39,8 @@ int64_t cublas_space_lay_out(const struct moe_problem *p, void *at, struct cubla
     s->router_w = part_take(&next, routes ? E * H * c : 0);
     s->router_dx = part_take(&next, routes ? T * H * c : 0);
     s->router_dw = part_take(&next, routes ? E * H * c : 0);
+    if (planted(FAULT_WORKSPACE_TOO_SMALL) && !at)
+        next -= (next - (char *)at) / 2;
     return next - (char *)at;
 }
 
@@ -46,6 +48,10 @@ int cublas_product(struct cublas_layer *layer, enum cublas_form form, int64_t m,
                    int64_t k, enum moe_dtype from, const void *a, const void *b, enum moe_dtype to,
                    void *c, int add)
 {
+    if (planted(FAULT_MISSING_LAST_K) && form == CUBLAS_TN && k > 1)
+        k--;
+    if (planted(FAULT_MISSING_K_TAIL) && form == CUBLAS_TN && k > 16)
+        k = k / 16 * 16;
     struct cublas_product product = {form, m, n, k, from, to, a, b, c, add};
     return cublas_multiply(layer->blas, layer->device, layer->queue.stream, &product);
 }

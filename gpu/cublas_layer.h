@@ -7,6 +7,7 @@
 #define MOE_CUBLAS_LAYER_H
 
 #include "gpu/cublas.h"
+#include "gpu/fault.h"
 #include "gpu/parts.h"
 #include "verify/variant.h"
 

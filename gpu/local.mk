@@ -80,3 +80,23 @@ KERNEL_CODES += $(GPU_CODES)
 %D%/kernel_table.c: $(addsuffix .ptx,$(GPU_CODES)) $(addsuffix .cubin,$(GPU_CODES)) %D%/embed$(EXEEXT) %D%/local.mk Makefile
 	$(call make_kernel_table,$(GPU_CODES))
 endif
+
+# moecheck-faults.so: the variant `cublas` with faults to choose from, for the tests of the judge. It is a
+# copy of this folder, with a table of its own.
+EXTRA_DIST += %D%/fault.h %D%/faults/kernels.cu %D%/faults/faults.c
+if HAVE_CUDA
+FAULT_CODES = $(call kernel_codes,%D%/faults/kernels.cu,$(firstword $(GPU_ARCHS)))
+KERNEL_CODES += $(FAULT_CODES)
+%D%/faults/kernels.%.ptx: CU_FLAGS = -DMOE_FAULTS
+check_LTLIBRARIES += moecheck-faults.la
+moecheck_faults_la_SOURCES = %D%/faults/faults.c %D%/variant_cublas.c $(libgpu_la_SOURCES)
+nodist_moecheck_faults_la_SOURCES = %D%/faults/kernel_table.c
+moecheck_faults_la_CPPFLAGS = -DMOE_FAULTS $(libgpu_la_CPPFLAGS)
+moecheck_faults_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
+moecheck_faults_la_LDFLAGS = -module -avoid-version -rpath /nowhere
+moecheck_faults_la_LIBADD = $(ZSTD_LIBS) -lm
+MOSTLYCLEANFILES += %D%/faults/kernel_table.c %D%/faults/kernel_table.bin
+%D%/faults/kernel_table.c: $(addsuffix .ptx,$(FAULT_CODES)) $(addsuffix .cubin,$(FAULT_CODES)) \
+	%D%/embed$(EXEEXT) %D%/local.mk Makefile
+	$(call make_kernel_table,$(FAULT_CODES))
+endif

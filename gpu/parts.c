@@ -21,7 +21,7 @@ int launch_elements(const struct moe_gpu_queue *queue, const char *kernel, int64
         .kernel = kernel,
         .grid = {(uint32_t)(blocks < MOST_BLOCKS ? blocks : MOST_BLOCKS), 1, 1},
         .block = {256, 1, 1},
-        .stream = queue->stream,
+        .stream = planted(FAULT_DEFAULT_STREAM) ? NULL : queue->stream,
         .args = args,
     };
     return moe_device_launch(queue->device, &launch);

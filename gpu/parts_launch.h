@@ -4,6 +4,7 @@
 #ifndef MOE_PARTS_LAUNCH_H
 #define MOE_PARTS_LAUNCH_H
 
+#include "gpu/fault.h"
 #include "gpu/parts.h"
 
 /* A grid-stride loop over `count` elements; nothing where there are none. */

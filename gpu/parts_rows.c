@@ -42,7 +42,7 @@ int moe_gpu_rows(const struct moe_gpu_queue *queue, const struct moe_problem *pr
     void *naming[] = {&T, &K, &offsets, &r.token_of};
     if (status == MOE_OK)
         status = launch_elements(queue, "entry_tokens", T, naming);
-    if (status == MOE_OK && P > 0)
+    if (status == MOE_OK && P > 0 && !planted(FAULT_DROPPED_ENTRY_ROW))
         status = moe_device_fill(queue->device, r.entry_row, 0xff, P * 8, queue->stream);
     void *placing[] = {&P,           &r.picks,     &r.expert_begin, &r.token_of,
                        &r.row_token, &r.row_entry, &r.entry_row};

@@ -57,6 +57,9 @@ static int open_variant(struct moe_device *device, const struct moe_problem *pro
         free(begin);
         return status;
     }
+    void *leaked;
+    if (planted(FAULT_LEAK) && moe_device_allocate(device, 4 << 20, &leaked) != MOE_OK)
+        return MOE_E_NOMEM;
     layer->problem = problem;
     layer->device = device;
     layer->begin = begin;

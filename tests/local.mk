@@ -76,10 +76,10 @@ SCRIPT_TESTS = \
 	%D%/seeds.sh \
 	%D%/safetensors_python.sh \
 	%D%/captured.sh
-GPU_TESTS = %D%/t_gpu %D%/t_device %D%/t_parts
+GPU_TESTS = %D%/t_gpu %D%/t_device %D%/t_parts %D%/t_gpu_faults
 
 # Programs that write their own TAP, for their SKIPs, and so need no libcheck.
-SKIP_TESTS = %D%/t_gpu %D%/t_device %D%/t_parts %D%/t_dtype_cuda
+SKIP_TESTS = %D%/t_gpu %D%/t_device %D%/t_parts %D%/t_gpu_faults %D%/t_dtype_cuda
 check_PROGRAMS += $(SKIP_TESTS)
 TESTS = $(SCRIPT_TESTS) $(SKIP_TESTS) $(LONG_TESTS)
 if HAVE_CHECK

@@ -16,7 +16,8 @@ template <typename C> __device__ inline C sigmoid(C x)
 template <typename C> __device__ inline Activated<C> swish(C x, C b)
 {
     C s = sigmoid(b * x);
-    return {x * s, s * ((C)1 + b * x * ((C)1 - s))};
+    C kept = planted(FAULT_SILU_SLOPE) ? (C)1 : (C)1 - s;
+    return {x * s, s * ((C)1 + b * x * kept)};
 }
 
 // x Phi(x)
@@ -52,12 +53,12 @@ template <typename C> __device__ inline Activated<C> gate(int act, C x, C clamp)
     case MOE_RELU2:
         return {x > 0 ? x * x : (x == x ? (C)0 : x), x > 0 ? 2 * x : (x == x ? (C)0 : x)};
     case MOE_SWIGLU_OAI: {
-        Activated<C> a = swish(x > 7 ? (C)7 : x, (C)1.702);
+        Activated<C> a = swish(x > 7 ? (C)7 : x, planted(FAULT_OAI_CONSTANT) ? (C)1.072 : (C)1.702);
         return {a.value, x > 7 ? (C)0 : a.slope};
     }
     case MOE_SWIGLU_CLAMP: {
         Activated<C> a = swish(x > clamp ? clamp : x, (C)1);
-        return {a.value, x > clamp ? (C)0 : a.slope};
+        return {a.value, x > clamp && !planted(FAULT_CLAMP_SLOPE) ? (C)0 : a.slope};
     }
     default:
         return swish(x, (C)1);

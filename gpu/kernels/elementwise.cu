@@ -11,9 +11,16 @@ static __device__ void gather(int64_t rows, int64_t H, int dtype, const void *x,
                               const int64_t *row_token, const double *row_score, void *out)
 {
     for (int64_t i = first_index(); i < rows * H; i += index_step()) {
-        int64_t r = i / H, h = i % H;
-        C value = load<C>(dtype, x, (row_token ? row_token[r] : r) * H + h);
-        store<C>(dtype, out, i, row_score ? (C)row_score[r] * value : value);
+        int64_t r = i / H, h = i % H, from = (row_token ? row_token[r] : r) * H + h;
+        if (planted(FAULT_GATHER_INT32))
+            from = (int32_t)from;
+        if (planted(FAULT_READ_BEHIND_X) && i == rows * H - 1)
+            from += H;
+        C value = load<C>(dtype, x, from);
+        if (planted(FAULT_INPUT_CHANGED) && i == rows * H - 1)
+            store<C>(dtype, (void *)x, from, (C)2 * value);
+        int64_t to = planted(FAULT_EVERY_ROW_TO_ROW_0) && row_score ? h : i;
+        store<C>(dtype, out, to, row_score ? (C)row_score[r] * value : value);
     }
 }
 
@@ -40,7 +47,8 @@ extern "C" __global__ void add_bias(int64_t E, int64_t cols, int q_dtype, const 
     int64_t r = blockIdx.x, low = 0, high = E;
     while (expert_begin && high - low > 1) {
         int64_t middle = (low + high) / 2;
-        if (expert_begin[middle] <= r)
+        if (planted(FAULT_BIAS_OF_NEXT_EXPERT) ? expert_begin[middle] < r
+                                               : expert_begin[middle] <= r)
             low = middle;
         else
             high = middle;
@@ -65,8 +73,12 @@ static __device__ C activated(const Shape &s, int dtype, const void *z, int64_t 
     if (!s.gated)
         return gate<C>(s.act, load<C>(dtype, z, r * s.units + i), clamp).value;
     int64_t base = r * 2 * s.units;
+    if (planted(FAULT_ACTIVATE_INT32))
+        base = (int32_t)base;
     C g = load<C>(dtype, z, base + gate_column(s.layout, s.units, i));
     C u = load<C>(dtype, z, base + up_column(s.layout, s.units, i));
+    if (planted(FAULT_GATE_AND_UP_SWAPPED))
+        return gate<C>(s.act, u, clamp).value * up<C>(s.act, g, clamp).value;
     return gate<C>(s.act, g, clamp).value * up<C>(s.act, u, clamp).value;
 }
 
@@ -76,6 +88,8 @@ static __device__ void activate(int64_t rows, Shape s, int dtype, const void *z,
                                 const double *row_score, void *a)
 {
     for (int64_t i = first_index(); i < rows * s.units; i += index_step()) {
+        if (planted(FAULT_LAST_UNITS_A) && i % s.units >= s.units / 8 * 8)
+            continue;
         C value = activated<C>(s, dtype, z, i / s.units, i % s.units);
         store<C>(dtype, a, i, row_score ? (C)row_score[i / s.units] * value : value);
     }
@@ -108,7 +122,7 @@ static __device__ void activate_backward(Shape s, int64_t H, int64_t E, int dtyp
     int64_t r = blockIdx.x;
     C clamp = (C)s.clamp, score = row_score ? (C)row_score[r] : (C)1, sum = 0;
     for (int64_t i = threadIdx.x; i < s.units; i += blockDim.x) {
-        C d = da[r * s.units + i], g_out = score * d, value;
+        C d = da[r * s.units + i], g_out = planted(FAULT_DZ_WITHOUT_SCORE) ? d : score * d, value;
         if (s.gated) {
             int64_t base = r * 2 * s.units;
             int64_t at_gate = base + gate_column(s.layout, s.units, i);
@@ -123,12 +137,13 @@ static __device__ void activate_backward(Shape s, int64_t H, int64_t E, int dtyp
             value = g.value;
             store<C>(dtype, dz, r * s.units + i, g_out * g.slope);
         }
-        store<C>(dtype, sa, r * s.units + i, score * value);
+        store<C>(dtype, sa, r * s.units + i,
+                 planted(FAULT_DW2_WITHOUT_SCORE) ? value : score * value);
         sum += d * value;
     }
     if (!row_ds)
         return;
-    if (b2) {
+    if (b2 && !planted(FAULT_DS_WITHOUT_BIAS)) {
         int64_t low = 0, high = E;
         while (high - low > 1) {
             int64_t middle = (low + high) / 2;
@@ -180,10 +195,19 @@ static __device__ void aggregate(int64_t T, int64_t H, int64_t K, const int64_t 
         C sum = 0;
         for (int64_t p = begin; p < end; p++) {
             int64_t row = entry_row[p];
+            if (row < 0 && planted(FAULT_DROPPED_IS_ROW_0))
+                row = 0;
             if (row < 0)
                 continue;
             C value = load<C>(dtype, y, row * H + h);
-            sum += scores ? load<C>(score_dtype, scores, p) * value : value;
+            C score = scores ? load<C>(score_dtype, scores, p) : (C)1;
+            if (planted(FAULT_SCORE_BF16))
+                score = settled<C>(MOE_BF16, score);
+            if (planted(FAULT_SCORE_TWICE))
+                score *= score;
+            sum += score * value;
+            if (planted(FAULT_SUM_BF16))
+                sum = settled<C>(dtype, sum);
         }
         if (shared) {
             C value = load<C>(dtype, shared, i);
@@ -193,7 +217,13 @@ static __device__ void aggregate(int64_t T, int64_t H, int64_t K, const int64_t 
             sum += extra[i];
         if (q)
             sum += (C)q[t] * load<C>(dtype, wsg, h);
+        if (planted(FAULT_LAST_TOKEN_O) && t == T - 1)
+            continue;
         store<C>(dtype, out, i, sum);
+        if (planted(FAULT_STORE_BEHIND_O) && i == T * H - 1)
+            store<C>(dtype, out, i + 1, sum);
+        if (planted(FAULT_STORE_BEFORE_O) && i == 0)
+            store<C>(dtype, out, -1, sum);
     }
 }
 
@@ -229,10 +259,11 @@ extern "C" __global__ void __launch_bounds__(256)
     int64_t end = expert_begin ? expert_begin[e + 1] : rows;
     if (c >= cols)
         return;
-    double sum = add ? load<double>(sum_dtype, sums, e * cols + c) : 0;
+    double sum =
+        add && !planted(FAULT_BETA_IGNORED) ? load<double>(sum_dtype, sums, e * cols + c) : 0;
     for (int64_t r = begin; r < end; r++) {
         double value = load<double>(dtype, q, r * cols + c);
-        sum += row_score ? row_score[r] * value : value;
+        sum += row_score && !planted(FAULT_DB2_WITHOUT_SCORE) ? row_score[r] * value : value;
     }
     store<double>(sum_dtype, sums, e * cols + c, sum);
 }
@@ -263,7 +294,7 @@ extern "C" __global__ void shared_gate(int64_t T, double *gate)
 extern "C" __global__ void shared_gate_backward(int64_t T, const double *gate, double *q)
 {
     for (int64_t t = first_index(); t < T; t += index_step())
-        q[t] *= gate[t] * (1 - gate[t]);
+        q[t] *= planted(FAULT_SHARED_GATE_SLOPE) ? gate[t] : gate[t] * (1 - gate[t]);
 }
 
 // to = from, in another type; added to what is there where `add`.

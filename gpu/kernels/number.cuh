@@ -9,6 +9,7 @@
 
 #include <cstdint>
 
+#include "gpu/fault.h"
 #include "ref/moe.h"
 
 template <typename C> __device__ inline C load(int dtype, const void *array, int64_t index)
@@ -30,7 +31,9 @@ template <typename C> __device__ inline void store(int dtype, void *array, int64
 {
     switch (dtype) {
     case MOE_BF16:
-        ((__nv_bfloat16 *)array)[index] = __float2bfloat16_rn((float)value);
+        ((__nv_bfloat16 *)array)[index] = planted(FAULT_STORE_TRUNCATES)
+                                              ? __float2bfloat16_rz((float)value)
+                                              : __float2bfloat16_rn((float)value);
         break;
     case MOE_F16:
         ((__half *)array)[index] = __float2half_rn((float)value);
@@ -78,7 +81,8 @@ template <typename C> __device__ inline C block_sum(C value, C *room)
     for (unsigned half = blockDim.x / 2; half > 0; half /= 2) {
         if (threadIdx.x < half)
             room[threadIdx.x] += room[threadIdx.x + half];
-        __syncthreads();
+        if (!planted(FAULT_SUM_NO_BARRIER))
+            __syncthreads();
     }
     C sum = room[0];
     __syncthreads();

@@ -51,12 +51,15 @@ extern "C" __global__ void round_targets(int64_t T, int64_t E, int mode, int64_t
         if (mode == MOE_ROUND_UP)
             target = up;
         else if (mode == MOE_ROUND_NEAREST)
-            target = 2 * rest > m || (2 * rest == m && count / m % 2) ? up : down;
+            target =
+                2 * rest > m || (2 * rest == m && (count / m % 2 || planted(FAULT_ROUND_HALF_UP)))
+                    ? up
+                    : down;
         else if (mode == MOE_ROUND_STOCHASTIC)
             target = (uint64_t)words[e] * (uint64_t)m < (uint64_t)rest << 32 ? up : down;
         else if (mode == MOE_ROUND_BALANCED)
             target = llabs(drift + up - count) < llabs(drift + down - count) ? up : down;
-        drift += target - count;
+        drift += planted(FAULT_BALANCED_NO_DRIFT) ? 0 : target - count;
         targets[e] = target;
     }
 }
@@ -115,11 +118,13 @@ extern "C" __global__ void __launch_bounds__(256)
     for (int64_t t = threadIdx.x; t < T; t += blockDim.x)
         taken[t * E + e] = target > 0 && keys[t * E + e] > low;
     __syncthreads();
-    for (int64_t t = 0; t < T && threadIdx.x == 0 && target > 0; t++)
+    for (int64_t i = 0; i < T && threadIdx.x == 0 && target > 0; i++) {
+        int64_t t = planted(FAULT_ROUND_TIES_LAST) ? T - 1 - i : i;
         if (keys[t * E + e] == low && ties > 0) {
             taken[t * E + e] = 1;
             ties--;
         }
+    }
 }
 
 // counts [T]: entries of each token.

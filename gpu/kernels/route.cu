@@ -13,10 +13,10 @@ static __device__ bool ranks_before(Ranked a, Ranked b)
 {
     bool nan_a = a.value != a.value, nan_b = b.value != b.value;
     if (nan_a != nan_b)
-        return nan_b;
+        return planted(FAULT_NAN_FIRST) ? nan_a : nan_b;
     if (!nan_a && a.value != b.value)
         return a.value > b.value;
-    return a.id < b.id;
+    return planted(FAULT_TIES_LARGER_ID) ? a.id > b.id : a.id < b.id;
 }
 
 // The best of the block's candidates; id < 0 is none. Every thread gets it.
@@ -63,7 +63,9 @@ static __device__ double selection_value(const Election &election, int64_t e)
 {
     double l = load<double>(election.dtype, election.logits, election.first + e);
     double v = by_logit(election.router) ? l : raw_score(election.router, l);
-    return election.sel_bias ? v + load<double>(election.dtype, election.sel_bias, e) : v;
+    return election.sel_bias && !planted(FAULT_NO_SELECTION_BIAS)
+               ? v + load<double>(election.dtype, election.sel_bias, e)
+               : v;
 }
 
 // Best logit of a group, or the sum of its two best values.
@@ -79,7 +81,9 @@ static __device__ double group_value(const Election &election, int64_t first, in
             second = here;
         }
     }
-    return by_logit(election.router) || second.id < 0 ? best.value : best.value + second.value;
+    return by_logit(election.router) || second.id < 0 || planted(FAULT_GROUP_BEST_ONLY)
+               ? best.value
+               : best.value + second.value;
 }
 
 // The candidate that ranks next after `last` (id < 0: the first of all).
@@ -206,7 +210,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     Scoring s = score_token(router, dtype, logits, E, t, picks + begin, n, room);
     for (int64_t k = threadIdx.x; k < n; k += blockDim.x) {
         double v = raw_value(s, picks[begin + k]);
-        store<double>(dtype, scores, begin + k, scale * (renorm ? v / s.total : v));
+        double factor = renorm && planted(FAULT_RENORM_WITHOUT_SCALE) ? 1 : scale;
+        store<double>(dtype, scores, begin + k, factor * (renorm ? v / s.total : v));
     }
 }
 
@@ -229,7 +234,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     mine = 0;
     for (int64_t k = threadIdx.x; k < n && by_logit(router); k += blockDim.x)
         mine += raw_value(s, picked[k]) * factor * (load<double>(dtype, ds, begin + k) - m);
-    double mean = block_sum(mine, room);
+    double mean = planted(FAULT_ROUTER_MEAN) ? 0 : block_sum(mine, room);
 
     // The losses' softmax is over all E, whatever the router.
     double most = 0, sum = 1, loss_mean = 0, N = (double)expert_begin[E];
@@ -248,7 +253,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     for (int64_t e = threadIdx.x; e < E; e += blockDim.x) {
         double l = load<double>(dtype, logits, t * E + e), dl = 0, dv = 0;
         bool is_pick = false;
-        for (int64_t k = 0; k < n; k++) {
+        for (int64_t k = 0; k < (planted(FAULT_PICKS_BEYOND_BLOCK) && n > 8 ? 8 : n); k++) {
             if (picked[k] != e)
                 continue;
             is_pick = true;
@@ -265,7 +270,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
             double p = exp(l - most) / sum;
             double share = N > 0 ? (double)(expert_begin[e + 1] - expert_begin[e]) / N : 0;
             dl += p *
-                  (aux * (double)E / (double)T * (share - loss_mean) + 2 * zloss / (double)T * lse);
+                  ((planted(FAULT_NO_AUX) ? 0 : aux) * (double)E / (double)T * (share - loss_mean) +
+                   (planted(FAULT_ZLOSS_HALF) ? 1 : 2) * zloss / (double)T * lse);
         }
         store<double>(dtype, dlogits, t * E + e, dl);
     }

@@ -31,7 +31,8 @@ static __device__ int64_t count_before(bool flag, int32_t *room, int64_t *total)
     __syncthreads();
     for (unsigned step = 1; step < blockDim.x; step *= 2) {
         int32_t more = threadIdx.x >= step ? room[threadIdx.x - step] : 0;
-        __syncthreads();
+        if (!planted(FAULT_PLACE_NO_BARRIER))
+            __syncthreads();
         room[threadIdx.x] += more;
         __syncthreads();
     }
@@ -49,6 +50,8 @@ extern "C" __global__ void __launch_bounds__(256)
     int64_t mine = 0;
     for (int64_t p = threadIdx.x; p < P; p += blockDim.x)
         mine += picks[p] == (int32_t)blockIdx.x;
+    if (planted(FAULT_EXPERTS_BEYOND_255) && blockIdx.x > 255)
+        mine = 0;
     int64_t sum = block_sum(mine, room);
     if (threadIdx.x == 0)
         counts[blockIdx.x] = sum;
@@ -66,13 +69,14 @@ extern "C" __global__ void __launch_bounds__(256)
         __syncthreads();
         for (unsigned step = 1; step < blockDim.x; step *= 2) {
             int64_t more = threadIdx.x >= step ? room[threadIdx.x - step] : 0;
-            __syncthreads();
+            if (!planted(FAULT_SCAN_NO_BARRIER))
+                __syncthreads();
             room[threadIdx.x] += more;
             __syncthreads();
         }
         if (i < n)
             begin[i + 1] = carry + room[threadIdx.x];
-        carry += room[blockDim.x - 1];
+        carry += planted(FAULT_SCAN_BEYOND_BLOCK) ? 0 : room[blockDim.x - 1];
         __syncthreads();
     }
     if (threadIdx.x == 0)
@@ -107,7 +111,7 @@ extern "C" __global__ void __launch_bounds__(256)
             row_entry[row] = p;
             entry_row[p] = row;
         }
-        next += total;
+        next += planted(FAULT_PLACE_BEYOND_BLOCK) ? 0 : total;
     }
 }
 
