@@ -153,8 +153,15 @@ int moe_gpu_bench_run(struct moe_gpu_bench *bench, int32_t configuration,
         status = bench->variant->open(device, &bench->problem, configuration, &bench->state);
     if (status != MOE_OK)
         return status;
-    bench->call = (struct moe_call){bench->tensors, bench->workspace, bench->kept,
-                                    bench->place.queue.stream, bench->status};
+    bench->call = (struct moe_call){
+        .tensors = bench->tensors,
+        .workspace = bench->workspace,
+        .workspace_size = bench->workspace_bytes,
+        .kept = bench->kept,
+        .kept_size = bench->kept_bytes,
+        .stream = bench->place.queue.stream,
+        .status = bench->status,
+    };
     status = run_opened(bench, free_before, timing);
     bench->variant->close(bench->state);
     return status;

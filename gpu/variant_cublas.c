@@ -100,8 +100,9 @@ static int begin_call(struct cublas_layer *layer, const struct moe_call *call)
     layer->tensors = call->tensors;
     layer->queue = (struct moe_gpu_queue){layer->device, call->stream};
     layer->offsets = moe_problem_ragged(layer->problem) ? tensor_data(layer, MOE_OFFSETS) : NULL;
-    cublas_space_lay_out(layer->problem, call->workspace, &layer->space);
-    return check_dense(call->tensors);
+    int64_t workspace = cublas_space_lay_out(layer->problem, call->workspace, &layer->space);
+    int status = moe_call_check(call, workspace, 0);
+    return status == MOE_OK ? check_dense(call->tensors) : status;
 }
 
 static int forward(void *state, const struct moe_call *call)
@@ -119,7 +120,7 @@ static int backward(void *state, const struct moe_call *call)
 const struct moe_variant moe_variant_cublas = {
     .struct_size = sizeof(struct moe_variant),
     .devices = MOE_ON_CUDA,
-    .flags = MOE_HOST_SYNC | MOE_ALLOCATES,
+    .flags = MOE_HOST_SYNC | MOE_ALLOCATES | MOE_DENSE_ONLY,
     .name = "cublas",
     .summary = "experts one after another on cuBLAS, plain kernels between",
     .supports = supports,

@@ -131,6 +131,7 @@ const struct moe_plugin *moe_plugin(void)
         .tensor_size = sizeof(struct moe_tensor),
         .tensor_count = MOE_TENSOR_COUNT,
         .recipe_size = sizeof(struct moe_recipe),
+        .call_size = sizeof(struct moe_call),
         .variant_count = HABITS,
         .variants = variants,
     };

@@ -106,6 +106,7 @@ static void run(struct naive_case *this, int backward)
     ck_assert_int_eq(naive->supports(&this->problem, why, sizeof why), MOE_OK);
     size_t bytes = (size_t)naive->workspace_bytes(&this->problem);
     struct moe_call call = {.tensors = this->tensor, .status = &this->status};
+    call.workspace_size = (int64_t)bytes;
     call.workspace = malloc(bytes);
     ck_assert_ptr_nonnull(call.workspace);
     memset(call.workspace, 0xff, bytes); /* NaN, -1 */

@@ -105,11 +105,12 @@ refused "$dir"/empty.so 'too short'
 bad 'does not export moe_plugin' -DSYMBOL=moe_plug
 bad 'returned NULL' -DRESULT=NULL
 bad 'struct moe_plugin (bytes) is 32, this moecheck' -DPLUGIN_SIZE=32
-bad 'plug-in version is 2, this moecheck.s is 1' -DVERSION=2
+bad 'plug-in version is 1, this moecheck.s is 2' -DVERSION=1
 bad 'struct moe_problem (bytes) is 8' -DPROBLEM_SIZE=8
 bad 'struct moe_tensor (bytes) is 8' -DTENSOR_SIZE=8
 bad 'count of tensors is 29' -DTENSOR_COUNT=29
 bad 'struct moe_recipe (bytes) is 8' -DRECIPE_SIZE=8
+bad 'struct moe_call (bytes) is 40' -DCALL_SIZE=40
 bad 'no variants' -DCOUNT=0
 bad 'no variants' -DTABLE=NULL
 bad 'variant 1 is NULL' -DSECOND=NULL
@@ -123,6 +124,7 @@ bad 'there is a variant first already' -DNAME='"first"'
 bad 'devices is 0x0' -DDEVICES=0
 bad 'devices is 0x8' -DDEVICES=8
 bad 'configuration_count=3' -DCONFIGURATION_COUNT=3
+bad 'alignment is 24' -DALIGNMENT=24
 bad 'nobody_has_this' -DFAULT_UNDEFINED
 
 wanted=99

@@ -43,6 +43,12 @@ static int open_and_run(struct measured *measured, const struct moe_problem *pro
     return status;
 }
 
+/* What aligned_alloc wants: a multiple, and not 0. */
+static size_t rounded(int64_t bytes)
+{
+    return ((size_t)bytes / MOE_MEMORY_ALIGNMENT + 1) * MOE_MEMORY_ALIGNMENT;
+}
+
 static int run(struct measured *measured, const struct moe_problem *problem,
                const struct moe_judge_options *options, struct moe_measure *measure)
 {
@@ -57,8 +63,10 @@ static int run(struct measured *measured, const struct moe_problem *problem,
         return status;
     measured->call = (struct moe_call){
         .tensors = measured->tensors.tensor,
-        .workspace = malloc(workspace > 0 ? (size_t)workspace : 1),
-        .kept = malloc(kept > 0 ? (size_t)kept : 1),
+        .workspace = aligned_alloc(MOE_MEMORY_ALIGNMENT, rounded(workspace)),
+        .workspace_size = workspace,
+        .kept = aligned_alloc(MOE_MEMORY_ALIGNMENT, rounded(kept)),
+        .kept_size = kept,
         .status = &measured->status,
     };
     if (measured->call.workspace == NULL || measured->call.kept == NULL) {

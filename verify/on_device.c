@@ -17,7 +17,7 @@ struct visit {
     void *stream;
     struct moe_tensors there;
     void *workspace, *kept, *status;
-    int64_t workspace_bytes;
+    int64_t workspace_bytes, kept_bytes;
     int poison;
 };
 
@@ -63,11 +63,12 @@ static int arrive(struct visit *visit, const struct moe_trial *trial,
                                         bytes, visit->stream);
     }
     visit->workspace_bytes = variant->workspace_bytes(problem);
+    visit->kept_bytes = variant->kept_bytes(problem);
     visit->poison = trial->fill;
     if (status == MOE_OK)
         status = place(visit, visit->workspace_bytes, trial->fill, &visit->workspace);
     if (status == MOE_OK)
-        status = place(visit, variant->kept_bytes(problem), trial->fill, &visit->kept);
+        status = place(visit, visit->kept_bytes, trial->fill, &visit->kept);
     if (status == MOE_OK)
         status = place(visit, sizeof(uint32_t), 0, &visit->status);
     return status == MOE_OK ? moe_device_synchronize(visit->device, visit->stream) : status;
@@ -90,8 +91,15 @@ static void call(struct visit *visit, const struct moe_trial *trial,
                  struct moe_trial_result *result)
 {
     const struct moe_variant *variant = trial->variant;
-    struct moe_call call = {visit->there.tensor, visit->workspace, visit->kept, visit->stream,
-                            visit->status};
+    struct moe_call call = {
+        .tensors = visit->there.tensor,
+        .workspace = visit->workspace,
+        .workspace_size = visit->workspace_bytes,
+        .kept = visit->kept,
+        .kept_size = visit->kept_bytes,
+        .stream = visit->stream,
+        .status = visit->status,
+    };
     struct float_modes modes;
     void *state = NULL;
     float_modes_save(&modes);

@@ -58,6 +58,9 @@ static int check_sizes(const char *path, const struct moe_plugin *plugin)
     if (status == MOE_OK)
         status = check_size(path, "struct moe_recipe (bytes)", plugin->recipe_size,
                             sizeof(struct moe_recipe));
+    if (status == MOE_OK)
+        status =
+            check_size(path, "struct moe_call (bytes)", plugin->call_size, sizeof(struct moe_call));
     return status;
 }
 
@@ -129,6 +132,10 @@ static int check_row(const char *path, const struct moe_plugin *plugin, uint32_t
         return moe_error(MOE_E_USAGE,
                          "plug-in %s: variant %s: devices is 0x%x, allowed: 0x1 .. 0x%x", path,
                          row->name, row->devices, DEVICES);
+    if (row->alignment & (row->alignment - 1))
+        return moe_error(MOE_E_USAGE,
+                         "plug-in %s: variant %s: alignment is %u, allowed: powers of two", path,
+                         row->name, row->alignment);
     return check_configurations(path, row);
 }
 

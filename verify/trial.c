@@ -79,7 +79,12 @@ static void call(const struct moe_trial *trial, const struct moe_call *call, siz
 static int run_here(const struct moe_trial *trial, int64_t workspace, int64_t kept,
                     struct moe_tensors *tensors, struct moe_trial_result *result)
 {
-    struct moe_call made = {.tensors = tensors->tensor, .status = &result->status_word};
+    struct moe_call made = {
+        .tensors = tensors->tensor,
+        .workspace_size = workspace,
+        .kept_size = kept,
+        .status = &result->status_word,
+    };
     made.workspace = malloc(workspace > 0 ? (size_t)workspace : 1);
     made.kept = malloc(kept > 0 ? (size_t)kept : 1);
     int status =

@@ -30,13 +30,21 @@ enum moe_variant_flag {
     MOE_DETERMINISTIC = 4,   /* same inputs, same bits */
     MOE_BATCH_INVARIANT = 8, /* a token's bits do not depend on the other tokens */
     MOE_CAPTURABLE = 16,     /* forward and backward may be captured in a CUDA graph */
+    MOE_DENSE_ONLY = 32,     /* refuses tensors whose rows do not follow each other */
 };
+
+/* Workspace and kept memory begin at a multiple of so many bytes; tensors at what the variant
+ * declares. */
+#define MOE_MEMORY_ALIGNMENT 256
 
 /* One forward or backward. On the CPU stream is NULL and the work is done on return. */
 struct moe_call {
     const struct moe_tensor *tensors; /* [MOE_TENSOR_COUNT]; data NULL where the case has none */
-    void *workspace;                  /* workspace_bytes, undefined at the start of each call */
-    void *kept;                       /* kept_bytes, written by forward, read by backward */
+    void *workspace;                  /* undefined at the start of each call */
+    int64_t workspace_size;           /* bytes that there are; workspace_bytes() or more, or else
+                                         the call is to be refused (moe_call_check) */
+    void *kept;                       /* written by forward, read by backward */
+    int64_t kept_size;                /* the same of kept_bytes() */
     void *stream;                     /* CUstream */
     uint32_t *status;                 /* device word; bit 0: a list had an id that is not allowed */
 };
@@ -56,7 +64,12 @@ struct moe_variant {
     const char *const *configurations;
     int32_t configuration_count;
 
-    /* Bytes needed beside the tensors: during a call, and between forward and backward. */
+    /* Every tensor that it is given must begin at a multiple of so many bytes (a power of two);
+     * 0: as its elements must. Others it refuses with MOE_E_UNSUPPORTED, and touches nothing. */
+    uint32_t alignment;
+
+    /* Bytes needed beside the tensors: during a call, and between forward and backward. The same
+     * whenever asked. */
     int64_t (*workspace_bytes)(const struct moe_problem *problem);
     int64_t (*kept_bytes)(const struct moe_problem *problem);
 
@@ -71,8 +84,21 @@ struct moe_variant {
     void (*close)(void *state);
 };
 
+/* Is there the room that the variant states? MOE_E_USAGE where not. A variant asks this of every
+ * call before it touches anything. */
+static inline int moe_call_check(const struct moe_call *call, int64_t workspace, int64_t kept)
+{
+    if (call->workspace_size < workspace)
+        return moe_error(MOE_E_USAGE, "workspace of %lld bytes, %lld are needed",
+                         (long long)call->workspace_size, (long long)workspace);
+    if (call->kept_size < kept)
+        return moe_error(MOE_E_USAGE, "kept memory of %lld bytes, %lld are needed",
+                         (long long)call->kept_size, (long long)kept);
+    return MOE_OK;
+}
+
 /* What a plug-in exports: the sizes let either side refuse the other's version in words. */
-#define MOE_PLUGIN_VERSION 1
+#define MOE_PLUGIN_VERSION 2
 struct moe_plugin {
     uint32_t struct_size;  /* sizeof(struct moe_plugin) */
     uint32_t version;      /* MOE_PLUGIN_VERSION */
@@ -80,6 +106,7 @@ struct moe_plugin {
     uint32_t tensor_size;  /* sizeof(struct moe_tensor) */
     uint32_t tensor_count; /* MOE_TENSOR_COUNT */
     uint32_t recipe_size;  /* sizeof(struct moe_recipe) */
+    uint32_t call_size;    /* sizeof(struct moe_call) */
     uint32_t variant_count;
     const struct moe_variant *const *variants;
 };

@@ -163,6 +163,9 @@ static int forward(void *state, const struct moe_call *call)
     const struct moe_problem *problem = &((struct naive *)state)->problem;
     const struct moe_tensor *tensors = call->tensors;
     struct moe_naive_space space;
+    int status = moe_call_check(call, workspace_bytes(problem), 0);
+    if (status != MOE_OK)
+        return status;
     moe_naive_space_divide(problem, call->workspace, &space);
     struct moe_naive_routing *routing = &space.routing;
     struct moe_naive_expert *expert = &space.expert;
@@ -256,6 +259,9 @@ static int backward(void *state, const struct moe_call *call)
     const struct moe_problem *problem = &((struct naive *)state)->problem;
     const struct moe_tensor *tensors = call->tensors;
     struct moe_naive_space space;
+    int status = moe_call_check(call, workspace_bytes(problem), 0);
+    if (status != MOE_OK)
+        return status;
     moe_naive_space_divide(problem, call->workspace, &space);
     struct moe_naive_routing *routing = &space.routing;
     struct moe_naive_expert *expert = &space.expert;

@@ -27,6 +27,9 @@
 #ifndef RECIPE_SIZE
 #define RECIPE_SIZE sizeof(struct moe_recipe)
 #endif
+#ifndef CALL_SIZE
+#define CALL_SIZE sizeof(struct moe_call)
+#endif
 #ifndef VARIANT_SIZE
 #define VARIANT_SIZE sizeof(struct moe_variant)
 #endif
@@ -41,6 +44,9 @@
 #endif
 #ifndef CONFIGURATION_COUNT
 #define CONFIGURATION_COUNT 0
+#endif
+#ifndef ALIGNMENT
+#define ALIGNMENT 0
 #endif
 #ifndef CLOSE
 #define CLOSE free
@@ -92,9 +98,9 @@ static int pass(void *state, const struct moe_call *call)
 #define ROW(its_name, size, device_mask, count, its_close)                                         \
     {                                                                                              \
         .struct_size = size, .devices = device_mask, .name = its_name, .summary = "takes nothing", \
-        .supports = supports, .configuration_count = count, .workspace_bytes = no_bytes,           \
-        .kept_bytes = no_bytes, .recipe = recipe, .open = open_nothing, .forward = pass,           \
-        .backward = pass, .close = its_close                                                       \
+        .supports = supports, .configuration_count = count, .alignment = ALIGNMENT,                \
+        .workspace_bytes = no_bytes, .kept_bytes = no_bytes, .recipe = recipe,                     \
+        .open = open_nothing, .forward = pass, .backward = pass, .close = its_close                \
     }
 
 static const struct moe_variant first =
@@ -111,6 +117,7 @@ __attribute__((unused)) static const struct moe_plugin plugin = {
     .tensor_size = TENSOR_SIZE,
     .tensor_count = TENSOR_COUNT,
     .recipe_size = RECIPE_SIZE,
+    .call_size = CALL_SIZE,
     .variant_count = COUNT,
     .variants = TABLE,
 };

@@ -107,6 +107,8 @@ static int forward(void *state, const struct moe_call *call)
     const struct moe_problem *problem = state;
     const struct moe_tensor *t = call->tensors;
     int64_t T = problem->T, H = problem->H, I = problem->I, K = problem->K, row = 0;
+    if (moe_call_check(call, workspace_bytes(problem), 0) != MOE_OK)
+        return MOE_E_USAGE;
     struct space space = divide(problem, call->workspace);
 
     for (int64_t e = 0; e < problem->E; e++)
@@ -174,6 +176,8 @@ static int backward(void *state, const struct moe_call *call)
     const struct moe_problem *problem = state;
     const struct moe_tensor *t = call->tensors;
     int64_t T = problem->T, H = problem->H, I = problem->I, K = problem->K, row = 0;
+    if (moe_call_check(call, workspace_bytes(problem), 0) != MOE_OK)
+        return MOE_E_USAGE;
     struct space space = divide(problem, call->workspace);
 
     for (int64_t entry = 0; entry < T * K; entry++)
@@ -236,6 +240,7 @@ const struct moe_plugin *moe_plugin(void)
         .tensor_size = sizeof(struct moe_tensor),
         .tensor_count = MOE_TENSOR_COUNT,
         .recipe_size = sizeof(struct moe_recipe),
+        .call_size = sizeof(struct moe_call),
         .variant_count = sizeof variants / sizeof variants[0],
         .variants = variants,
     };
