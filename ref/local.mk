@@ -20,6 +20,7 @@ libref_la_SOURCES = \
 	%D%/loss.c \
 	%D%/bound.c \
 	%D%/product.c \
+	%D%/mma.c \
 	%D%/routing.c \
 	%D%/route.c \
 	%D%/score.c \

@@ -461,6 +461,36 @@ enum moe_accumulator {
 
 enum moe_ds_form { MOE_DS_DA_A, MOE_DS_DO_Y, MOE_DS_EITHER };
 
+/* Tensor-core instructions whose arithmetic is known to the last bit (mma.c). */
+enum moe_instruction {
+    MOE_NO_INSTRUCTION, /* none declared */
+    MOE_MMA_K16,        /* wgmma or mma.sync m16n8k16 of bf16 or f16 into f32 */
+    MOE_WGMMA_K32,      /* wgmma of e4m3 into f32 */
+    MOE_MMA_SYNC_K32,   /* mma.sync m16n8k32 of e4m3 into f32 */
+    MOE_INSTRUCTION_COUNT
+};
+
+enum moe_partials { MOE_PARTIALS_CHAIN, MOE_PARTIALS_TREE };
+
+/*
+ * The order over k of a product, which with the instruction decides every bit of its f32 sums. k is
+ * cut into blocks and the blocks into split-K slices of as many consecutive blocks (the last may
+ * have fewer, and some none). In a slice instructions follow k upwards, the accumulator of one
+ * being C of the next, the first one's 0; after every `promote` of k it is added to a sum in f32
+ * and starts from 0 again. What slices give is added in f32, to nearest, in order ((0 + 1) + 2) +
+ * 3, or as a tree of neighbours (0 + 1) + (2 + 3). k beyond the last is zeros. A bias is added to
+ * the sum in the recipe's elementwise arithmetic, or is what the first slice's first instruction
+ * adds to.
+ */
+struct moe_order {
+    enum moe_instruction instruction;
+    int32_t block;   /* whole instructions; 0: one instruction */
+    int32_t slices;  /* 0: one */
+    int32_t promote; /* k, whole instructions; 0: never */
+    enum moe_partials partials;
+    int32_t bias_first; /* 1: the first instruction adds to the bias */
+};
+
 struct moe_recipe {
     struct {
         enum moe_when when;
@@ -468,7 +498,8 @@ struct moe_recipe {
     } at[MOE_POINT_COUNT];
     struct {
         enum moe_accumulator accumulator;
-        int extra; /* additions beyond the chain: split-K, stages, atomics */
+        int extra;              /* additions beyond the chain: split-K, stages, atomics */
+        struct moe_order order; /* zeros: not declared */
     } product[MOE_PRODUCT_COUNT];
     enum moe_dtype elementwise; /* arithmetic outside the products: f32 or f64 */
     double function_relative; /* error of exp, tanh, erf, log1p as the kernel uses them, relative to
@@ -485,6 +516,21 @@ struct moe_recipe moe_recipe_plain(const struct moe_problem *problem, enum moe_d
 
 /* bound.c: upper bound of |computed - exact| / sum |a||b| for a sum of n products. */
 double moe_accumulator_error(enum moe_accumulator accumulator, int64_t n, int extra);
+
+/* ---- mma.c: tensor cores bit for bit ----------------------------------------------------------
+ */
+
+/* Products that one instruction adds: 16 or 32; 0 for none. */
+int moe_instruction_k(enum moe_instruction instruction);
+
+/*
+ * C [m,n] = start + A B^T in the order declared, bit for bit as an H100 computes it; A [m,k] and
+ * B [n,k] hold numbers of the type. start [m,n] is C of each element's first instruction, or NULL:
+ * zeros. NaN results are 0x7fffffff. MOE_E_NOMEM; MOE_E_USAGE: an order without an instruction or
+ * with parts of one, a type that the instruction does not take, a number that is none of the type.
+ */
+int moe_mma_product(const struct moe_order *order, enum moe_dtype dtype, int64_t m, int64_t n,
+                    int64_t k, const double *a, const double *b, const float *start, float *c);
 
 /* ---- reference.c: the layer itself ---------------------------------------------------------- */
 

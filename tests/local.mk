@@ -35,6 +35,7 @@ UNIT_TESTS = \
 	%D%/t_round \
 	%D%/t_score \
 	%D%/t_product \
+	%D%/t_mma \
 	%D%/t_bound \
 	%D%/t_bound_layers \
 	%D%/t_bound_points \
@@ -138,6 +139,8 @@ impostor = %D%/impostor.c %D%/impostor.h $(support)
 %C%_t_product_SOURCES = %D%/t_product.c $(support)
 %C%_t_product_CPPFLAGS = $(AM_CPPFLAGS) $(OPENBLAS_CFLAGS)
 %C%_t_product_LDADD = libref.la $(LDADD) $(OPENBLAS_LIBS)
+slow_mma = %D%/slow_mma.c %D%/slow_mma.h
+%C%_t_mma_SOURCES = %D%/t_mma.c $(slow_mma) $(support)
 %C%_t_bound_layers_SOURCES = %D%/t_bound_layers.c $(support)
 %C%_t_bound_points_SOURCES = %D%/t_bound_points.c %D%/rounder.c %D%/rounder.h $(support)
 %C%_t_bound_SOURCES = %D%/t_bound.c $(support)
