@@ -58,36 +58,6 @@ static int64_t expected(const struct moe_judgement *judgement, enum moe_tensor_i
     return moe_tensor_count(tensor);
 }
 
-/* Which expert, token and slot a row and column of a tensor belong to. */
-static void locate(const struct moe_judgement *judgement, struct moe_finding *finding)
-{
-    const struct moe_routing *routing = &judgement->routing;
-    const struct moe_tensor *tensor = &judgement->tensors.tensor[finding->tensor];
-    const char *shape = moe_tensor_info(finding->tensor)->shape;
-    if (finding->tensor == MOE_Z) {
-        finding->token = routing->row_token[finding->row];
-        int64_t entry = routing->row_entry[finding->row];
-        finding->expert = routing->pick[entry];
-        finding->slot = entry - routing->token_begin[finding->token];
-    } else if (finding->tensor == MOE_DS || finding->tensor == MOE_SCORES) {
-        int64_t entry =
-            tensor->rank == 1 ? finding->col : finding->row * tensor->shape[1] + finding->col;
-        int64_t t = 0;
-        while (routing->token_begin[t + 1] <= entry)
-            t++;
-        finding->token = t;
-        finding->expert = routing->pick[entry];
-        finding->slot = entry - routing->token_begin[t];
-    } else if (shape[0] == 'T') {
-        finding->token = finding->row;
-        finding->expert = shape[1] == 'E' ? finding->col : -1;
-    } else if (shape[0] == 'E') {
-        finding->expert = tensor->rank == 3   ? finding->row / tensor->shape[1]
-                          : tensor->rank == 2 ? finding->row
-                                              : finding->col;
-    }
-}
-
 static void judge(struct moe_judgement *judgement, enum moe_tensor_id id,
                   const struct moe_comparison *result)
 {
@@ -116,7 +86,7 @@ static void judge(struct moe_judgement *judgement, enum moe_tensor_id id,
         finding.got = result->got;
         finding.want = result->want;
         finding.allowed = result->allowed;
-        locate(judgement, &finding);
+        judgement_locate(judgement, &finding);
     }
     moe_report_add(judgement->report, &finding);
 }

@@ -36,4 +36,10 @@ int judgement_is_input(const struct moe_judgement *judgement, enum moe_tensor_id
 struct moe_finding judgement_finding(const char *check, enum moe_verdict verdict,
                                      const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* ---- locate.c -------------------------------------------------------------------------------- */
+
+/* Fills expert, token and slot of a finding from its tensor, row and column; the routing is known.
+ */
+void judgement_locate(const struct moe_judgement *judgement, struct moe_finding *finding);
+
 #endif

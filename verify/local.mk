@@ -38,6 +38,7 @@ libverify_la_SOURCES = \
 	%D%/verify.h \
 	%D%/judge.h \
 	%D%/judge.c \
+	%D%/locate.c \
 	%D%/trial.h \
 	%D%/trial.c \
 	%D%/on_device.h \
