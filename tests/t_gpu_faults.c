@@ -35,8 +35,10 @@ static const char *const cases[] = {
     "T=64 H=48 I=24 E=300 K=12 dtype=bf16 router=softmax-topk aux=0.5 zloss=0.25 seed=3",
     "T=50 H=40 I=20 E=8 K=3 dtype=f32 router=lists routing=dropped:0.3 bias=1 seed=4",
     "T=50 H=40 I=21 E=8 K=3 dtype=bf16 act=gelu router=lists routing=ragged weight=input seed=5",
-    "T=90 H=32 I=24 E=6 K=2 dtype=f16 round=nearest round-to=2 weight=before-w2 seed=6",
-    "T=90 H=32 I=24 E=6 K=2 dtype=bf16 round=balanced round-to=8 routing=ties data=constant seed=7",
+    "T=90 H=32 I=24 E=6 K=2 dtype=f16 router=softmax-topk round=nearest round-to=2 "
+    "weight=before-w2 seed=6",
+    "T=90 H=32 I=24 E=6 K=2 dtype=bf16 router=softmax-topk round=balanced round-to=8 routing=ties "
+    "data=constant seed=7",
     "T=40 H=32 I=16 E=8 K=3 dtype=bf16 routing=ties w1=halves seed=8",
     "T=40 H=32 I=16 E=4 K=2 dtype=bf16 shared=24 shared-gate=1 act=swiglu-clamp:1 seed=9",
     "T=40 H=32 I=16 E=4 K=2 dtype=bf16 beta=1 bias=1 router-bias=1 grad=f32 seed=10",
