@@ -45,6 +45,7 @@ UNIT_TESTS = \
 	%D%/t_judge \
 	%D%/t_impostors \
 	%D%/t_locate \
+	%D%/t_geometry \
 	%D%/t_problem \
 	%D%/t_models \
 	%D%/t_safetensors \
@@ -136,6 +137,7 @@ support = %D%/support.c %D%/support.h
 impostor = %D%/impostor.c %D%/impostor.h $(support)
 %C%_t_impostors_SOURCES = %D%/t_impostors.c $(impostor)
 %C%_t_locate_SOURCES = %D%/t_locate.c $(impostor)
+%C%_t_geometry_SOURCES = %D%/t_geometry.c $(impostor)
 %C%_t_product_SOURCES = %D%/t_product.c $(support)
 %C%_t_product_CPPFLAGS = $(AM_CPPFLAGS) $(OPENBLAS_CFLAGS)
 %C%_t_product_LDADD = libref.la $(LDADD) $(OPENBLAS_LIBS)

@@ -16,6 +16,7 @@
 struct comparing {
     struct moe_judgement *judgement;
     struct moe_comparison result[MOE_TENSOR_COUNT];
+    struct moe_mask mask[MOE_TENSOR_COUNT];
 };
 
 /* Every check that wants to see blocks of the reference sees them here. */
@@ -87,6 +88,7 @@ static void judge(struct moe_judgement *judgement, enum moe_tensor_id id,
         finding.want = result->want;
         finding.allowed = result->allowed;
         judgement_locate(judgement, &finding);
+        judgement_shape(judgement, result->mask, &finding);
     }
     moe_report_add(judgement->report, &finding);
 }
@@ -129,15 +131,19 @@ static int after(struct moe_judgement *judgement)
         .take = take,
         .context = &comparing,
     };
+    for (int id = 0; id < MOE_TENSOR_COUNT; id++)
+        comparing.result[id].mask = &comparing.mask[id];
     int status = moe_reference_run(&reference);
-    if (status != MOE_OK)
-        return status;
     for (int id = 0; id < MOE_TENSOR_COUNT; id++) {
         const struct moe_comparison *result = &comparing.result[id];
-        judge(judgement, id, result);
+        if (status == MOE_OK)
+            judge(judgement, id, result);
+        moe_mask_free(&comparing.mask[id]);
         if (result->ratio > judgement->report->worst_ratio)
             judgement->report->worst_ratio = result->ratio;
     }
+    if (status != MOE_OK)
+        return status;
     tell_missing(judgement);
     return MOE_OK;
 }

@@ -42,15 +42,16 @@ static double bound_of_sum(enum moe_dtype dtype, double old, double value, doubl
     return bound + (info->unit_roundoff + step) * reach * (1 + 0x1p-30) + info->smallest;
 }
 
-static void note(struct moe_comparison *comparison, int64_t row, int64_t col, double got,
-                 double want, double allowed)
+/* Returns whether the element is wrong. */
+static int note(struct moe_comparison *comparison, int64_t row, int64_t col, double got,
+                double want, double allowed)
 {
     double error = fabs(got - want);
     int same = got == want || (isnan(got) && isnan(want));
     comparison->total++;
     if (isnan(allowed) && !same) {
         comparison->undecided++;
-        return;
+        return 0;
     }
     int right = same || error <= allowed;
     double ratio = same ? 0 : error / allowed; /* 0/0 cannot be: error is not 0 here */
@@ -68,6 +69,7 @@ static void note(struct moe_comparison *comparison, int64_t row, int64_t col, do
         comparison->allowed = allowed;
         comparison->ratio = ratio;
     }
+    return !right;
 }
 
 int moe_compare_block(const struct moe_tensor *tensor, const struct moe_tensor *before,
@@ -80,6 +82,8 @@ int moe_compare_block(const struct moe_tensor *tensor, const struct moe_tensor *
         return moe_error(MOE_E_NOMEM, "no memory to compare a row of %lld elements",
                          (long long)block->cols);
     double *old = got + block->cols;
+    int64_t width = tensor->shape[tensor->rank - 1], rows = moe_tensor_count(tensor) / width;
+    int status = MOE_OK;
     for (int64_t r = 0; r < block->rows; r++) {
         const double *value = block->value + r * block->stride;
         const double *bound = block->bound ? block->bound + r * block->stride : NULL;
@@ -92,9 +96,12 @@ int moe_compare_block(const struct moe_tensor *tensor, const struct moe_tensor *
                 allowed = bound_of_sum(tensor->dtype, old[c], want, allowed, block->old_error);
                 want += old[c];
             }
-            note(comparison, block->row + r, block->col + c, got[c], want, allowed);
+            if (note(comparison, block->row + r, block->col + c, got[c], want, allowed) &&
+                comparison->mask && status == MOE_OK)
+                status =
+                    moe_mask_add(comparison->mask, rows, width, block->row + r, block->col + c);
         }
     }
     free(got);
-    return MOE_OK;
+    return status;
 }

@@ -42,4 +42,11 @@ struct moe_finding judgement_finding(const char *check, enum moe_verdict verdict
  */
 void judgement_locate(const struct moe_judgement *judgement, struct moe_finding *finding);
 
+/* ---- shape.c --------------------------------------------------------------------------------- */
+
+/* Sets the shape of the wrong elements of the finding's tensor, and its words; the routing is
+ * known. */
+void judgement_shape(const struct moe_judgement *judgement, const struct moe_mask *mask,
+                     struct moe_finding *finding);
+
 #endif

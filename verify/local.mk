@@ -44,6 +44,9 @@ libverify_la_SOURCES = \
 	%D%/on_device.h \
 	%D%/on_device.c \
 	%D%/verdict.c \
+	%D%/geometry.h \
+	%D%/geometry.c \
+	%D%/shape.c \
 	%D%/compare.c \
 	%D%/checks.c \
 	%D%/routing.h \

@@ -8,6 +8,9 @@
 
 #include "verify/command.h"
 
+#define INDENT 13 /* of what stands beside a word of the block */
+#define LINE 100  /* columns, of all but cases and commands, which are copied */
+
 /* Seconds in the unit that suits: "0.8 ms". */
 static void print_seconds(FILE *out, double seconds)
 {
@@ -142,9 +145,36 @@ static void print_position(FILE *out, const char *name, int64_t index)
         fprintf(out, ", %s %lld", name, (long long)index);
 }
 
+/* The text, in lines of LINE columns with what follows below its beginning. */
+static void print_wrapped(FILE *out, int column, const char *text)
+{
+    int at = column;
+
+    while (*text != '\0') {
+        size_t blanks = strspn(text, " "), length = strcspn(text + blanks, " ");
+
+        if (at > column && at + (int)(blanks + length) > LINE) {
+            fprintf(out, "\n%*s", INDENT, "");
+            at = column = INDENT;
+            text += blanks;
+            blanks = 0;
+        }
+        fwrite(text, 1, blanks + length, out);
+        at += (int)(blanks + length);
+        text += blanks + length;
+    }
+    fputc('\n', out);
+}
+
+static void print_named(FILE *out, const char *name, const char *check, const char *text)
+{
+    print_wrapped(out, fprintf(out, "    %-8s %s: ", name, check), text);
+}
+
+/* All of a finding. */
 static void print_finding(FILE *out, const struct moe_finding *finding)
 {
-    fprintf(out, "    %-8s %s: %s\n", "check", finding->check, finding->text);
+    print_named(out, "check", finding->check, finding->text);
     if (finding->tensor < 0 || finding->tensor >= MOE_TENSOR_COUNT)
         return;
     fprintf(out, "    %-8s %s", "tensor",
@@ -162,6 +192,22 @@ static void print_finding(FILE *out, const struct moe_finding *finding)
     print_value(out, "allowed", finding->allowed);
     fprintf(out, "    %-8s %lld of %lld elements\n", "wrong", (long long)finding->wrong,
             (long long)finding->total);
+    if (finding->geometry != MOE_GEOMETRY_NONE) {
+        int column = fprintf(out, "    %-8s %s: ", "shape", moe_geometry_name(finding->geometry));
+
+        print_wrapped(out, column, finding->where);
+    }
+}
+
+/* Of a check that has told of one tensor the others have a line each. */
+static void print_another(FILE *out, const struct moe_finding *finding)
+{
+    char text[sizeof finding->text + 64];
+
+    snprintf(text, sizeof text, "%s%s%s", finding->text,
+             finding->geometry != MOE_GEOMETRY_NONE ? ", " : "",
+             moe_geometry_name(finding->geometry));
+    print_named(out, "also", finding->check, text);
 }
 
 /* Of a SKIP its reason stands on the line. */
@@ -201,7 +247,9 @@ void moe_report_print(FILE *out, const struct moe_options *options, const char *
      */
     int all = (options->verbose || result->variant == NULL) && report->verdict != MOE_SKIP;
     for (int i = 0; i < kept; i++)
-        if (is_bad(&report->finding[i]) || all)
+        if (is_bad(&report->finding[i]) && named_before(report, i) && !options->verbose)
+            print_another(out, &report->finding[i]);
+        else if (is_bad(&report->finding[i]) || all)
             print_finding(out, &report->finding[i]);
     if (bad && report->finding_count > kept)
         fprintf(out, "    and %d findings more\n", (int)report->finding_count - kept);

@@ -126,6 +126,9 @@ static json_t *finding_json(const struct moe_finding *finding)
     for (size_t i = 0; i < COUNT(finding_double); i++)
         bad |= set_double(object, finding_double[i].name,
                           *(const double *)((const char *)finding + finding_double[i].offset));
+    bad |=
+        json_object_set_new(object, "geometry", json_string(moe_geometry_name(finding->geometry)));
+    bad |= json_object_set_new(object, "where", text_json(finding->where));
     bad |= json_object_set_new(object, "text", text_json(finding->text));
     if (bad == 0)
         return object;
@@ -246,11 +249,15 @@ static int finding_from_json(const json_t *object, struct moe_finding *finding)
 {
     const char *check = json_string_value(json_object_get(object, "check"));
     const char *text = json_string_value(json_object_get(object, "text"));
+    const char *geometry = json_string_value(json_object_get(object, "geometry"));
+    const char *where = json_string_value(json_object_get(object, "where"));
     int bad = 0;
 
-    if (check == NULL || text == NULL)
+    if (check == NULL || text == NULL || geometry == NULL || where == NULL)
         return -1;
     memset(finding, 0, sizeof *finding);
+    finding->geometry = moe_geometry_named(geometry);
+    snprintf(finding->where, sizeof finding->where, "%s", where);
     finding->check = check_name(check);
     finding->tensor = tensor_from_json(json_object_get(object, "tensor"));
     snprintf(finding->text, sizeof finding->text, "%s", text);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "ref/moe.h"
+#include "verify/geometry.h"
 #include "verify/variant.h"
 
 /* ---- verdict.c ------------------------------------------------------------------------------ */
@@ -38,7 +39,9 @@ struct moe_finding {
     int64_t row, col;     /* worst element, the tensor seen as a matrix of its last dimension */
     int64_t expert, token, slot;
     double got, want, allowed;
-    char text[256]; /* one line in words */
+    enum moe_geometry geometry; /* of the wrong elements */
+    char where[128];            /* that shape in words; "" */
+    char text[256];             /* one line in words */
 };
 
 #define MOE_REPORT_FINDINGS 16
@@ -141,7 +144,8 @@ struct moe_comparison {
     int64_t undecided; /* elements whose bound is NaN: nothing is known of them */
     int64_t row, col;  /* worst: the largest err/bound; NaN worse than any */
     double got, want, allowed;
-    double ratio; /* err/bound there; INFINITY for a NaN */
+    double ratio;          /* err/bound there; INFINITY for a NaN */
+    struct moe_mask *mask; /* where not NULL, the wrong elements are marked here */
 };
 
 /*
