@@ -43,7 +43,7 @@ static const struct moe_factor factors[] = {
     {"beta", {"0", "1"}},
     {"routing", {"uniform", "zipf:1.1", "hot", "same", "first", "last", "sparse", "ties",
                  "dropped:0.25", "dropped:1", "ragged"}},
-    {"data", {"normal", "heavy", "positive", "constant", "tiny", "sparse", "zero"}},
+    {"data", {"normal", "heavy", "positive", "constant", "tiny", "sparse", "zero", "exact0", "exact1", "exact2"}},
 };
 /* clang-format on */
 

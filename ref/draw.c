@@ -14,6 +14,7 @@ enum { CHUNK = 2048 };
 struct source {
     const struct moe_problem *problem;
     const struct values *values;
+    const struct exact_values *exact;
     const int32_t *picks;   /* [T,K] */
     const int64_t *offsets; /* [T+1] */
     int64_t length;         /* of the list; -1 follows */
@@ -24,6 +25,22 @@ typedef void fill_function(const struct source *source, int64_t first, int64_t c
 static void fill_values(const struct source *source, int64_t first, int64_t count, double *out)
 {
     values_fill(source->values, first, count, out);
+}
+
+static void fill_exact(const struct source *source, int64_t first, int64_t count, double *out)
+{
+    exact_fill(source->exact, first, count, out);
+}
+
+/* Of picks that a ragged list does not have, none. */
+static void fill_exact_scores(const struct source *source, int64_t first, int64_t count,
+                              double *out)
+{
+    for (int64_t i = 0; i < count; i++)
+        out[i] = 0;
+    if (first < source->length)
+        exact_scores(source->problem, source->picks, first,
+                     count < source->length - first ? count : source->length - first, out);
 }
 
 static void fill_scores(const struct source *source, int64_t first, int64_t count, double *out)
@@ -105,14 +122,20 @@ static int make_offsets(const struct moe_problem *problem, int64_t **offsets)
 static int draw_values(const struct moe_problem *problem, enum moe_tensor_id id,
                        const struct moe_tensor *described, const struct moe_tensor *tensor)
 {
+    const int exact = data_is_exact(problem);
     int32_t *wanted = NULL;
-    if (id == MOE_X && wanted_experts(problem) > 0) {
+    if (exact ? exact_needs_picks(problem, id) : id == MOE_X && wanted_experts(problem) > 0) {
         const int status = make_picks(problem, &wanted);
         if (status != MOE_OK)
             return status;
     }
-    const struct values values = values_of(problem, id, described, wanted);
-    fill_tensor(tensor, fill_values, &(struct source){.values = &values});
+    if (exact) {
+        const struct exact_values values = exact_values_of(problem, id, described, wanted);
+        fill_tensor(tensor, fill_exact, &(struct source){.exact = &values});
+    } else {
+        const struct values values = values_of(problem, id, described, wanted);
+        fill_tensor(tensor, fill_values, &(struct source){.values = &values});
+    }
     free(wanted);
     return MOE_OK;
 }
@@ -136,9 +159,11 @@ static void join_picks(const struct moe_problem *problem, const int64_t *offsets
                 (size_t)(offsets[t + 1] - offsets[t]) * sizeof *picks);
 }
 
-static int draw_picks_tensor(const struct moe_problem *problem, const struct moe_tensor *tensor)
+/* A tensor with an element for each of the picks, by `fill`. */
+static int draw_entries(const struct moe_problem *problem, const struct moe_tensor *tensor,
+                        fill_function *fill)
 {
-    struct source source = {.length = problem->T * problem->K};
+    struct source source = {.problem = problem, .length = problem->T * problem->K};
     int32_t *picks = NULL;
     int64_t *offsets = NULL;
     int status = make_picks(problem, &picks);
@@ -153,7 +178,7 @@ static int draw_picks_tensor(const struct moe_problem *problem, const struct moe
     }
     source.picks = picks;
     if (status == MOE_OK)
-        fill_tensor(tensor, fill_picks, &source);
+        fill_tensor(tensor, fill, &source);
     free(offsets);
     free(picks);
     return status;
@@ -191,9 +216,11 @@ int moe_draw_tensor(const struct moe_problem *problem, enum moe_tensor_id id,
     if (id == MOE_OFFSETS)
         return draw_offsets_tensor(problem, tensor);
     if (id == MOE_PICKS)
-        return draw_picks_tensor(problem, tensor);
+        return draw_entries(problem, tensor, fill_picks);
     if (id != MOE_SCORES)
         return draw_values(problem, id, &described, tensor);
+    if (data_is_exact(problem))
+        return draw_entries(problem, tensor, fill_exact_scores);
     fill_tensor(tensor, fill_scores, &(struct source){.problem = problem});
     return MOE_OK;
 }

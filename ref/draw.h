@@ -67,6 +67,39 @@ void values_fill(const struct values *values, int64_t first, int64_t count, doub
 /* Scores of lists, in (0,1): those of a token sum to about 1. */
 void scores_fill(const struct moe_problem *problem, int64_t first, int64_t count, double *out);
 
+/* ---- draw_exact.c --------------------------------------------------------------------------- */
+
+/* How a tensor of data=exact0, exact1 or exact2 is drawn. */
+struct exact_values {
+    const struct moe_problem *problem;
+    enum moe_tensor_id id;
+    int64_t row;                          /* length of a row */
+    int64_t units;                        /* I, or S of the shared expert */
+    int gated;                            /* two rows of w1 a unit */
+    double gate;                          /* G: a gate's smallest value above 0 */
+    int64_t in_gate, in_up, in_w2, in_do; /* entries a row */
+    int anchored;                         /* unit 0 is +1 for every token */
+    int paired;                           /* sums have pairs that cancel, */
+    int64_t pair[2];                      /*   at these columns of x and w1; or -1 */
+    int routes;                           /* columns of x choose the experts */
+    const int32_t *picks;                 /* [T,K], where x needs them */
+};
+
+int data_is_exact(const struct moe_problem *problem);
+
+/* Are the picks needed to draw this tensor? */
+int exact_needs_picks(const struct moe_problem *problem, enum moe_tensor_id id);
+
+struct exact_values exact_values_of(const struct moe_problem *problem, enum moe_tensor_id id,
+                                    const struct moe_tensor *described, const int32_t *picks);
+
+/* Elements [first, first + count) of the tensor, row-major. */
+void exact_fill(const struct exact_values *values, int64_t first, int64_t count, double *out);
+
+/* Scores of the entries [first, first + count) of lists. */
+void exact_scores(const struct moe_problem *problem, const int32_t *picks, int64_t first,
+                  int64_t count, double *out);
+
 /* ---- draw_lists.c --------------------------------------------------------------------------- */
 
 /* Experts that each token picks, [T,K], as the routing family says; -1 is dropped. MOE_E_NOMEM;

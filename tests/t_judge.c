@@ -104,6 +104,9 @@ static const char *const lines[] = {
     "T=24 H=32 I=8 E=4 K=2 dtype=f32 data=tiny act=relu2",
     "T=24 H=32 I=8 E=4 K=2 dtype=bf16 data=sparse act=reglu",
     "T=24 H=32 I=8 E=4 K=2 dtype=bf16 data=zero bias=1 router-bias=1",
+    "T=24 H=32 I=8 E=4 K=2 dtype=bf16 data=exact0 bias=1 shared=4 shared-gate=1",
+    "T=24 H=32 I=8 E=4 K=2 dtype=f16 data=exact1 router=lists",
+    "T=24 H=32 I=8 E=4 K=2 dtype=f32 data=exact2 router=sigmoid router-bias=1",
     /* shapes at the edge */
     "T=0 H=8 I=4 E=4 K=2 dtype=bf16 bias=1 router-bias=1 aux=1 zloss=1",
     "T=0 H=8 I=4 E=4 K=2 dtype=f32 router=lists routing=ragged beta=1",
