@@ -24,6 +24,8 @@ static int64_t no_bytes(const struct moe_problem *problem)
 static void recipe(const struct moe_problem *problem, struct moe_recipe *recipe)
 {
     *recipe = moe_recipe_plain(problem, problem->dtype == MOE_F64 ? MOE_F64 : MOE_F32);
+    if (impostor.declare)
+        impostor.declare(problem, recipe);
 }
 
 static int open_impostor(struct moe_device *device, const struct moe_problem *problem,

@@ -44,6 +44,7 @@ UNIT_TESTS = \
 	%D%/t_check_routing \
 	%D%/t_judge \
 	%D%/t_impostors \
+	%D%/t_check_bits \
 	%D%/t_locate \
 	%D%/t_geometry \
 	%D%/t_problem \
@@ -136,6 +137,7 @@ support = %D%/support.c %D%/support.h
 %C%_t_judge_SOURCES = %D%/t_judge.c $(support)
 impostor = %D%/impostor.c %D%/impostor.h $(support)
 %C%_t_impostors_SOURCES = %D%/t_impostors.c $(impostor)
+%C%_t_check_bits_SOURCES = %D%/t_check_bits.c %D%/slow_mma.c %D%/slow_mma.h $(impostor)
 %C%_t_locate_SOURCES = %D%/t_locate.c $(impostor)
 %C%_t_geometry_SOURCES = %D%/t_geometry.c $(impostor)
 %C%_t_product_SOURCES = %D%/t_product.c $(support)

@@ -13,7 +13,8 @@
 CHECKS = \
 	%D%/check_inputs.c \
 	%D%/check_routing.c \
-	%D%/check_bound.c
+	%D%/check_bound.c \
+	%D%/check_bits.c
 VARIANTS = \
 	%D%/variant_ref.c \
 	%D%/variant_ref_f32.c \
