@@ -25,11 +25,6 @@ int64_t up_column(enum moe_w1_layout layout, int64_t units, int64_t i)
     return layout == MOE_W1_INTERLEAVED8 ? i / 8 * 16 + 8 + i % 8 : units + i;
 }
 
-/* A value and how far off it may be. */
-struct near {
-    double value, bound;
-};
-
 /* The activation of a case with the error of computing it; model NULL: all bounds 0. */
 struct activation {
     const struct moe_act_info *info;
@@ -39,11 +34,13 @@ struct activation {
 
 static struct near product_of(const struct error_model *model, struct near a, struct near b)
 {
-    struct near p = {a.value * b.value, 0};
+    struct near p = {a.value * b.value, 0, 0};
     if (model) {
         double x = fabs(a.value), y = fabs(b.value);
         p.bound = x * b.bound + a.bound * y + a.bound * b.bound;
         p.bound += model->step * (x + a.bound) * (y + b.bound) + model->loss;
+        double own = model->step * x * y + model->loss;
+        p.variance = x * x * b.variance + a.variance * (y * y + b.variance) + own * own;
     }
     return p;
 }
@@ -59,57 +56,71 @@ static int kink_within_reach(const struct activation *act, struct near x)
 
 static struct near gate_of(const struct activation *act, struct near g)
 {
-    struct near f = {act->info->gate(g.value, act->c), 0};
+    struct near f = {act->info->gate(g.value, act->c), 0, 0};
     if (!act->model)
         return f;
     double by_lipschitz = act->info->lipschitz * g.bound;
     double slope = fabs(act->info->gate_slope(g.value, act->c));
     double by_taylor = slope * g.bound + 0.5 * act->info->curvature * g.bound * g.bound;
-    f.bound = kink_within_reach(act, g) || by_lipschitz < by_taylor ? by_lipschitz : by_taylor;
+    int across = kink_within_reach(act, g);
+    f.bound = across || by_lipschitz < by_taylor ? by_lipschitz : by_taylor;
     double relative = act->model->function_relative + 4 * act->model->step;
-    f.bound += relative * (fabs(f.value) + f.bound) +
-               act->model->function_absolute * (fabs(g.value) + g.bound) + act->model->loss;
+    double own = relative * (fabs(f.value) + f.bound) +
+                 act->model->function_absolute * (fabs(g.value) + g.bound) + act->model->loss;
+    f.bound += own;
+    double steepest = across ? act->info->lipschitz : slope;
+    f.variance = steepest * steepest * g.variance + own * own;
     return f;
 }
 
 static struct near slope_of(const struct activation *act, struct near g)
 {
-    struct near d = {act->info->gate_slope(g.value, act->c), 0};
+    struct near d = {act->info->gate_slope(g.value, act->c), 0, 0};
     if (!act->model)
         return d;
     d.bound = act->info->curvature * g.bound;
-    if (kink_within_reach(act, g))
+    d.variance = act->info->curvature * act->info->curvature * g.variance;
+    if (kink_within_reach(act, g)) {
         d.bound += act->info->jump;
+        d.variance += act->info->jump * act->info->jump;
+    }
     /* slopes have terms up to 2 + 2|g| that may cancel: sigma (1 + g (1 - sigma)), Phi + g phi */
     if (act->info->curvature > 0) {
         double own =
             act->model->function_relative + act->model->function_absolute + 8 * act->model->step;
-        d.bound += own * (2 + 2 * (fabs(g.value) + g.bound)) + act->model->loss;
+        own = own * (2 + 2 * (fabs(g.value) + g.bound)) + act->model->loss;
+        d.bound += own;
+        d.variance += own * own;
     }
     return d;
 }
 
 static struct near up_of(const struct activation *act, struct near u)
 {
-    struct near h = {act->info->up(u.value, act->c), 0};
-    if (act->model)
-        h.bound = u.bound + 2 * act->model->step * (fabs(h.value) + u.bound);
+    struct near h = {act->info->up(u.value, act->c), 0, 0};
+    if (act->model) {
+        double own = 2 * act->model->step * (fabs(h.value) + u.bound);
+        h.bound = u.bound + own;
+        h.variance = u.variance + own * own;
+    }
     return h;
 }
 
 static struct near up_slope_of(const struct activation *act, struct near u)
 {
-    struct near d = {act->info->up_slope(u.value, act->c), 0};
+    struct near d = {act->info->up_slope(u.value, act->c), 0, 0};
     if (act->model && act->info->up_limit) {
         double limit = act->info->up_limit(act->c);
         d.bound = fabs(fabs(u.value) - limit) > u.bound + act->model->step * limit ? 0 : 1;
+        d.variance = d.bound;
     }
     return d;
 }
 
 static struct near pick(struct field field, int64_t index)
 {
-    return (struct near){field.value[index], field.bound ? field.bound[index] : 0};
+    return (struct near){field.value[index], field.bound ? field.bound[index] : 0,
+                         field.variance ? field.variance[index] : 0};
 }
 
 static void put(struct field field, int64_t index, struct near value)
@@ -117,6 +128,18 @@ static void put(struct field field, int64_t index, struct near value)
     field.value[index] = value.value;
     if (field.bound)
         field.bound[index] = value.bound;
+    if (field.variance)
+        field.variance[index] = value.variance;
+}
+
+/* What the rounding that may happen at `point` makes of it. */
+static struct near rounded(const struct error_model *model, enum moe_point point, struct near value)
+{
+    if (model) {
+        value.bound = error_at(model, point, value.value, value.bound);
+        value.variance = variance_at(model, point, value.value, value.variance);
+    }
+    return value;
 }
 
 static struct activation activation_of(const struct moe_problem *problem,
@@ -143,9 +166,7 @@ void activate_rows(const struct moe_problem *problem, const struct error_model *
             } else {
                 out = gate_of(&act, pick(z, base + i));
             }
-            if (model)
-                out.bound = error_at(model, MOE_AT_A, out.value, out.bound);
-            put(a, r * units + i, out);
+            put(a, r * units + i, rounded(model, MOE_AT_A, out));
         }
     }
 }
@@ -153,9 +174,7 @@ void activate_rows(const struct moe_problem *problem, const struct error_model *
 static void put_gradient(const struct error_model *model, struct field dz, int64_t index,
                          struct near value)
 {
-    if (model)
-        value.bound = error_at(model, MOE_AT_DZ, value.value, value.bound);
-    put(dz, index, value);
+    put(dz, index, rounded(model, MOE_AT_DZ, value));
 }
 
 void activate_rows_backward(const struct moe_problem *problem, const struct error_model *model,

@@ -18,33 +18,42 @@
 #include "ref/internal.h"
 
 /* ds of row r (the shared gate's, for the shared expert). */
-static void put_ds(struct layer *layer, int64_t row, double value, double bound)
+static void put_ds(struct layer *layer, int64_t row, struct near ds)
 {
     int routed = layer->expert.index >= 0;
     struct field to = routed ? layer->ds : layer->dgate;
     int64_t at = routed ? layer->routing->row_entry[row] : row;
-    to.value[at] = layer->call->precision == MOE_F32 ? (float)value : value;
+    to.value[at] = layer->call->precision == MOE_F32 ? (float)ds.value : ds.value;
     if (to.bound)
-        to.bound[at] = error_at(layer->model, MOE_AT_DS, value, bound);
+        to.bound[at] = error_at(layer->model, MOE_AT_DS, ds.value, ds.bound);
+    if (to.variance)
+        to.variance[at] = variance_at(layer->model, MOE_AT_DS, ds.value, ds.variance);
 }
 
-/* sum a_i b_i over n elements, and its bound as a sum of `terms` terms. */
-static double inner(const struct layer *layer, int64_t n, int64_t terms, struct operand a,
-                    int64_t at_a, struct operand b, int64_t at_b, double *bound)
+/* sum + sum a_i b_i over n elements, as a part of a sum of `terms` terms. */
+static struct near inner(const struct layer *layer, int64_t n, int64_t terms, struct operand a,
+                         int64_t at_a, struct operand b, int64_t at_b, struct near sum)
 {
-    double sum = 0, spread = 0, reach = 0;
+    double spread = 0, reach = 0, mass = 0;
     for (int64_t i = 0; i < n; i++)
-        sum += a.value[at_a + i] * b.value[at_b + i];
-    if (layer->model) {
-        for (int64_t i = 0; i < n; i++) {
-            double x = fabs(a.value[at_a + i]), dx = a.bound ? a.bound[at_a + i] : 0;
-            double y = fabs(b.value[at_b + i]), dy = b.bound ? b.bound[at_b + i] : 0;
-            spread += x * dy + dx * (y + dy);
-            reach += (x + dx) * (y + dy);
-        }
-        *bound += spread + error_constant(layer->model, MOE_IN_DS, terms) * reach +
-                  (double)n * layer->model->loss;
+        sum.value += a.value[at_a + i] * b.value[at_b + i];
+    if (!layer->model)
+        return sum;
+    for (int64_t i = 0; i < n; i++) {
+        double x = fabs(a.value[at_a + i]), dx = a.bound ? a.bound[at_a + i] : 0;
+        double y = fabs(b.value[at_b + i]), dy = b.bound ? b.bound[at_b + i] : 0;
+        spread += x * dy + dx * (y + dy);
+        reach += (x + dx) * (y + dy);
+        mass += x * y;
+        double vx = a.variance ? a.variance[at_a + i] : 0;
+        double vy = b.variance ? b.variance[at_b + i] : 0;
+        sum.variance += x * x * vy + vx * (y * y + vy);
     }
+    double constant = error_constant(layer->model, MOE_IN_DS, terms);
+    double lost = (double)n * layer->model->loss;
+    double weight = n > 0 ? (double)terms / (double)n : 0; /* product.c: a share of n/terms */
+    sum.bound += spread + constant * reach + lost;
+    sum.variance += weight * constant * constant * mass * mass + lost * lost;
     return sum;
 }
 
@@ -58,17 +67,22 @@ static void score_gradients(struct layer *layer, int64_t first, int64_t count, i
     int from_y = form != MOE_DS_DA_A && after_forward && expert->weight == MOE_WEIGHT_AFTER_W2;
 #pragma omp parallel for if (count * units > 131072) schedule(static)
     for (int64_t r = 0; r < count; r++) {
-        double bound = 0, bound_y = 0;
+        struct near ds = {0}, from_output = {0};
         int64_t terms = units + (with_bias ? H : 0);
-        double value = inner(layer, units, terms, uncertain(layer->da), r * units,
-                             uncertain(layer->a), r * units, &bound);
+        ds = inner(layer, units, terms, uncertain(layer->da), r * units, uncertain(layer->a),
+                   r * units, ds);
         if (with_bias)
-            value += inner(layer, H, terms, exact(layer->d_o), r * H, exact(expert->b2), 0, &bound);
+            ds = inner(layer, H, terms, exact(layer->d_o), r * H, exact(expert->b2), 0, ds);
         if (from_y) {
-            inner(layer, H, H, exact(layer->d_o), r * H, uncertain(layer->y), r * H, &bound_y);
-            bound = form == MOE_DS_DO_Y || bound_y > bound ? bound_y : bound;
+            from_output = inner(layer, H, H, exact(layer->d_o), r * H, uncertain(layer->y), r * H,
+                                from_output);
+            int alone = form == MOE_DS_DO_Y;
+            if (alone || from_output.bound > ds.bound)
+                ds.bound = from_output.bound;
+            if (alone || from_output.variance > ds.variance)
+                ds.variance = from_output.variance;
         }
-        put_ds(layer, first + r, value, bound);
+        put_ds(layer, first + r, ds);
     }
 }
 
@@ -83,6 +97,11 @@ static void add_column_sums(const struct layer *layer, enum moe_product product,
             if (layer->model) {
                 double bound = q.bound ? q.bound[r * cols + c] : 0;
                 to.bound[c] += bound + constant * (fabs(q.value[r * cols + c]) + bound);
+            }
+            if (to.variance) { /* product.c: a share of 1/terms */
+                double charge = constant * q.value[r * cols + c];
+                to.variance[c] +=
+                    (q.variance ? q.variance[r * cols + c] : 0) + (double)terms * charge * charge;
             }
         }
     }
@@ -121,8 +140,11 @@ static void add_input_underflow(struct layer *layer, int64_t count)
         for (int64_t r = 0; r < count; r++)
             sum += fabs(layer->dz.value[r * expert->columns + c]) +
                    layer->dz.bound[r * expert->columns + c];
-        for (int64_t h = 0; h < layer->problem->H; h++)
+        for (int64_t h = 0; h < layer->problem->H; h++) {
             expert->dw1.bound[c * layer->problem->H + h] += eta * sum;
+            if (expert->dw1.variance)
+                expert->dw1.variance[c * layer->problem->H + h] += eta * sum * eta * sum;
+        }
     }
 }
 
@@ -141,8 +163,12 @@ static void w1_gradients(struct layer *layer, int64_t count)
         scale_rows(layer, count, columns, uncertain(layer->dz), left);
         if (layer->model) {
             double relative = layer->model->relative[MOE_AT_SX];
-            for (int64_t i = 0; i < count * columns; i++)
-                left.bound[i] += relative * (fabs(left.value[i]) + left.bound[i]);
+            for (int64_t i = 0; i < count * columns; i++) {
+                double error = relative * (fabs(left.value[i]) + left.bound[i]);
+                left.bound[i] += error;
+                if (left.variance)
+                    left.variance[i] += error * error;
+            }
         }
     }
     product_field(layer, MOE_IN_DW1, expert->count, FORM_TN, columns, H, count, uncertain(left),
@@ -162,10 +188,9 @@ static void x_gradients(struct layer *layer, int64_t first, int64_t count)
     round_field(layer, MOE_AT_DXE, layer->dxe, count * H);
     if (expert->weight == MOE_WEIGHT_INPUT) {
         for (int64_t r = 0; r < count; r++) {
-            double bound = 0;
-            double value =
-                inner(layer, H, H, uncertain(layer->dxe), r * H, exact(layer->x), r * H, &bound);
-            put_ds(layer, first + r, value, bound);
+            struct near ds = {0};
+            put_ds(layer, first + r,
+                   inner(layer, H, H, uncertain(layer->dxe), r * H, exact(layer->x), r * H, ds));
         }
         scale_rows(layer, count, H, uncertain(layer->dxe), layer->dxe);
     }

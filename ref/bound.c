@@ -89,6 +89,52 @@ double error_at(const struct error_model *model, enum moe_point point, double va
     return bound + model->relative[point] * reach + model->absolute[point];
 }
 
+/* 2^exponent of the binade of |value|; 0 where it is subnormal. */
+static double binade_of(double value)
+{
+    union {
+        double value;
+        uint64_t bits;
+    } word = {fabs(value)};
+    word.bits &= UINT64_C(0x7ff) << 52;
+    return word.value;
+}
+
+double moe_rounding_variance(enum moe_dtype dtype, double value)
+{
+    const struct moe_dtype_info *info = moe_dtype_info(dtype);
+    double ulp = 2 * info->unit_roundoff * binade_of(value);
+    ulp = ulp > info->smallest ? ulp : info->smallest;
+    return ulp * ulp / 12;
+}
+
+/* The kernel's value may lie in the next binade: it is taken a deviation further out. What
+ * underflow flushes is no rounding, and charged whole. */
+static double rounded(const struct error_model *model, enum moe_dtype dtype, double value,
+                      double variance)
+{
+    if (value == 0 && variance == 0)
+        return 0;
+    double reach = fabs(value) + sqrt(variance);
+    double smallest = moe_dtype_info(dtype)->smallest_normal;
+    double flushed = model->recipe->flush_to_zero && reach < 2 * smallest ? smallest : 0;
+    return variance + moe_rounding_variance(dtype, reach) + flushed * flushed;
+}
+
+double variance_at(const struct error_model *model, enum moe_point point, double value,
+                   double variance)
+{
+    if (model->relative[point] == 0)
+        return variance;
+    return rounded(model, model->recipe->at[point].to, value, variance);
+}
+
+double variance_stored(const struct error_model *model, enum moe_dtype dtype, double value,
+                       double variance)
+{
+    return rounded(model, dtype, value, variance);
+}
+
 double error_stored(const struct error_model *model, enum moe_dtype dtype, double value,
                     double bound)
 {

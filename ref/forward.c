@@ -20,10 +20,13 @@ static void add_bias(const struct layer *layer, enum moe_product product, int64_
     for (int64_t r = 0; r < count; r++) {
         for (int64_t c = 0; c < cols; c++) {
             q.value[r * cols + c] += b.value[c];
-            if (layer->model)
-                q.bound[r * cols + c] +=
-                    layer->model->step * (fabs(q.value[r * cols + c]) + q.bound[r * cols + c]) +
-                    constant * fabs(b.value[c]) + layer->model->loss;
+            if (!layer->model)
+                continue;
+            double reach = fabs(q.value[r * cols + c]) + q.bound[r * cols + c];
+            double error = layer->model->step * reach + constant * fabs(b.value[c]);
+            q.bound[r * cols + c] += error + layer->model->loss;
+            if (q.variance)
+                q.variance[r * cols + c] += error * error;
         }
     }
 }

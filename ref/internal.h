@@ -7,12 +7,21 @@
 
 #include "ref/moe.h"
 
-/* An uncertain quantity: its value and how far a correct kernel's may be from it. Everywhere in
- * ref/ bound is NULL where no recipe was given, and every function then skips its bound half. */
+/* An uncertain quantity: its value, how far a correct kernel's may be from it, and the variance of
+ * that distance on generic data. Everywhere in ref/ bound is NULL where no recipe was given, and
+ * every function then skips its bound half; so with variance where nobody asked for it. */
 struct field {
     double *value;
     double *bound;
+    double *variance;
 };
+
+/* The field from element `at` on. */
+static inline struct field field_from(struct field field, int64_t at)
+{
+    return (struct field){field.value + at, field.bound ? field.bound + at : NULL,
+                          field.variance ? field.variance + at : NULL};
+}
 
 /* An exactly known quantity and its absolute values (NULL without a recipe). */
 struct known {
@@ -20,19 +29,24 @@ struct known {
     double *magnitude;
 };
 
+/* One element of a field. */
+struct near {
+    double value, bound, variance;
+};
+
 /* Either of them, as a factor of a product; at most one factor of a product is uncertain. */
 struct operand {
-    const double *value, *bound, *magnitude;
+    const double *value, *bound, *variance, *magnitude;
 };
 
 static inline struct operand uncertain(struct field field)
 {
-    return (struct operand){field.value, field.bound, NULL};
+    return (struct operand){field.value, field.bound, field.variance, NULL};
 }
 
 static inline struct operand exact(struct known known)
 {
-    return (struct operand){known.value, NULL, known.magnitude};
+    return (struct operand){known.value, NULL, NULL, known.magnitude};
 }
 
 /* ---- bound.c: how arithmetic errs ------------------------------------------------------------ */
@@ -57,6 +71,14 @@ double error_at(const struct error_model *model, enum moe_point point, double va
 /* The bound of an output after it is stored as `dtype`; INFINITY where it may overflow. */
 double error_stored(const struct error_model *model, enum moe_dtype dtype, double value,
                     double bound);
+
+/* The variance of `value` after the rounding that may happen at `point`. */
+double variance_at(const struct error_model *model, enum moe_point point, double value,
+                   double variance);
+
+/* The variance of an output after it is stored as `dtype`. */
+double variance_stored(const struct error_model *model, enum moe_dtype dtype, double value,
+                       double variance);
 
 /* Error constant of one product as a sum of n terms: |error| <= c sum |a||b| + n * loss. */
 double error_constant(const struct error_model *model, enum moe_product product, int64_t n);
@@ -136,6 +158,10 @@ int score_entries_backward(const struct moe_problem *problem, const struct error
                            const struct moe_routing *routing, struct field logits, struct field ds,
                            struct field dlogits);
 
+/* dL [T,E] += what the variances of ds [P] become on the same way. MOE_E_NOMEM. */
+int score_variances_backward(const struct moe_problem *problem, const struct moe_routing *routing,
+                             struct field logits, const double *ds, double *dlogits);
+
 /* ---- loss.c ------------------------------------------------------------------------------ */
 
 /* loss[2], and dL [T,E] += their gradients where dlogits.value is not NULL. */
@@ -162,7 +188,7 @@ struct expert {
 };
 
 /* Room for everything that a run allocates. */
-#define LAYER_BUFFERS 96
+#define LAYER_BUFFERS 128
 
 struct layer {
     const struct moe_reference *call;
@@ -192,6 +218,8 @@ struct layer {
     struct field y, sy, dxe;   /* [chunk,H] */
 
     double *margin;     /* an operand of the bound's product */
+    double *reach;      /* sum |a||b| of a product, for the variance of its result */
+    double *square;     /* the known factor's squares, for the same */
     float *scratch_f32; /* MOE_F32 only */
     void *buffer[LAYER_BUFFERS];
     int buffer_count;
@@ -215,7 +243,7 @@ void layer_free(struct layer *layer);
 /* `count` doubles that layer_free frees, undefined or zero; NULL marks the layer as failed. */
 double *layer_take(struct layer *layer, int64_t count);
 
-/* A field of `count` values: with bounds only where the layer has them. */
+/* A field of `count` values: with bounds and variances only where the layer has them. */
 struct field layer_take_field(struct layer *layer, int64_t count);
 struct known layer_take_known(struct layer *layer, int64_t count);
 
@@ -239,7 +267,7 @@ void expert_scores(struct layer *layer, int64_t first, int64_t count);
 /* What the precision makes of computed values: nothing in f64, floats in f32. */
 void settle(const struct layer *layer, double *values, int64_t count);
 
-/* Bounds of a field after a rounding that may happen at `point`. */
+/* Bounds and variances of a field after a rounding that may happen at `point`. */
 void round_field(const struct layer *layer, enum moe_point point, struct field field,
                  int64_t count);
 
@@ -249,7 +277,8 @@ int hand_out(struct layer *layer, enum moe_tensor_id tensor, int64_t row, int64_
 
 /* ---- product.c --------------------------------------------------------------------------- */
 
-/* C = A B or C += A B, and its bound. `terms`: length of the sum as the kernel sees it. */
+/* C = A B or C += A B, its bound and its variance. `terms`: length of the sum as the kernel sees
+ * it. */
 void product_field(struct layer *layer, enum moe_product product, int64_t terms, enum form form,
                    int64_t m, int64_t n, int64_t k, struct operand a, struct operand b,
                    struct field c, int accumulate);

@@ -26,9 +26,11 @@ double *layer_take(struct layer *layer, int64_t count)
 
 struct field layer_take_field(struct layer *layer, int64_t count)
 {
-    struct field field = {layer_take(layer, count), NULL};
+    struct field field = {layer_take(layer, count), NULL, NULL};
     if (layer->model)
         field.bound = layer_take(layer, count);
+    if (layer->model && layer->call->variances)
+        field.variance = layer_take(layer, count);
     return field;
 }
 
@@ -61,6 +63,10 @@ static void take_scratch(struct layer *layer, int64_t columns, int64_t units)
     int64_t widest = larger(larger(columns, units), E);
     int64_t floats = chunk * H + widest * H + chunk * widest;
     layer->margin = layer->model ? layer_take(layer, chunk * larger(H, widest)) : NULL;
+    if (layer->model && layer->call->variances) {
+        layer->reach = layer_take(layer, larger(chunk, widest) * larger(H, widest));
+        layer->square = layer_take(layer, larger(chunk, widest) * H);
+    }
     if (layer->call->precision == MOE_F32)
         layer->scratch_f32 = (float *)layer_take(layer, (floats + 1) / 2);
 }
@@ -188,6 +194,8 @@ static void clear(struct field field, int64_t count)
     memset(field.value, 0, (size_t)count * sizeof *field.value);
     if (field.bound)
         memset(field.bound, 0, (size_t)count * sizeof *field.bound);
+    if (field.variance)
+        memset(field.variance, 0, (size_t)count * sizeof *field.variance);
 }
 
 void expert_load(struct layer *layer, int64_t e)
@@ -254,6 +262,8 @@ void expert_scores(struct layer *layer, int64_t first, int64_t count)
         layer->score.value[r] = score;
         if (layer->score.bound)
             layer->score.bound[r] = bound;
+        if (layer->score.variance) /* its error is that of a whole row: no random walk either */
+            layer->score.variance[r] = bound * bound;
     }
 }
 
@@ -270,8 +280,11 @@ void round_field(const struct layer *layer, enum moe_point point, struct field f
     if (!layer->model)
         return;
 #pragma omp parallel for if (count > 131072) schedule(static)
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
         field.bound[i] = error_at(layer->model, point, field.value[i], field.bound[i]);
+        if (field.variance)
+            field.variance[i] = variance_at(layer->model, point, field.value[i], field.variance[i]);
+    }
 }
 
 /* Error of a sum over the expert's rows (for the router's gradients, over all tokens). */
@@ -301,10 +314,21 @@ int hand_out(struct layer *layer, enum moe_tensor_id tensor, int64_t row, int64_
     if (rows == 0 || cols == 0)
         return MOE_OK; /* entries of no tokens: one row of nothing, which has no position */
 #pragma omp parallel for if (rows * cols > 131072 && layer->model) schedule(static)
-    for (int64_t i = 0; i < (layer->model ? rows * cols : 0); i++)
+    for (int64_t i = 0; i < (layer->model ? rows * cols : 0); i++) {
         field.bound[i] = error_stored(layer->model, dtype, field.value[i], field.bound[i]);
-    struct moe_block block = {
-        tensor, row, rows, 0, cols, cols, field.value, field.bound, error_of_rows(layer, tensor)};
+        if (field.variance)
+            field.variance[i] =
+                variance_stored(layer->model, dtype, field.value[i], field.variance[i]);
+    }
+    struct moe_block block = {.tensor = tensor,
+                              .row = row,
+                              .rows = rows,
+                              .cols = cols,
+                              .stride = cols,
+                              .value = field.value,
+                              .bound = field.bound,
+                              .variance = field.variance,
+                              .old_error = error_of_rows(layer, tensor)};
     return layer->call->take(layer->call->context, &block);
 }
 
@@ -322,6 +346,12 @@ void scale_rows(const struct layer *layer, int64_t count, int64_t cols, struct o
                 double q_bound = rows.bound ? rows.bound[i] : 0, reach = fabs(q) + q_bound;
                 scaled.bound[i] = fabs(s) * q_bound + s_bound * reach +
                                   model->step * (fabs(s) + s_bound) * reach + model->loss;
+            }
+            if (scaled.variance) {
+                double q_variance = rows.variance ? rows.variance[i] : 0;
+                scaled.variance[i] =
+                    s * s * q_variance + layer->score.variance[r] * (q * q + q_variance) +
+                    model->step * model->step * s * s * q * q + model->loss * model->loss;
             }
             scaled.value[i] = s * q;
         }
@@ -355,11 +385,16 @@ void add_to_tokens(const struct layer *layer, enum moe_product product, int64_t 
         if (!layer->model)
             continue;
         int64_t picks = layer->routing->token_begin[t + 1] - layer->routing->token_begin[t];
-        double constant =
-            error_constant(layer->model, product, terms_of_token(layer, product, picks));
+        int64_t terms = terms_of_token(layer, product, picks);
+        double constant = error_constant(layer->model, product, terms);
         for (int64_t h = 0; h < H; h++) {
             double bound = rows.bound[r * H + h];
             to.bound[t * H + h] += bound + constant * (fabs(rows.value[r * H + h]) + bound);
+        }
+        double weight = constant * constant * (double)terms; /* product.c: a share of 1/terms */
+        for (int64_t h = 0; h < (to.variance ? H : 0); h++) {
+            double value = rows.value[r * H + h];
+            to.variance[t * H + h] += rows.variance[r * H + h] + weight * value * value;
         }
     }
 }

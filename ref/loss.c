@@ -77,6 +77,6 @@ int losses_apply(const struct moe_problem *problem, const struct error_model *mo
 int moe_routing_losses(const struct moe_problem *problem, const struct moe_routing *routing,
                        const double *logits, double loss[2], double *dlogits)
 {
-    return losses_apply(problem, NULL, routing, (struct field){(double *)logits, NULL},
-                        (struct field){dlogits, NULL}, loss);
+    return losses_apply(problem, NULL, routing, (struct field){(double *)logits, NULL, NULL},
+                        (struct field){dlogits, NULL, NULL}, loss);
 }

@@ -521,6 +521,10 @@ struct moe_recipe moe_recipe_plain(const struct moe_problem *problem, enum moe_d
 /* bound.c: upper bound of |computed - exact| / sum |a||b| for a sum of n products. */
 double moe_accumulator_error(enum moe_accumulator accumulator, int64_t n, int extra);
 
+/* bound.c: variance of what rounding `value` to a float type errs by, to nearest: ulp^2 / 12 with
+ * the ulp of its binade. */
+double moe_rounding_variance(enum moe_dtype dtype, double value);
+
 /* ---- mma.c: tensor cores bit for bit ----------------------------------------------------------
  */
 
@@ -544,6 +548,8 @@ enum moe_pass { MOE_PASS_FORWARD = 1, MOE_PASS_BACKWARD = 2 };
  * A finished block of an output: `rows` x `cols` values from (row, col) of the tensor seen as a
  * matrix of its last dimension (rank 1: one row), `stride` elements from row to row. bound[i] is
  * how far a correct kernel of the recipe may be from value[i]; NULL where no recipe was given.
+ * variance[i] is the variance of that distance on generic data (doc/statistics.md); NULL where
+ * nobody asked for it.
  * MOE_PICKS and MOE_OFFSETS come as values too. With ragged entries scores and ds are one row of P;
  * z has the routing's N rows. Parameter gradients do not contain what beta=1 adds; the receiver
  * adds it.
@@ -552,7 +558,7 @@ struct moe_block {
     enum moe_tensor_id tensor;
     int64_t row, rows, col, cols, stride;
     const double *value;
-    const double *bound;
+    const double *bound, *variance;
     /* Relative error that beta=1 allows of the old value: a kernel may start its sum from it, so
      * that every step of the sum rounds it too. 0 where no recipe was given. */
     double old_error;
@@ -573,6 +579,7 @@ struct moe_reference {
     unsigned passes;                 /* MOE_PASS_FORWARD | MOE_PASS_BACKWARD */
     enum moe_dtype precision;        /* MOE_F64, or MOE_F32: products by sgemm, the rest rounded */
     const struct moe_recipe *recipe; /* NULL: no bounds. Bounds need the forward pass */
+    int variances;                   /* 1: variances too; needs a recipe */
     moe_block_taker *take;
     void *context;
 };

@@ -139,6 +139,38 @@ static void fill_margin(double constant, int64_t count, struct operand a, double
         margin[i] = constant * fabs(a.value[i]) + (a.bound ? (1 + constant) * a.bound[i] : 0);
 }
 
+/* squares = values^2. */
+static void fill_squares(int64_t count, const double *values, double *squares)
+{
+#pragma omp parallel for if (count > 131072) schedule(static)
+    for (int64_t i = 0; i < count; i++)
+        squares[i] = values[i] * values[i];
+}
+
+/* The variance of C: sum Var(a) b^2, and the accumulator's error charged as its linear bound
+ * squared, since truncation is no random walk. A chunk has the share k/terms of a sum; dividing its
+ * square by that makes the squares of all chunks add up to the square of their sum, at least
+ * (Cauchy and Schwarz). */
+static void product_variance(struct layer *layer, double constant, int64_t terms, enum form form,
+                             int64_t m, int64_t n, int64_t k, struct operand a, struct operand b,
+                             double *variance, int accumulate)
+{
+    int second = b.bound != NULL;
+    const double *known = second ? a.value : b.value;
+    struct operand magnitude = {.value = second ? b.value : a.value};
+    fill_squares(second ? m * k : k * n, known, layer->square);
+    product_values(MOE_F64, form, m, n, k, second ? layer->square : a.variance,
+                   second ? b.variance : layer->square, variance, accumulate, NULL);
+    fill_margin(1, second ? k * n : m * k, magnitude, layer->margin);
+    product_values(MOE_F64, form, m, n, k, second ? a.magnitude : layer->margin,
+                   second ? layer->margin : b.magnitude, layer->reach, 0, NULL);
+    double weight = k > 0 ? constant * constant * (double)terms / (double)k : 0;
+    double lost = 2 * (double)k * layer->model->loss;
+#pragma omp parallel for if (m * n > 131072) schedule(static)
+    for (int64_t i = 0; i < m * n; i++)
+        variance[i] += weight * layer->reach[i] * layer->reach[i] + lost * lost;
+}
+
 void product_field(struct layer *layer, enum moe_product product, int64_t terms, enum form form,
                    int64_t m, int64_t n, int64_t k, struct operand a, struct operand b,
                    struct field c, int accumulate)
@@ -156,4 +188,10 @@ void product_field(struct layer *layer, enum moe_product product, int64_t terms,
 #pragma omp parallel for if (m * n > 131072) schedule(static)
     for (int64_t i = 0; i < m * n; i++)
         c.bound[i] += lost;
+    if (!c.variance)
+        return;
+    if (a.bound || b.bound)
+        product_variance(layer, constant, terms, form, m, n, k, a, b, c.variance, accumulate);
+    else /* the accumulator errs and nothing else; such a C is never added to */
+        fill_squares(m * n, c.bound, c.variance);
 }

@@ -13,10 +13,9 @@ void project_tokens(struct layer *layer, int64_t n, struct known w, struct field
     int64_t T = layer->problem->T, H = layer->problem->H;
     for (int64_t t = 0; t < T; t += layer->chunk) {
         int64_t count = T - t < layer->chunk ? T - t : layer->chunk;
-        struct field part = {q.value + t * n, q.bound ? q.bound + t * n : NULL};
         load_rows(&layer->call->tensors[MOE_X], NULL, t, count, layer->x);
         product_field(layer, MOE_IN_LOGITS, H, FORM_NT, count, n, H, exact(layer->x), exact(w),
-                      part, 0);
+                      field_from(q, t * n), 0);
     }
 }
 
@@ -29,10 +28,14 @@ static void compute_logits(struct layer *layer, const double *br)
     project_tokens(layer, E, layer->wr, layer->logits);
     for (int64_t i = 0; i < T * E && br; i++) {
         layer->logits.value[i] += br[i % E];
-        if (layer->model)
-            layer->logits.bound[i] +=
-                layer->model->step * (fabs(layer->logits.value[i]) + layer->logits.bound[i]) +
-                constant * fabs(br[i % E]) + layer->model->loss; /* a sum may start from br */
+        if (!layer->model)
+            continue;
+        double reach = fabs(layer->logits.value[i]) + layer->logits.bound[i];
+        double error = layer->model->step * reach + constant * fabs(br[i % E]); /* br may come
+                                                                                   first */
+        layer->logits.bound[i] += error + layer->model->loss;
+        if (layer->logits.variance)
+            layer->logits.variance[i] += error * error;
     }
     settle(layer, layer->logits.value, T * E);
     round_field(layer, MOE_AT_LOGITS, layer->logits, T * E);
@@ -114,6 +117,29 @@ int router_allocate(struct layer *layer)
                          : MOE_OK;
 }
 
+/* Variances of dL: those of ds, carried through the scores, and what the router's own arithmetic
+ * errs by where ds is exact: its bound squared, since an error of a score is that of a whole row.
+ */
+static int logit_variances(struct layer *layer)
+{
+    const struct moe_problem *p = layer->problem;
+    int64_t count = p->T * p->E;
+    double *variance = layer->dlogits.variance, loss[2];
+    struct field ds = {layer->ds.value, layer_take(layer, layer->routing->P), NULL};
+    struct field own = {layer_take(layer, count), variance, NULL};
+    if (layer->failed)
+        return moe_error(MOE_E_NOMEM, "no memory for the variances of dlogits");
+    int status = score_entries_backward(p, layer->model, layer->routing, layer->logits, ds, own);
+    if (status == MOE_OK)
+        status = losses_apply(p, layer->model, layer->routing, layer->logits, own, loss);
+    for (int64_t i = 0; i < count; i++)
+        variance[i] *= variance[i];
+    if (status == MOE_OK)
+        status = score_variances_backward(p, layer->routing, layer->logits, layer->ds.variance,
+                                          variance);
+    return status;
+}
+
 int router_backward(struct layer *layer)
 {
     const struct moe_problem *p = layer->problem;
@@ -124,16 +150,16 @@ int router_backward(struct layer *layer)
                                         layer->dlogits);
     if (status == MOE_OK)
         status = losses_apply(p, layer->model, layer->routing, layer->logits, layer->dlogits, loss);
+    if (status == MOE_OK && layer->dlogits.variance)
+        status = logit_variances(layer);
     if (status != MOE_OK)
         return status;
     settle(layer, layer->dlogits.value, T * E);
     round_field(layer, MOE_AT_DLOGITS, layer->dlogits, T * E);
     for (int64_t t = 0; t < T; t += layer->chunk) {
         int64_t count = T - t < layer->chunk ? T - t : layer->chunk;
-        struct field dl = {layer->dlogits.value + t * E,
-                           layer->dlogits.bound ? layer->dlogits.bound + t * E : NULL};
-        struct field dx = {layer->dx.value + t * H,
-                           layer->dx.bound ? layer->dx.bound + t * H : NULL};
+        struct field dl = field_from(layer->dlogits, t * E);
+        struct field dx = field_from(layer->dx, t * H);
         load_rows(&layer->call->tensors[MOE_X], NULL, t, count, layer->x);
         product_field(layer, MOE_IN_DWR, T, FORM_TN, E, H, count, uncertain(dl), exact(layer->x),
                       layer->dwr, 1);
@@ -158,6 +184,9 @@ static int hand_out_dbr(struct layer *layer)
             double bound = layer->dlogits.bound[i];
             dbr.bound[i % E] += bound + constant * (fabs(dl) + bound);
         }
+        if (dbr.variance) /* product.c: a share of 1/T */
+            dbr.variance[i % E] +=
+                layer->dlogits.variance[i] + (double)T * constant * constant * dl * dl;
     }
     return hand_out(layer, MOE_DBR, 0, 1, E, dbr);
 }
@@ -186,7 +215,7 @@ static int hand_out_integers(struct layer *layer, enum moe_tensor_id tensor, dou
                              int64_t count)
 {
     const struct error_model *model = layer->model;
-    struct field field = {values, NULL};
+    struct field field = {values, NULL, NULL};
     int status;
     layer->model = NULL;
     status = tensor == MOE_OFFSETS ? hand_out(layer, tensor, 0, 1, count, field)
@@ -199,7 +228,7 @@ int hand_out_routing(struct layer *layer)
 {
     const struct moe_routing *routing = layer->routing;
     int64_t P = routing->P, T = routing->T;
-    struct field scores = {routing->score, NULL};
+    struct field scores = {routing->score, NULL, NULL};
     double *integers = layer_take(layer, P > T + 1 ? P : T + 1);
     /* the scores' own bounds serve the experts later: a copy takes the store's rounding */
     scores.bound = layer->model ? layer_take(layer, P) : NULL;

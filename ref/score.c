@@ -227,7 +227,7 @@ int score_entries(const struct moe_problem *problem, const struct error_model *m
 int moe_routing_score(const struct moe_problem *problem, const double *logits,
                       struct moe_routing *routing)
 {
-    struct field field = {(double *)logits, NULL};
+    struct field field = {(double *)logits, NULL, NULL};
     return score_entries(problem, NULL, field, routing, NULL);
 }
 
@@ -300,15 +300,22 @@ static void softmax_backward(const struct token *token, const double *dv, const 
     }
 }
 
+/* v'(l) of the routers whose score depends on the expert's own logit. */
+static double own_slope(const struct token *token, int64_t e)
+{
+    double v = token->v[e], sigmoid = 1 / (1 + exp(-token->l[e]));
+    if (token->problem->router == MOE_SIGMOID)
+        return v * (1 / (1 + exp(token->l[e])));
+    return v > 0 ? sigmoid / (2 * v) : 0;
+}
+
 /* Routers whose score depends on the expert's own logit: dL = dv * v'(l). */
 static void own_logit_backward(const struct token *token, const double *dv, const double *dv_bound,
                                double *dl, double *dl_bound)
 {
     for (int64_t k = 0; k < token->n; k++) {
         int64_t e = token->pick[k];
-        double v = token->v[e], sigmoid = 1 / (1 + exp(-token->l[e]));
-        double slope = token->problem->router == MOE_SIGMOID ? v * (1 / (1 + exp(token->l[e])))
-                                                             : (v > 0 ? sigmoid / (2 * v) : 0);
+        double v = token->v[e], slope = own_slope(token, e);
         dl[e] += dv[k] * slope;
         if (token->model) {
             const struct error_model *model = token->model;
@@ -352,10 +359,53 @@ int score_entries_backward(const struct moe_problem *problem, const struct error
     return status;
 }
 
+/* dL [E] += what variances of ds become: every coefficient squared, as if the mean's were another's
+ * than ds_k's own, which only adds. dv [n] is scratch. */
+static void carry_variance(const struct token *token, const double *ds, double *dv, double *dl)
+{
+    const struct moe_problem *problem = token->problem;
+    int own = problem->router == MOE_SIGMOID || problem->router == MOE_SQRT_SOFTPLUS;
+    double factor = problem->renorm ? problem->scale / token->V : problem->scale;
+    double of_m = 0, of_mean = 0;
+    for (int64_t k = 0; k < token->n && problem->renorm; k++) {
+        double share = token->v[token->pick[k]] / token->V;
+        of_m += share * share * ds[k];
+    }
+    for (int64_t k = 0; k < token->n; k++) {
+        double p = token->v[token->pick[k]];
+        dv[k] = factor * factor * (ds[k] + of_m);
+        of_mean += p * p * dv[k];
+    }
+    for (int64_t e = 0; e < token->E && !own && !over_picked(problem); e++)
+        dl[e] += token->v[e] * token->v[e] * of_mean;
+    for (int64_t k = 0; k < token->n; k++) {
+        int64_t e = token->pick[k];
+        double slope = own ? own_slope(token, e) : token->v[e];
+        dl[e] += slope * slope * (dv[k] + (over_picked(problem) ? of_mean : 0));
+    }
+}
+
+int score_variances_backward(const struct moe_problem *problem, const struct moe_routing *routing,
+                             struct field logits, const double *ds, double *dlogits)
+{
+    struct token token;
+    int status = token_open(problem, NULL, &token);
+    double *dv = malloc((size_t)problem->E * sizeof *dv);
+    if (status == MOE_OK && !dv)
+        status = moe_error(MOE_E_NOMEM, "no memory for the router's gradient");
+    for (int64_t t = 0; t < routing->T && status == MOE_OK; t++) {
+        token_at(&token, routing, logits, t);
+        carry_variance(&token, ds + routing->token_begin[t], dv, dlogits + t * problem->E);
+    }
+    free(token.v);
+    free(dv);
+    return status;
+}
+
 int moe_routing_backward(const struct moe_problem *problem, const struct moe_routing *routing,
                          const double *logits, const double *ds, double *dlogits)
 {
-    return score_entries_backward(problem, NULL, routing, (struct field){(double *)logits, NULL},
-                                  (struct field){(double *)ds, NULL},
-                                  (struct field){dlogits, NULL});
+    return score_entries_backward(
+        problem, NULL, routing, (struct field){(double *)logits, NULL, NULL},
+        (struct field){(double *)ds, NULL, NULL}, (struct field){dlogits, NULL, NULL});
 }

@@ -33,17 +33,18 @@ int shared_gate_backward(struct layer *layer)
         if (layer->model) {
             double gate_bound = layer->gate.bound[t];
             double slope_bound = gate_bound + 4 * layer->model->step;
-            q.bound[t] = slope * q.bound[t] + slope_bound * (fabs(q.value[t]) + q.bound[t]) +
-                         4 * layer->model->step * slope * fabs(q.value[t]) + layer->model->loss;
+            double own = (slope_bound + 4 * layer->model->step * slope) * fabs(q.value[t]);
+            q.bound[t] = (slope + slope_bound) * q.bound[t] + own + layer->model->loss;
+            if (q.variance)
+                q.variance[t] = (slope + slope_bound) * (slope + slope_bound) * q.variance[t] +
+                                own * own + layer->model->loss * layer->model->loss;
         }
         q.value[t] *= slope;
     }
     settle(layer, q.value, T);
     for (int64_t t = 0; t < T; t += layer->chunk) {
         int64_t count = T - t < layer->chunk ? T - t : layer->chunk;
-        struct field part = {q.value + t, q.bound ? q.bound + t : NULL};
-        struct field dx = {layer->dx.value + t * H,
-                           layer->dx.bound ? layer->dx.bound + t * H : NULL};
+        struct field part = field_from(q, t), dx = field_from(layer->dx, t * H);
         load_rows(&layer->call->tensors[MOE_X], NULL, t, count, layer->x);
         product_field(layer, MOE_IN_DWR, T, FORM_TN, 1, H, count, uncertain(part), exact(layer->x),
                       dwsg, 1);

@@ -154,7 +154,7 @@ START_TEST(each_to_its_own)
     recipe.function_absolute = 0x1p-20;
     error_model_init(&model, &recipe);
     ck_assert_int_eq(moe_routing_from_lists(1, 2, 2, NULL, picks, scores, &routing), MOE_OK);
-    struct field known = {logits, bounds};
+    struct field known = {logits, bounds, NULL};
     ck_assert_int_eq(score_entries(&problem, &model, known, &routing, score_bound), MOE_OK);
     ck_assert_msg(score_bound[0] < 0x1p-6 * routing.score[0], "%d: %g is known to %g", _i,
                   routing.score[0], score_bound[0]);
