@@ -13,7 +13,7 @@ static struct moe_comparison compare(int64_t rows, int64_t cols, const double *g
                                      const double *want, const double *bound)
 {
     struct moe_tensor tensor = {(void *)got, MOE_F64, 2, {rows, cols}, {cols, 1}};
-    struct moe_block block = {MOE_O, 0, rows, 0, cols, cols, want, bound, 0};
+    struct moe_block block = {MOE_O, 0, rows, 0, cols, cols, want, bound, NULL, 0};
     struct moe_comparison comparison = {0};
     ck_assert_int_eq(moe_compare_block(&tensor, NULL, &block, &comparison), MOE_OK);
     ck_assert_int_eq(comparison.total, rows * cols);
@@ -131,8 +131,8 @@ START_TEST(blocks)
 {
     static const double got[9] = {1, 1, 1, 9, 9, 9, 1, 4, 1}, one[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
     struct moe_tensor tensor = {(void *)got, MOE_F64, 2, {3, 3}, {3, 1}};
-    struct moe_block first = {MOE_O, 0, 1, 0, 3, 3, one, one, 0};
-    struct moe_block last = {MOE_O, 2, 1, 0, 3, 3, one, one, 0};
+    struct moe_block first = {MOE_O, 0, 1, 0, 3, 3, one, one, NULL, 0};
+    struct moe_block last = {MOE_O, 2, 1, 0, 3, 3, one, one, NULL, 0};
     struct moe_comparison c = {0};
     ck_assert_int_eq(moe_compare_block(&tensor, NULL, &first, &c), MOE_OK);
     ck_assert(c.total == 3 && c.wrong == 0);
@@ -156,7 +156,7 @@ START_TEST(part_of_a_strided_tensor)
         data[i / 12 * 97 + i / 4 % 3 * 31 + i % 4 * tensor.stride[2]] = (float)i;
     for (int i = 0; i < 4 * 5; i++)
         want[i] = (double)((1 + i / 5) * 4 + 1 + i % 5);
-    struct moe_block block = {MOE_DW1, 1, 4, 1, 2, 5, want, NULL, 0};
+    struct moe_block block = {MOE_DW1, 1, 4, 1, 2, 5, want, NULL, NULL, 0};
     struct moe_comparison c = {0};
     ck_assert_int_eq(moe_compare_block(&tensor, NULL, &block, &c), MOE_OK);
     ck_assert_int_eq(c.total, 8);
@@ -173,7 +173,7 @@ START_TEST(ragged)
     float data[8] = {1, 2, 3, 4, 5, NAN, NAN, NAN};
     double want[5] = {1, 2, 3, 4, 5};
     struct moe_tensor tensor = {data, MOE_F32, 1, {8}, {1}};
-    struct moe_block block = {MOE_DS, 0, 1, 0, 5, 5, want, NULL, 0};
+    struct moe_block block = {MOE_DS, 0, 1, 0, 5, 5, want, NULL, NULL, 0};
     struct moe_comparison c = {0};
     ck_assert_int_eq(moe_compare_block(&tensor, NULL, &block, &c), MOE_OK);
     ck_assert(c.total == 5 && c.wrong == 0);
@@ -205,7 +205,7 @@ static struct moe_comparison compare_sum(enum moe_dtype dtype, double before, do
     moe_dtype_store(dtype, data, 0, got, 0);
     moe_dtype_store(dtype, old, 0, before, 0);
     struct moe_tensor tensor = {data, dtype, 1, {1}, {1}}, held = {old, dtype, 1, {1}, {1}};
-    struct moe_block block = {MOE_DBR, 0, 1, 0, 1, 1, &value, &bound, 0};
+    struct moe_block block = {MOE_DBR, 0, 1, 0, 1, 1, &value, &bound, NULL, 0};
     struct moe_comparison c = {0};
     ck_assert_int_eq(moe_compare_block(&tensor, &held, &block, &c), MOE_OK);
     return c;
