@@ -92,6 +92,44 @@ int moe_device_fill(struct moe_device *device, void *memory, int byte, int64_t b
     return status || bytes == 0 ? status : device->class->fill(device, memory, byte, bytes, stream);
 }
 
+/* ---- addresses and what is mapped there ------------------------------------------------------ */
+
+static int check_pages(struct moe_device *device, const char *what, const void *place,
+                       int64_t bytes)
+{
+    int64_t page = 0;
+    int status = moe_device_attribute(device, MOE_DEVICE_PAGE_BYTES, &page);
+    if (status)
+        return status;
+    if (bytes <= 0 || bytes % page || (uintptr_t)place % (uintptr_t)page)
+        return moe_error(MOE_E_INTERNAL, "%s of %lld bytes at %p: pages have %lld", what,
+                         (long long)bytes, place, (long long)page);
+    return MOE_OK;
+}
+
+int moe_device_reserve(struct moe_device *device, int64_t bytes, void **addresses)
+{
+    const int status = check_pages(device, "reservation", NULL, bytes);
+    return status ? status : device->class->reserve(device, bytes, addresses);
+}
+
+void moe_device_unreserve(struct moe_device *device, void *addresses, int64_t bytes)
+{
+    if (addresses)
+        device->class->unreserve(device, addresses, bytes);
+}
+
+int moe_device_map(struct moe_device *device, void *place, int64_t bytes)
+{
+    const int status = check_pages(device, "mapping", place, bytes);
+    return status ? status : device->class->map(device, place, bytes);
+}
+
+void moe_device_unmap(struct moe_device *device, void *place, int64_t bytes)
+{
+    device->class->unmap(device, place, bytes);
+}
+
 /* ---- streams and events ---------------------------------------------------------------------- */
 
 int moe_device_stream_create(struct moe_device *device, void **stream)

@@ -21,6 +21,10 @@ struct device_class {
                      void *stream);
     int (*copy)(struct moe_device *device, void *to, const void *from, int64_t bytes, void *stream);
     int (*fill)(struct moe_device *device, void *memory, int byte, int64_t bytes, void *stream);
+    int (*reserve)(struct moe_device *device, int64_t bytes, void **addresses);
+    void (*unreserve)(struct moe_device *device, void *addresses, int64_t bytes);
+    int (*map)(struct moe_device *device, void *place, int64_t bytes);
+    void (*unmap)(struct moe_device *device, void *place, int64_t bytes);
     int (*stream_create)(struct moe_device *device, void **stream);
     void (*stream_destroy)(struct moe_device *device, void *stream);
     int (*synchronize)(struct moe_device *device, void *stream);

@@ -161,6 +161,8 @@ static int attribute(struct moe_device *device, enum moe_device_attribute which,
         return get_memory(cuda, 0, value);
     case MOE_DEVICE_TOTAL_BYTES:
         return get_memory(cuda, 1, value);
+    case MOE_DEVICE_PAGE_BYTES:
+        return cuda_page_bytes(cuda, value);
     }
     return moe_error(MOE_E_INTERNAL, "a device has no attribute %d", (int)which);
 }
@@ -323,6 +325,10 @@ const struct device_class device_cuda = {
     .copy_from = copy_from,
     .copy = copy,
     .fill = fill,
+    .reserve = cuda_reserve,
+    .unreserve = cuda_unreserve,
+    .map = cuda_map,
+    .unmap = cuda_unmap,
     .stream_create = stream_create,
     .stream_destroy = stream_destroy,
     .synchronize = synchronize,

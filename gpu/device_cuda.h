@@ -31,6 +31,14 @@ static inline struct cuda_device *cuda_device(struct moe_device *device)
 /* Makes the device's context the calling thread's current one. */
 int cuda_make_current(struct cuda_device *cuda);
 
+/* device_virtual.c */
+int cuda_page_bytes(struct cuda_device *cuda, int64_t *bytes);
+int cuda_reserve(struct moe_device *device, int64_t bytes, void **addresses);
+void cuda_unreserve(struct moe_device *device, void *addresses, int64_t bytes);
+int cuda_map(struct moe_device *device, void *place, int64_t bytes);
+void cuda_unmap(struct moe_device *device, void *place, int64_t bytes);
+
+/* device_cuda_launch.c */
 int cuda_launch(struct moe_device *device, int row, const struct moe_launch *launch);
 int cuda_tensor_map_encode(struct moe_device *device, const struct moe_tensor_map_spec *spec,
                            struct moe_tensor_map *map);

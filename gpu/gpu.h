@@ -76,6 +76,7 @@ enum moe_device_attribute {
     MOE_DEVICE_SHARED_BYTES, /* that one block may have, opted in */
     MOE_DEVICE_FREE_BYTES,   /* memory free now */
     MOE_DEVICE_TOTAL_BYTES,
+    MOE_DEVICE_PAGE_BYTES, /* what can be mapped alone */
 };
 
 /* kind is MOE_ON_CUDA (verify/variant.h); index counts what the driver shows. */
@@ -94,6 +95,14 @@ int moe_device_copy_from(struct moe_device *device, void *to_host, const void *f
 int moe_device_copy(struct moe_device *device, void *to, const void *from, int64_t bytes,
                     void *stream);
 int moe_device_fill(struct moe_device *device, void *memory, int byte, int64_t bytes, void *stream);
+
+/* Addresses apart from memory: what is reserved and not mapped is an illegal address to a kernel.
+ * Bytes and places are multiples of MOE_DEVICE_PAGE_BYTES; what was mapped is unmapped as it was
+ * mapped, once nothing uses it, and before its addresses are given back. */
+int moe_device_reserve(struct moe_device *device, int64_t bytes, void **addresses);
+void moe_device_unreserve(struct moe_device *device, void *addresses, int64_t bytes);
+int moe_device_map(struct moe_device *device, void *place, int64_t bytes);
+void moe_device_unmap(struct moe_device *device, void *place, int64_t bytes);
 
 int moe_device_stream_create(struct moe_device *device, void **stream);
 void moe_device_stream_destroy(struct moe_device *device, void *stream);

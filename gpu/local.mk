@@ -55,6 +55,7 @@ libgpu_la_SOURCES += \
 	%D%/device_cuda.h \
 	%D%/device_cuda.c \
 	%D%/device_cuda_launch.c \
+	%D%/device_virtual.c \
 	%D%/unpack.c
 else
 libgpu_la_SOURCES += \

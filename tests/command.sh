@@ -103,7 +103,7 @@ refused "dtype" verify dtype=bf17
 refused "empty" verify ""
 refused "no variant matches 'nobody'" verify --variant nobody "$case"
 for command in verify replay fuzz; do
-    refused "no check 'nobody'; allowed: inputs, routing, " $command --check bound,nobody
+    refused "no check 'nobody'; allowed: inputs, guards, " $command --check bound,nobody
     refused "no check ''; allowed: " $command --check bound,
 done
 refused "no variant matches 'nobody'" list --variant nobody

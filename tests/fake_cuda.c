@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum {
     INVALID_VALUE = 1,
@@ -40,7 +41,7 @@ struct config { /* CUlaunchConfig */
     unsigned attribute_count;
 };
 
-static int contexts, modules, allocations, streams, events;
+static int contexts, modules, allocations, streams, events, reservations, mappings, creations;
 static void *current;
 
 static struct fake fake(void)
@@ -75,6 +76,9 @@ __attribute__((destructor)) static void report(void)
                 "fake_cuda: left %d contexts, %d modules, %d allocations, %d streams, "
                 "%d events\n",
                 contexts, modules, allocations, streams, events);
+    if (reservations || mappings || creations)
+        fprintf(stderr, "fake_cuda: left %d reservations, %d mappings, %d memories\n", reservations,
+                mappings, creations);
 }
 
 static int take(void **handle, int *count)
@@ -311,6 +315,97 @@ int cuEventElapsedTime_v2(float *ms, void *first, void *second)
 {
     *ms = (float)(*(int *)second - *(int *)first);
     return begin("cuEventElapsedTime");
+}
+
+/* ---- addresses ------------------------------------------------------------------------------- */
+
+#define PAGE_BYTES (64u << 10)
+
+int cuMemGetAllocationGranularity(size_t *bytes, const void *memory, int which);
+int cuMemAddressReserve(unsigned long long *found, size_t bytes, size_t alignment,
+                        unsigned long long at, unsigned long long flags);
+int cuMemAddressFree(unsigned long long at, size_t bytes);
+int cuMemCreate(unsigned long long *handle, size_t bytes, const void *memory,
+                unsigned long long flags);
+int cuMemRelease(unsigned long long handle);
+int cuMemMap(unsigned long long at, size_t bytes, size_t offset, unsigned long long handle,
+             unsigned long long flags);
+int cuMemUnmap(unsigned long long at, size_t bytes);
+int cuMemSetAccess(unsigned long long at, size_t bytes, const void *access, size_t count);
+
+int cuMemGetAllocationGranularity(size_t *bytes, const void *memory, int which)
+{
+    *bytes = PAGE_BYTES;
+    return memory && which == 0 ? begin("cuMemGetAllocationGranularity") : INVALID_VALUE;
+}
+
+/* Begins at a multiple of a page, as addresses of a GPU do. The rest of the room is not used. */
+int cuMemAddressReserve(unsigned long long *found, size_t bytes, size_t alignment,
+                        unsigned long long at, unsigned long long flags)
+{
+    const int error = begin("cuMemAddressReserve");
+    if (error || bytes % PAGE_BYTES || alignment || at || flags)
+        return error ? error : INVALID_VALUE;
+    char *room = mmap(NULL, bytes + PAGE_BYTES, PROT_NONE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED)
+        return OUT_OF_MEMORY;
+    *found = ((unsigned long long)(size_t)room + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    munmap(room, (size_t)*found - (size_t)room);
+    munmap((char *)(size_t)*found + bytes, PAGE_BYTES - ((size_t)*found - (size_t)room));
+    reservations++;
+    return 0;
+}
+
+int cuMemAddressFree(unsigned long long at, size_t bytes)
+{
+    reservations--;
+    return munmap((void *)(size_t)at, bytes) ? INVALID_VALUE : 0;
+}
+
+int cuMemCreate(unsigned long long *handle, size_t bytes, const void *memory,
+                unsigned long long flags)
+{
+    const int error = begin("cuMemCreate");
+    if (error || !memory || flags || bytes % PAGE_BYTES)
+        return error ? error : INVALID_VALUE;
+    *handle = bytes;
+    creations++;
+    return 0;
+}
+
+int cuMemRelease(unsigned long long handle)
+{
+    creations--;
+    return handle ? 0 : INVALID_VALUE;
+}
+
+int cuMemMap(unsigned long long at, size_t bytes, size_t offset, unsigned long long handle,
+             unsigned long long flags)
+{
+    const int error = begin("cuMemMap");
+    if (error || offset || flags || handle != bytes || at % PAGE_BYTES)
+        return error ? error : INVALID_VALUE;
+    mappings++;
+    return 0;
+}
+
+int cuMemUnmap(unsigned long long at, size_t bytes)
+{
+    mappings--;
+    return mmap((void *)(size_t)at, bytes, PROT_NONE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED
+               ? INVALID_VALUE
+               : 0;
+}
+
+/* Only now can the memory be used, as on a GPU. */
+int cuMemSetAccess(unsigned long long at, size_t bytes, const void *access, size_t count)
+{
+    const int error = begin("cuMemSetAccess");
+    if (error || !access || count != 1)
+        return error ? error : INVALID_VALUE;
+    return mprotect((void *)(size_t)at, bytes, PROT_READ | PROT_WRITE) ? INVALID_VALUE : 0;
 }
 
 /* ---- code ------------------------------------------------------------------------------------ */

@@ -46,6 +46,7 @@ UNIT_TESTS = \
 	%D%/t_impostors \
 	%D%/t_check_bits \
 	%D%/t_locate \
+	%D%/t_arena \
 	%D%/t_geometry \
 	%D%/t_problem \
 	%D%/t_models \
@@ -138,6 +139,7 @@ support = %D%/support.c %D%/support.h
 impostor = %D%/impostor.c %D%/impostor.h $(support)
 %C%_t_impostors_SOURCES = %D%/t_impostors.c $(impostor)
 %C%_t_check_bits_SOURCES = %D%/t_check_bits.c %D%/slow_mma.c %D%/slow_mma.h $(impostor)
+%C%_t_arena_SOURCES = %D%/t_arena.c $(support)
 %C%_t_locate_SOURCES = %D%/t_locate.c $(impostor)
 %C%_t_geometry_SOURCES = %D%/t_geometry.c $(impostor)
 %C%_t_product_SOURCES = %D%/t_product.c $(support)

@@ -272,10 +272,10 @@ START_TEST(what_a_variant_is_handed)
     ck_assert(seen_by_probe.closed == 2 && seen_by_probe.backwards == 1);
     ck_assert_int_eq(seen_by_probe.phases[3], MOE_PHASE_JUDGE);
 
-    /* a size that cannot be is no verdict on the numbers */
+    /* a size that cannot be is the variant's own word */
     seen_by_probe.workspace = -1;
     ck_assert_int_eq(moe_judge_variant(&problem, &probe, &options, &report), MOE_OK);
-    ck_assert_int_eq(report.verdict, MOE_ERROR);
+    ck_assert_int_eq(report.verdict, MOE_FAIL);
     ck_assert_int_eq(seen_by_probe.opened, 2);
 }
 END_TEST

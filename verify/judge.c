@@ -266,7 +266,7 @@ static int judge_variant(struct moe_judgement *judgement, const struct moe_varia
                          const struct moe_judge_options *options)
 {
     const struct moe_problem *problem = judgement->problem;
-    struct moe_trial_result result;
+    const struct moe_trial_result *result = &judgement->result;
     variant->recipe(problem, &judgement->recipe);
     judgement->trial = trial_of(problem, variant, options);
     int status = copy_before(judgement);
@@ -274,14 +274,14 @@ static int judge_variant(struct moe_judgement *judgement, const struct moe_varia
         status = run_checks_before(judgement);
     double start = now();
     if (status == MOE_OK)
-        status = moe_trial_run(&judgement->trial, &judgement->tensors, &result);
+        status = moe_trial_run(&judgement->trial, &judgement->tensors, &judgement->result);
     judgement->report->variant_seconds = now() - start;
     if (status != MOE_OK)
         return status;
-    if (result.modes_changed)
+    if (result->modes_changed)
         report_modes(judgement);
-    if (result.status != MOE_OK) {
-        report_call(judgement, &result);
+    if (result->status != MOE_OK) {
+        report_call(judgement, result);
         return MOE_OK;
     }
     start = now();

@@ -13,10 +13,11 @@
 struct moe_judgement {
     const struct moe_problem *problem;
     const struct moe_judge_options *options; /* or NULL */
-    struct moe_trial trial;     /* the judge's own run; further ones start from a copy of it */
-    int turn[MOE_CHECK_MAX];    /* does each check take part? */
-    void *state[MOE_CHECK_MAX]; /* what each remembers; freed with the judgement */
-    const char *subject;        /* variant's name, for texts */
+    struct moe_trial trial;         /* the judge's own run; further ones start from a copy of it */
+    struct moe_trial_result result; /* of that run */
+    int turn[MOE_CHECK_MAX];        /* does each check take part? */
+    void *state[MOE_CHECK_MAX];     /* what each remembers; freed with the judgement */
+    const char *subject;            /* variant's name, for texts */
     struct moe_recipe recipe;
     struct moe_tensors tensors; /* inputs and outputs */
     struct moe_tensors before;  /* beta=1: what the parameter gradients held; else empty */
@@ -31,6 +32,11 @@ void *judgement_state(struct moe_judgement *judgement, const struct moe_check *c
 
 /* Is the tensor one that the subject only reads, in this case? */
 int judgement_is_input(const struct moe_judgement *judgement, enum moe_tensor_id id);
+
+/* check_guards.c: adds a finding for every stretch beside the buffers that a run changed; `during`
+ * tells which run. */
+void judgement_report_strays(struct moe_judgement *judgement, const char *check, const char *during,
+                             const struct moe_trial_result *result);
 
 /* A finding with everything unset but check, verdict and text (printf format). */
 struct moe_finding judgement_finding(const char *check, enum moe_verdict verdict,

@@ -12,6 +12,7 @@
 
 CHECKS = \
 	%D%/check_inputs.c \
+	%D%/check_guards.c \
 	%D%/check_routing.c \
 	%D%/check_bound.c \
 	%D%/check_bits.c
@@ -40,6 +41,11 @@ libverify_la_SOURCES = \
 	%D%/judge.h \
 	%D%/judge.c \
 	%D%/locate.c \
+	%D%/arena.h \
+	%D%/arena.c \
+	%D%/arena_guard.c \
+	%D%/arena_device.h \
+	%D%/arena_device.c \
 	%D%/trial.h \
 	%D%/trial.c \
 	%D%/on_device.h \

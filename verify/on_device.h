@@ -1,5 +1,5 @@
 /*
- * on_device.h - a variant's two calls on a device: tensors there, the calls, tensors back.
+ * on_device.h - a variant's two calls on a device.
  */
 #ifndef MOE_ON_DEVICE_H
 #define MOE_ON_DEVICE_H
@@ -10,13 +10,16 @@
  * the driver: not for a process that forks. */
 int moe_on_device_possible(const struct moe_variant *variant, char *why, size_t size);
 
+/* What a trial's arena has for a page, here or on the variant's device. */
+int moe_on_device_page(const struct moe_trial *trial, int64_t *page);
+
 /*
- * The forward and the backward pass on a GPU. Everything that the tensors hold goes there and comes
- * back, so that what the variant leaves of inputs and outputs can be judged here. The device stays
- * open for the cases after. A failing call of the variant is in *result; trouble of ours is the
- * return value.
+ * The forward and the backward pass on a GPU. The arena goes there and comes back, so that what the
+ * variant leaves in inputs, outputs and guards can be judged here. The device stays open for the
+ * cases after. A failing call of the variant is in *result; where it only refused (MOE_E_USAGE,
+ * MOE_E_UNSUPPORTED) the arena has come back too. Trouble of ours is the return value.
  */
-int moe_on_device_run(const struct moe_trial *trial, struct moe_tensors *tensors,
+int moe_on_device_run(const struct moe_trial *trial, struct moe_arena *arena,
                       struct moe_trial_result *result);
 
 #endif

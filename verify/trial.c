@@ -1,7 +1,6 @@
 /*
- * trial.c - see trial.h: tensors, workspace and kept memory for one run, and the run.
+ * trial.c - see trial.h: one run of a variant in an arena.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "verify/float_modes.h"
@@ -76,27 +75,17 @@ static void call(const struct moe_trial *trial, const struct moe_call *call, siz
     result->modes_changed = float_modes_restore(&modes);
 }
 
-static int run_here(const struct moe_trial *trial, int64_t workspace, int64_t kept,
-                    struct moe_tensors *tensors, struct moe_trial_result *result)
+/* The arena is where the variant works. */
+static int run_here(const struct moe_trial *trial, struct moe_arena *arena,
+                    struct moe_trial_result *result)
 {
-    struct moe_call made = {
-        .tensors = tensors->tensor,
-        .workspace_size = workspace,
-        .kept_size = kept,
-        .status = &result->status_word,
-    };
-    made.workspace = malloc(workspace > 0 ? (size_t)workspace : 1);
-    made.kept = malloc(kept > 0 ? (size_t)kept : 1);
-    int status =
-        made.workspace && made.kept
-            ? MOE_OK
-            : moe_error(MOE_E_NOMEM, "no memory for %lld bytes of workspace", (long long)workspace);
+    struct moe_tensor tensors[MOE_TENSOR_COUNT];
+    struct moe_call made = moe_arena_call(arena, tensors);
+    int status = moe_arena_protect(arena, trial->problem);
     if (status == MOE_OK) {
-        memset(made.kept, trial->fill, (size_t)kept);
-        call(trial, &made, (size_t)workspace, result);
+        call(trial, &made, (size_t)made.workspace_size, result);
+        memcpy(&result->status_word, made.status, sizeof result->status_word);
     }
-    free(made.workspace);
-    free(made.kept);
     return status;
 }
 
@@ -109,19 +98,46 @@ static void hand_over(const struct moe_trial *trial, enum moe_phase phase)
         trial->phase(trial->context, phase);
 }
 
+static int run_in(const struct moe_trial *trial, struct moe_arena *arena,
+                  struct moe_tensors *tensors, struct moe_trial_result *result)
+{
+    moe_arena_put(arena, tensors);
+    hand_over(trial, MOE_PHASE_VARIANT);
+    int status = trial->variant->devices & MOE_ON_CPU ? run_here(trial, arena, result)
+                                                      : moe_on_device_run(trial, arena, result);
+    hand_over(trial, MOE_PHASE_JUDGE);
+    if (status != MOE_OK)
+        return status;
+    result->stray_count = moe_arena_strays(arena, result->stray, MOE_TRIAL_STRAYS);
+    moe_arena_take(arena, tensors);
+    return MOE_OK;
+}
+
 int moe_trial_run(const struct moe_trial *trial, struct moe_tensors *tensors,
                   struct moe_trial_result *result)
 {
     const struct moe_variant *variant = trial->variant;
-    int64_t workspace = variant->workspace_bytes(trial->problem);
-    int64_t kept = variant->kept_bytes(trial->problem);
-    *result = (struct moe_trial_result){.step = "open"};
-    if (workspace < 0 || kept < 0)
-        return moe_error(MOE_E_INTERNAL, "%s wants %lld bytes of workspace and %lld kept",
-                         variant->name, (long long)workspace, (long long)kept);
-    hand_over(trial, MOE_PHASE_VARIANT);
-    int status = variant->devices & MOE_ON_CPU ? run_here(trial, workspace, kept, tensors, result)
-                                               : moe_on_device_run(trial, tensors, result);
-    hand_over(trial, MOE_PHASE_JUDGE);
+    struct moe_arena_plan plan = {
+        .tensors = tensors,
+        .where = trial->where,
+        .workspace = variant->workspace_bytes(trial->problem),
+        .kept = variant->kept_bytes(trial->problem),
+        .alignment = variant->alignment,
+        .fill = trial->fill,
+    };
+    struct moe_arena arena;
+    *result = (struct moe_trial_result){.step = "workspace_bytes"};
+    if (plan.workspace < 0 || plan.kept < 0) {
+        result->status = moe_error(MOE_E_INTERNAL, "%s wants %lld bytes of workspace and %lld kept",
+                                   variant->name, (long long)plan.workspace, (long long)plan.kept);
+        return MOE_OK;
+    }
+    int status = moe_on_device_page(trial, &plan.page);
+    if (status == MOE_OK)
+        status = moe_arena_map(&plan, &arena);
+    if (status != MOE_OK)
+        return status;
+    status = run_in(trial, &arena, tensors, result);
+    moe_arena_unmap(&arena);
     return status;
 }

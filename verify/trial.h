@@ -8,6 +8,7 @@
 #ifndef MOE_TRIAL_H
 #define MOE_TRIAL_H
 
+#include "verify/arena.h"
 #include "verify/verify.h"
 
 /* Every byte of what a variant has to write, before it runs: a NaN in every float type, -1 in the
@@ -18,12 +19,15 @@ struct moe_trial {
     const struct moe_problem *problem;
     const struct moe_variant *variant;
     int32_t configuration;
-    int fill; /* byte that workspace and kept memory hold at first; outputs are the caller's to fill
-               */
+    int fill; /* byte that workspace and kept memory hold at first, and that guards are made of;
+                 outputs are the caller's to fill */
+    struct moe_placement where; /* the memory lies */
     /* Told whenever control passes between us and the variant, so that a crash has an owner. */
     void (*phase)(void *context, enum moe_phase phase);
     void *context;
 };
+
+#define MOE_TRIAL_STRAYS 4
 
 /* Which call failed and how; the text is moe_error_text(). */
 struct moe_trial_result {
@@ -31,12 +35,15 @@ struct moe_trial_result {
     int status;
     int modes_changed;    /* it left this thread with other floating-point modes */
     uint32_t status_word; /* as the variant left it */
+    int stray_count;      /* stretches beside the buffers that changed; the first are kept */
+    struct moe_stray stray[MOE_TRIAL_STRAYS];
 };
 
 /*
- * Both passes on what the tensors hold (host memory; a GPU's variant gets copies there, and all of
- * them come back). A failing call of the variant is in *result, and the tensors are then undefined;
- * trouble of ours is the return value.
+ * Both passes on what the tensors hold (dense, host memory). The variant gets copies, in an arena
+ * of this run's own or on its device, and all of them come back. A failing call of the variant is
+ * in *result, and the tensors then hold what it left; where a device failed they are undefined.
+ * Trouble of ours is the return value.
  */
 int moe_trial_run(const struct moe_trial *trial, struct moe_tensors *tensors,
                   struct moe_trial_result *result);

@@ -151,6 +151,7 @@ static struct moe_plugin plugin = {
     .tensor_size = sizeof(struct moe_tensor),
     .tensor_count = MOE_TENSOR_COUNT,
     .recipe_size = sizeof(struct moe_recipe),
+    .call_size = sizeof(struct moe_call),
     .variant_count = 1,
     .variants = variants,
 };
