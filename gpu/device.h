@@ -36,6 +36,12 @@ struct device_class {
     int (*launch)(struct moe_device *device, int row, const struct moe_launch *launch);
     int (*tensor_map_encode)(struct moe_device *device, const struct moe_tensor_map_spec *spec,
                              struct moe_tensor_map *map);
+    int (*capture_begin)(struct moe_device *device, void *stream);
+    int (*capture_end)(struct moe_device *device, void *stream, void **graph);
+    int (*graph_launch)(struct moe_device *device, void *graph, void *stream);
+    void (*graph_destroy)(struct moe_device *device, void *graph);
+    int (*shared_allocate)(struct moe_device *device, int64_t bytes, void **memory);
+    void (*shared_free)(struct moe_device *device, void *memory);
 };
 
 /* A class's own device begins with this. */

@@ -338,4 +338,10 @@ const struct device_class device_cuda = {
     .event_elapsed = event_elapsed,
     .launch = cuda_launch,
     .tensor_map_encode = cuda_tensor_map_encode,
+    .capture_begin = cuda_capture_begin,
+    .capture_end = cuda_capture_end,
+    .graph_launch = cuda_graph_launch,
+    .graph_destroy = cuda_graph_destroy,
+    .shared_allocate = cuda_shared_allocate,
+    .shared_free = cuda_shared_free,
 };

@@ -43,4 +43,13 @@ int cuda_launch(struct moe_device *device, int row, const struct moe_launch *lau
 int cuda_tensor_map_encode(struct moe_device *device, const struct moe_tensor_map_spec *spec,
                            struct moe_tensor_map *map);
 
+/* ---- device_cuda_graph.c --------------------------------------------------------------------- */
+
+int cuda_capture_begin(struct moe_device *device, void *stream);
+int cuda_capture_end(struct moe_device *device, void *stream, void **graph);
+int cuda_graph_launch(struct moe_device *device, void *graph, void *stream);
+void cuda_graph_destroy(struct moe_device *device, void *graph);
+int cuda_shared_allocate(struct moe_device *device, int64_t bytes, void **memory);
+void cuda_shared_free(struct moe_device *device, void *memory);
+
 #endif

@@ -53,7 +53,15 @@
     X(cuModuleGetFunction)                                                                         \
     X(cuFuncSetAttribute)                                                                          \
     X(cuLaunchKernelEx)                                                                            \
-    X(cuTensorMapEncodeTiled)
+    X(cuTensorMapEncodeTiled)                                                                      \
+    X(cuStreamBeginCapture)                                                                        \
+    X(cuStreamEndCapture)                                                                          \
+    X(cuGraphInstantiate)                                                                          \
+    X(cuGraphDestroy)                                                                              \
+    X(cuGraphLaunch)                                                                               \
+    X(cuGraphExecDestroy)                                                                          \
+    X(cuMemHostAlloc)                                                                              \
+    X(cuMemFreeHost)
 
 struct driver {
 #define X(function) __typeof__(function) *function;

@@ -140,6 +140,24 @@ struct moe_tensor_map_spec {
 int moe_device_tensor_map_encode(struct moe_device *device, const struct moe_tensor_map_spec *spec,
                                  struct moe_tensor_map *map);
 
+/* ---- device_graph.c: graphs, and memory that host and device share ----------------------------
+ */
+
+/*
+ * What is enqueued on the stream between begin and end is not run but becomes a graph, to be
+ * launched any number of times. Until the end no thread may allocate, wait or do anything else that
+ * a capture forbids (mode "global"): that fails, and so does the end, which is to be called all the
+ * same.
+ */
+int moe_device_capture_begin(struct moe_device *device, void *stream);
+int moe_device_capture_end(struct moe_device *device, void *stream, void **graph);
+int moe_device_graph_launch(struct moe_device *device, void *graph, void *stream);
+void moe_device_graph_destroy(struct moe_device *device, void *graph);
+
+/* Host memory, zeros at first, that kernels read and write at the same address while they run. */
+int moe_device_shared_allocate(struct moe_device *device, int64_t bytes, void **memory);
+void moe_device_shared_free(struct moe_device *device, void *memory);
+
 /* ---- kernels.c: the code that this build contains -------------------------------------------- */
 
 /* One entry for one architecture, from the generated table. */

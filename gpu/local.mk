@@ -8,7 +8,8 @@ GPU_KERNELS = \
 	%D%/kernels/rounding.cu \
 	%D%/kernels/rows.cu \
 	%D%/kernels/elementwise.cu \
-	%D%/kernels/fill.cu
+	%D%/kernels/fill.cu \
+	%D%/kernels/disturb.cu
 GPU_KERNELS_90a =
 GPU_KERNELS_100a =
 GPU_KERNELS_103a =
@@ -26,6 +27,7 @@ libgpu_la_SOURCES = \
 	%D%/kernels.c \
 	%D%/device.h \
 	%D%/device.c \
+	%D%/device_graph.c \
 	%D%/parts.h \
 	%D%/parts_launch.h \
 	%D%/parts.c \
@@ -56,6 +58,7 @@ libgpu_la_SOURCES += \
 	%D%/device_cuda.c \
 	%D%/device_cuda_launch.c \
 	%D%/device_virtual.c \
+	%D%/device_cuda_graph.c \
 	%D%/unpack.c
 else
 libgpu_la_SOURCES += \

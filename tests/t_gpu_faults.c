@@ -98,7 +98,7 @@ static void judge(const struct moe_variant *variant, int32_t fault, struct outco
     const int large = is_large(variant->configurations[fault]);
     const char *const *lines = large ? large_cases : cases;
     const int count = large ? LENGTH(large_cases) : LENGTH(cases);
-    const struct moe_judge_options options = {.configuration = fault};
+    const struct moe_judge_options options = {.configuration = fault, .one_configuration = 1};
     *outcome = (struct outcome){.verdict = MOE_PASS};
     for (int i = 0; i < count && outcome->verdict == MOE_PASS; i++) {
         struct moe_problem problem;

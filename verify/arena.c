@@ -254,16 +254,22 @@ int moe_arena_protect(struct moe_arena *arena, const struct moe_problem *problem
 
 /* ---- in and out ------------------------------------------------------------------------------ */
 
+void moe_tensors_place(const struct moe_tensors *from, const struct moe_tensor *to)
+{
+    for (int id = 0; id < MOE_TENSOR_COUNT; id++) {
+        int64_t bytes = moe_rows_bytes(&to[id]), rows = to[id].data ? moe_rows_count(&to[id]) : 0;
+        for (int64_t row = 0; row < rows; row++)
+            memcpy((char *)to[id].data + moe_rows_offset(&to[id], row),
+                   (const char *)from->tensor[id].data + row * bytes, (size_t)bytes);
+    }
+}
+
 void moe_arena_put(struct moe_arena *arena, const struct moe_tensors *tensors)
 {
+    struct moe_tensor places[MOE_TENSOR_COUNT];
     moe_arena_guard(arena);
-    for (int id = 0; id < MOE_TENSOR_COUNT; id++) {
-        const struct moe_tensor *tensor = &arena->region[id].tensor;
-        int64_t bytes = moe_rows_bytes(tensor), rows = tensor->data ? moe_rows_count(tensor) : 0;
-        for (int64_t row = 0; row < rows; row++)
-            memcpy((char *)tensor->data + moe_rows_offset(tensor, row),
-                   (const char *)tensors->tensor[id].data + row * bytes, (size_t)bytes);
-    }
+    moe_arena_call(arena, places);
+    moe_tensors_place(tensors, places);
     for (int id = MOE_ARENA_WORKSPACE; id < MOE_ARENA_REGIONS; id++)
         memset(arena->region[id].tensor.data, id == MOE_ARENA_STATUS ? 0 : arena->fill,
                (size_t)arena->region[id].span);

@@ -89,6 +89,9 @@ void moe_arena_unmap(struct moe_arena *arena);
  * memory with the fill, the status word with 0. */
 void moe_arena_put(struct moe_arena *arena, const struct moe_tensors *tensors);
 
+/* Copies dense tensors' values to where tensors of the same shapes lie, rows apart or not. */
+void moe_tensors_place(const struct moe_tensors *from, const struct moe_tensor *to);
+
 /* CPU, where fenced: makes what is only read unwritable. MOE_E_INTERNAL. */
 int moe_arena_protect(struct moe_arena *arena, const struct moe_problem *problem);
 

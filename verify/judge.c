@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "verify/judge.h"
+#include "verify/on_device.h"
 #include "verify/trial.h"
 
 /* Purpose of the words that choose whose turn it is (ref/moe.h: those of tensors are below 512). */
@@ -125,6 +126,7 @@ static struct moe_trial trial_of(const struct moe_problem *problem,
     if (options) {
         trial.configuration = options->configuration;
         trial.phase = options->phase;
+        trial.place = options->place;
         trial.context = options->context;
     }
     return trial;
@@ -225,6 +227,8 @@ static int run_checks_after(struct moe_judgement *judgement)
 {
     const struct moe_check *check;
     for (int i = 0; (check = moe_check_get(i)); i++) {
+        if (check->runs > 0 && !moe_on_device_sound())
+            continue; /* an error of the device stuck, and whose it was has been found */
         int status = check->after && judgement->turn[i] ? check->after(judgement) : MOE_OK;
         if (status != MOE_OK)
             return status;

@@ -15,7 +15,15 @@ CHECKS = \
 	%D%/check_guards.c \
 	%D%/check_routing.c \
 	%D%/check_bound.c \
-	%D%/check_bits.c
+	%D%/check_bits.c \
+	%D%/check_determinism.c \
+	%D%/check_batch.c \
+	%D%/check_again.c \
+	%D%/check_stream.c \
+	%D%/check_dependent.c \
+	%D%/check_graph.c \
+	%D%/check_contention.c \
+	%D%/check_configurations.c
 VARIANTS = \
 	%D%/variant_ref.c \
 	%D%/variant_ref_f32.c \
@@ -48,6 +56,16 @@ libverify_la_SOURCES = \
 	%D%/arena_device.c \
 	%D%/trial.h \
 	%D%/trial.c \
+	%D%/script.h \
+	%D%/script.c \
+	%D%/again.h \
+	%D%/again.c \
+	%D%/surroundings.h \
+	%D%/on_device_copies.h \
+	%D%/on_device_copies.c \
+	%D%/on_device_late.c \
+	%D%/on_device_dependent.c \
+	%D%/on_device_contention.c \
 	%D%/on_device.h \
 	%D%/on_device.c \
 	%D%/verdict.c \

@@ -2,13 +2,17 @@
  * on_device.c - a variant's two calls on a GPU. What is asynchronous ends before a call counts as
  * done: after forward and after backward the stream is waited for, so that a failure has its step.
  */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "verify/arena_device.h"
 #include "verify/float_modes.h"
 #include "verify/on_device.h"
+#include "verify/script.h"
+#include "verify/surroundings.h"
 
 /* Opened at the first case that needs it; kept until the process ends. */
 static struct moe_device *opened;
@@ -17,7 +21,15 @@ struct visit {
     struct moe_device *device;
     void *stream;
     struct moe_arena_device there;
+    struct moe_tensor tensors[MOE_TENSOR_COUNT]; /* there */
     int fill;
+    const struct moe_trial *trial;
+    struct moe_call call;
+    struct moe_scene scene;
+    void *state;  /* the variant's */
+    void *around; /* memory of the surroundings */
+    void *graph;
+    int met[2]; /* has the variant been through this pass? */
 };
 
 int moe_on_device_possible(const struct moe_variant *variant, char *why, size_t size)
@@ -57,43 +69,159 @@ static int arrive(struct visit *visit, const struct moe_trial *trial, struct moe
     return status == MOE_OK ? moe_arena_device_send(&visit->there, visit->stream) : status;
 }
 
-/* One pass and its end. Nothing of the workspace outlives a call: it is poisoned before each. */
-static int pass(struct visit *visit, int (*run)(void *, const struct moe_call *), void *state,
-                const struct moe_call *call)
+/* ---- the steps of a script ------------------------------------------------------------------- */
+
+static double now(void)
 {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* The variant's call of a pass, on a workspace that is poisoned before the first. */
+static int enqueue(struct visit *visit, int backward, int repeats)
+{
+    const struct moe_variant *variant = visit->trial->variant;
     int status = MOE_OK;
-    if (call->workspace_size > 0)
-        status = moe_device_fill(visit->device, call->workspace, visit->fill, call->workspace_size,
-                                 visit->stream);
+    if (!visit->met[backward] && visit->call.workspace_size > 0)
+        status = moe_device_fill(visit->device, visit->call.workspace, visit->fill,
+                                 visit->call.workspace_size, visit->stream);
+    visit->met[backward] = 1;
+    for (int i = 0; i < repeats && status == MOE_OK; i++)
+        status = (backward ? variant->backward : variant->forward)(visit->state, &visit->call);
+    return status;
+}
+
+/* A call amid surroundings, which are ended whatever became of it. */
+static int pass_amid(struct visit *visit, const struct moe_surroundings *around, int backward)
+{
+    int adds = backward && visit->scene.problem->beta; /* not to be repeated */
+    int status = around->before(visit->around, &visit->scene, backward);
     if (status == MOE_OK)
-        status = run(state, call);
+        status = enqueue(visit, backward, around->repeats > 1 && !adds ? around->repeats : 1);
+    if (status == MOE_OK && around->behind)
+        status = around->behind(visit->around, &visit->scene, backward);
+    if (status == MOE_OK)
+        status = moe_device_synchronize(visit->device, visit->stream);
+    int ended = around->ended ? around->ended(visit->around, &visit->scene) : MOE_OK;
+    return status == MOE_OK ? ended : status;
+}
+
+static int pass(void *context, int backward, int surrounded)
+{
+    struct visit *visit = context;
+    if (surrounded && visit->trial->surroundings)
+        return pass_amid(visit, visit->trial->surroundings, backward);
+    double begin = now();
+    int status = enqueue(visit, backward, 1);
+    if (status == MOE_OK)
+        status = moe_device_synchronize(visit->device, visit->stream);
+    visit->scene.seconds = fmax(visit->scene.seconds, now() - begin);
+    return status;
+}
+
+static int give(void *context, const struct moe_tensors *from)
+{
+    struct visit *visit = context;
+    int status = MOE_OK;
+    for (int id = 0; id < MOE_TENSOR_COUNT; id++) {
+        const struct moe_tensor *tensor = &visit->tensors[id];
+        int64_t bytes = moe_rows_bytes(tensor), rows = tensor->data ? moe_rows_count(tensor) : 0;
+        for (int64_t row = 0; row < rows && status == MOE_OK; row++)
+            status = moe_device_copy_to(
+                visit->device, (char *)tensor->data + moe_rows_offset(tensor, row),
+                (const char *)from->tensor[id].data + row * bytes, bytes, visit->stream);
+    }
+    return status;
+}
+
+/* Each pass of a graph has its workspace poisoned, as a part of the graph. */
+static int capture(void *context)
+{
+    struct visit *visit = context;
+    visit->met[0] = visit->met[1] = 0;
+    int status = moe_device_capture_begin(visit->device, visit->stream);
+    if (status != MOE_OK)
+        return status;
+    status = enqueue(visit, 0, 1);
+    if (status == MOE_OK)
+        status = enqueue(visit, 1, 1);
+    int ended = moe_device_capture_end(visit->device, visit->stream, &visit->graph);
+    return status == MOE_OK ? ended : status;
+}
+
+static int replay(void *context)
+{
+    struct visit *visit = context;
+    int status = moe_device_graph_launch(visit->device, visit->graph, visit->stream);
     return status == MOE_OK ? moe_device_synchronize(visit->device, visit->stream) : status;
 }
 
-static void call(struct visit *visit, const struct moe_trial *trial,
-                 struct moe_trial_result *result)
+static int arrive_around(struct visit *visit)
 {
+    const struct moe_surroundings *around = visit->trial->surroundings;
+    return around && around->arrive ? around->arrive(&visit->scene, &visit->around) : MOE_OK;
+}
+
+/* The variant, opened, through the script. What is trouble of the surroundings before it begins is
+ * returned. */
+static int call(struct visit *visit, const struct moe_trial *trial, struct moe_trial_result *result)
+{
+    static const struct script_actor actor = {pass, give, capture, replay};
     const struct moe_variant *variant = trial->variant;
-    struct moe_tensor tensors[MOE_TENSOR_COUNT];
-    struct moe_call call = moe_arena_device_call(&visit->there, tensors);
-    call.stream = visit->stream;
     struct float_modes modes;
-    void *state = NULL;
+    visit->trial = trial;
+    visit->call = moe_arena_device_call(&visit->there, visit->tensors);
+    visit->call.stream = visit->stream;
+    visit->scene = (struct moe_scene){.device = visit->device,
+                                      .stream = visit->stream,
+                                      .problem = trial->problem,
+                                      .variant = variant,
+                                      .there = visit->tensors,
+                                      .result = result};
+    int status = arrive_around(visit);
+    if (status != MOE_OK)
+        return status;
     float_modes_save(&modes);
     result->step = "open";
-    result->status = variant->open(visit->device, trial->problem, trial->configuration, &state);
-    int open = result->status == MOE_OK;
-    if (open) {
-        result->step = "forward";
-        result->status = pass(visit, variant->forward, state, &call);
+    result->status =
+        variant->open(visit->device, trial->problem, trial->configuration, &visit->state);
+    if (result->status == MOE_OK) {
+        moe_script_run(trial, &actor, visit, result);
+        variant->close(visit->state);
     }
-    if (open && result->status == MOE_OK) {
-        result->step = "backward";
-        result->status = pass(visit, variant->backward, state, &call);
-    }
-    if (open)
-        variant->close(state);
     result->modes_changed = float_modes_restore(&modes);
+    return MOE_OK;
+}
+
+/* ---- is the device still sound? -------------------------------------------------------------- */
+
+/* After an error that sticks nothing works in this process any more. */
+static int unsound;
+
+int moe_on_device_sound(void)
+{
+    return !unsound;
+}
+
+/* One word written and read back. The error of the variant's call, if there is one, stays the last.
+ */
+static void try_canary(struct visit *visit)
+{
+    uint32_t word = 0;
+    void *memory = NULL;
+    char text[512];
+    snprintf(text, sizeof text, "%s", moe_error_text());
+    int status = moe_device_allocate(visit->device, sizeof word, &memory);
+    if (status == MOE_OK)
+        status = moe_device_fill(visit->device, memory, 0x5a, sizeof word, visit->stream);
+    if (status == MOE_OK)
+        status = moe_device_copy_from(visit->device, &word, memory, sizeof word, visit->stream);
+    if (memory)
+        moe_device_free(visit->device, memory);
+    if (status != MOE_OK || word != 0x5a5a5a5a)
+        unsound = 1;
+    moe_error(MOE_E_INTERNAL, "%s", text);
 }
 
 /* Is the device as it was, but for what the variant wrote? A call that only refused has not spoilt
@@ -118,6 +246,9 @@ static void leave(struct visit *visit)
 {
     if (!visit->device)
         return;
+    if (visit->around)
+        visit->trial->surroundings->leave(visit->around, &visit->scene);
+    moe_device_graph_destroy(visit->device, visit->graph);
     moe_arena_device_free(&visit->there);
     if (visit->stream)
         moe_device_stream_destroy(visit->device, visit->stream);
@@ -129,9 +260,10 @@ int moe_on_device_run(const struct moe_trial *trial, struct moe_arena *arena,
     struct visit visit = {0};
     int status = arrive(&visit, trial, arena);
     if (status == MOE_OK) {
-        call(&visit, trial, result);
-        if (has_left_device_well(result))
+        status = call(&visit, trial, result);
+        if (status == MOE_OK && has_left_device_well(result))
             status = come_back(&visit, arena, result);
+        try_canary(&visit);
     }
     leave(&visit);
     return status;

@@ -22,4 +22,8 @@ int moe_on_device_page(const struct moe_trial *trial, int64_t *page);
 int moe_on_device_run(const struct moe_trial *trial, struct moe_arena *arena,
                       struct moe_trial_result *result);
 
+/* 0 once the device has failed a canary after some run: an error sticks, this process can do no
+ * more on it and is to be replaced. */
+int moe_on_device_sound(void);
+
 #endif

@@ -2,9 +2,13 @@
  * trial.c - see trial.h: one run of a variant in an arena.
  */
 #include <string.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
 #include "verify/float_modes.h"
 #include "verify/on_device.h"
+#include "verify/script.h"
 #include "verify/trial.h"
 
 static int is_given(const struct moe_problem *problem, enum moe_tensor_id id)
@@ -49,30 +53,62 @@ int moe_tensors_again(const struct moe_problem *problem, const struct moe_tensor
 
 /* ---- on the CPU ------------------------------------------------------------------------------ */
 
-/* Nothing of the workspace outlives a call: it is filled before each. */
-static void call(const struct moe_trial *trial, const struct moe_call *call, size_t workspace,
+/* A variant, opened, and its call. */
+struct stay {
+    const struct moe_trial *trial;
+    const struct moe_call *call;
+    void *state;
+    int met[2]; /* has it been through this pass? */
+};
+
+static int pass(void *context, int backward, int surrounded)
+{
+    struct stay *stay = context;
+    const struct moe_variant *variant = stay->trial->variant;
+    (void)surrounded; /* nothing stands around a call on the CPU */
+    if (!stay->met[backward])
+        memset(stay->call->workspace, stay->trial->fill, (size_t)stay->call->workspace_size);
+    stay->met[backward] = 1;
+    return (backward ? variant->backward : variant->forward)(stay->state, stay->call);
+}
+
+static int give(void *context, const struct moe_tensors *from)
+{
+    const struct stay *stay = context;
+    moe_tensors_place(from, stay->call->tensors);
+    return MOE_OK;
+}
+
+/* The number of OpenMP's threads from here on; returns what it was. */
+static int set_threads(int threads)
+{
+#ifdef _OPENMP
+    int before = omp_get_max_threads();
+    if (threads > 0)
+        omp_set_num_threads(threads);
+    return before;
+#else
+    return threads;
+#endif
+}
+
+static void call(const struct moe_trial *trial, const struct moe_call *call,
                  struct moe_trial_result *result)
 {
+    static const struct script_actor actor = {.pass = pass, .give = give};
     const struct moe_variant *variant = trial->variant;
-    void *state = NULL;
+    struct stay stay = {.trial = trial, .call = call};
     struct float_modes modes;
+    int threads = set_threads(trial->threads);
     float_modes_save(&modes);
     result->step = "open";
-    result->status = variant->open(NULL, trial->problem, trial->configuration, &state);
-    int opened = result->status == MOE_OK;
-    if (opened) {
-        result->step = "forward";
-        memset(call->workspace, trial->fill, workspace);
-        result->status = variant->forward(state, call);
+    result->status = variant->open(NULL, trial->problem, trial->configuration, &stay.state);
+    if (result->status == MOE_OK) {
+        moe_script_run(trial, &actor, &stay, result);
+        variant->close(stay.state);
     }
-    if (opened && result->status == MOE_OK) {
-        result->step = "backward";
-        memset(call->workspace, trial->fill, workspace);
-        result->status = variant->backward(state, call);
-    }
-    if (opened)
-        variant->close(state);
     result->modes_changed = float_modes_restore(&modes);
+    set_threads(threads);
 }
 
 /* The arena is where the variant works. */
@@ -83,7 +119,7 @@ static int run_here(const struct moe_trial *trial, struct moe_arena *arena,
     struct moe_call made = moe_arena_call(arena, tensors);
     int status = moe_arena_protect(arena, trial->problem);
     if (status == MOE_OK) {
-        call(trial, &made, (size_t)made.workspace_size, result);
+        call(trial, &made, result);
         memcpy(&result->status_word, made.status, sizeof result->status_word);
     }
     return status;

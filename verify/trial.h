@@ -22,8 +22,16 @@ struct moe_trial {
     int fill; /* byte that workspace and kept memory hold at first, and that guards are made of;
                  outputs are the caller's to fill */
     struct moe_placement where; /* the memory lies */
+    const char *script; /* the calls, one letter each (script.h); NULL: forward and backward */
+    const struct moe_tensors *own, *other;       /* what the steps i and o of a script put there */
+    const struct moe_surroundings *surroundings; /* of the passes F and B (surroundings.h) */
+    int threads; /* of OpenMP, while a variant runs on the CPU; 0: as they are */
     /* Told whenever control passes between us and the variant, so that a crash has an owner. */
     void (*phase)(void *context, enum moe_phase phase);
+    /* Told which step begins ("forward"), and of which check's run (NULL: the judge's own), so that
+     * a hang has a place. */
+    void (*place)(void *context, const char *check, const char *step);
+    const char *check;
     void *context;
 };
 
@@ -37,6 +45,8 @@ struct moe_trial_result {
     uint32_t status_word; /* as the variant left it */
     int stray_count;      /* stretches beside the buffers that changed; the first are kept */
     struct moe_stray stray[MOE_TRIAL_STRAYS];
+    int waited;  /* a call returned only when work before it on the stream had ended */
+    int stalled; /* a call's work ended only when other work had left the device */
 };
 
 /*

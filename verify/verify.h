@@ -115,10 +115,13 @@ enum moe_phase { MOE_PHASE_JUDGE, MOE_PHASE_VARIANT };
 struct moe_judge_options {
     const char *load;      /* safetensors with inputs, or NULL */
     int32_t configuration; /* of the variant */
+    int one_configuration; /* 1: no other is tried */
     const char *checks;    /* names of those that take part, commas between; NULL: all */
     int rotate;            /* 1: checks that run the variant again take turns, by the case's seed */
     /* Told whenever control passes between us and the variant, so that a crash has an owner. */
     void (*phase)(void *context, enum moe_phase phase);
+    /* Told which step of a run begins, and of which check's (NULL: the judge's own run). */
+    void (*place)(void *context, const char *check, const char *step);
     void *context;
 };
 

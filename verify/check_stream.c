@@ -1,0 +1,28 @@
+/*
+ * check_stream.c - on a GPU: all of a variant's work is on the stream that it is given, or joined
+ * to it, and its calls return before that work is done unless it declares MOE_HOST_SYNC.
+ *
+ * Inputs are poison until the stream, which stands still while the call is made, has written them;
+ * outputs are taken on the stream right behind the call, and everything is overwritten
+ * (on_device_late.c). The stream is not the default one and does not wait for it. Work elsewhere
+ * reads poison with certainty, for what it reads is written only after the call has returned, or,
+ * with MOE_HOST_SYNC, 200 us later.
+ *
+ * Must catch: kernels, copies or memsets on the default stream or one of the variant's own; results
+ * that arrive after the stream has gone on; a wait that is not declared; inputs read by the host
+ * during the call.
+ */
+#include "verify/again.h"
+
+static int after(struct moe_judgement *judgement)
+{
+    return again_on_gpu(judgement) ? again_amid(judgement, "stream", &moe_surroundings_late)
+                                   : MOE_OK;
+}
+
+const struct moe_check moe_check_stream = {
+    .name = "stream",
+    .summary = "GPU: inputs that come late and outputs taken early on the variant's stream",
+    .runs = 2,
+    .after = after,
+};
