@@ -59,5 +59,10 @@ expect -5 "recording an event of Fake 7" cuEventRecord 400
 expect -5 "waiting for an event of Fake 7" cuEventSynchronize 700
 expect -5 "time between two events of Fake 7" cuEventElapsedTime 600
 expect -5 "encoding a tensor map: type 9, rank 2" cuTensorMapEncodeTiled 1
+expect -2 "allocating 64 bytes for the host and Fake 7" cuMemHostAlloc 2
+expect -5 "beginning a capture on Fake 7" cuStreamBeginCapture 900
+expect -5 "ending a capture on Fake 7" cuStreamEndCapture 901
+expect -5 "making a graph runnable on Fake 7" cuGraphInstantiate 910
+expect -5 "launching a graph on Fake 7" cuGraphLaunch 700
 expect -5 "unknown error (CUDA error 999: no description)" cuLaunchKernelEx 999
 exit $failed

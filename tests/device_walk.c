@@ -9,6 +9,25 @@
 #include "tests/device_walk.h"
 #include "verify/variant.h"
 
+/* A fill captured and replayed, on memory that the host shares. */
+static int walk_graph(struct moe_device *device, void *stream)
+{
+    void *graph = NULL, *shared = NULL;
+    int status = moe_device_shared_allocate(device, 64, &shared);
+    if (!status)
+        status = moe_device_capture_begin(device, stream);
+    if (!status) {
+        const int filled = moe_device_fill(device, shared, 3, 64, stream);
+        status = moe_device_capture_end(device, stream, &graph);
+        status = filled ? filled : status;
+    }
+    if (!status)
+        status = moe_device_graph_launch(device, graph, stream);
+    moe_device_graph_destroy(device, graph);
+    moe_device_shared_free(device, shared);
+    return status;
+}
+
 static int walk_steps(struct moe_device *device, void *memory, void *stream, void *begin, void *end)
 {
     int64_t value;
@@ -57,6 +76,8 @@ static int walk_steps(struct moe_device *device, void *memory, void *stream, voi
         status = moe_device_event_elapsed(device, begin, end, &ms);
     if (!status)
         status = moe_device_tensor_map_encode(device, &spec, &map);
+    if (!status)
+        status = walk_graph(device, stream);
     return status ? status : moe_device_synchronize(device, stream);
 }
 

@@ -41,7 +41,8 @@ struct config { /* CUlaunchConfig */
     unsigned attribute_count;
 };
 
-static int contexts, modules, allocations, streams, events, reservations, mappings, creations;
+static int contexts, modules, allocations, streams, events, graphs;
+static int reservations, mappings, creations;
 static void *current;
 
 static struct fake fake(void)
@@ -71,11 +72,11 @@ static int begin(const char *function)
 
 __attribute__((destructor)) static void report(void)
 {
-    if (contexts || modules || allocations || streams || events)
+    if (contexts || modules || allocations || streams || events || graphs)
         fprintf(stderr,
                 "fake_cuda: left %d contexts, %d modules, %d allocations, %d streams, "
-                "%d events\n",
-                contexts, modules, allocations, streams, events);
+                "%d events, %d graphs\n",
+                contexts, modules, allocations, streams, events, graphs);
     if (reservations || mappings || creations)
         fprintf(stderr, "fake_cuda: left %d reservations, %d mappings, %d memories\n", reservations,
                 mappings, creations);
@@ -406,6 +407,75 @@ int cuMemSetAccess(unsigned long long at, size_t bytes, const void *access, size
     if (error || !access || count != 1)
         return error ? error : INVALID_VALUE;
     return mprotect((void *)(size_t)at, bytes, PROT_READ | PROT_WRITE) ? INVALID_VALUE : 0;
+}
+
+/* ---- graphs and shared memory ---------------------------------------------------------------- */
+
+int cuStreamBeginCapture_v2(void *stream, int mode);
+int cuStreamEndCapture(void *stream, void **graph);
+int cuGraphInstantiateWithFlags(void **made, void *graph, unsigned long long flags);
+int cuGraphDestroy(void *graph);
+int cuGraphLaunch(void *made, void *stream);
+int cuGraphExecDestroy(void *made);
+int cuMemHostAlloc(void **memory, size_t bytes, unsigned flags);
+int cuMemFreeHost(void *memory);
+
+static int capturing;
+
+int cuStreamBeginCapture_v2(void *stream, int mode)
+{
+    const int error = begin("cuStreamBeginCapture");
+    if (error || capturing || !stream || mode != 0)
+        return error ? error : INVALID_VALUE;
+    capturing = 1;
+    return 0;
+}
+
+int cuStreamEndCapture(void *stream, void **graph)
+{
+    const int error = begin("cuStreamEndCapture");
+    (void)stream;
+    if (!capturing)
+        return INVALID_VALUE;
+    capturing = 0;
+    return error ? error : take(graph, &graphs);
+}
+
+int cuGraphInstantiateWithFlags(void **made, void *graph, unsigned long long flags)
+{
+    const int error = begin("cuGraphInstantiate");
+    return error ? error : graph && !flags ? take(made, &graphs) : INVALID_VALUE;
+}
+
+int cuGraphDestroy(void *graph)
+{
+    return give(graph, &graphs);
+}
+
+int cuGraphLaunch(void *made, void *stream)
+{
+    (void)stream;
+    return made ? begin("cuGraphLaunch") : INVALID_HANDLE;
+}
+
+int cuGraphExecDestroy(void *made)
+{
+    return give(made, &graphs);
+}
+
+int cuMemHostAlloc(void **memory, size_t bytes, unsigned flags)
+{
+    const int error = begin("cuMemHostAlloc");
+    if (error || flags != 3)
+        return error ? error : INVALID_VALUE;
+    *memory = malloc(bytes);
+    allocations++;
+    return 0;
+}
+
+int cuMemFreeHost(void *memory)
+{
+    return give(memory, &allocations);
 }
 
 /* ---- code ------------------------------------------------------------------------------------ */

@@ -101,8 +101,9 @@ struct moe_problem impostor_start(const char *line)
 
 struct moe_report impostor_judge(const struct moe_problem *problem)
 {
+    struct moe_judge_options options = {.checks = impostor.checks};
     struct moe_report report;
-    ck_assert_msg(moe_judge_variant(problem, &impostor_variant, NULL, &report) == MOE_OK, "%s",
+    ck_assert_msg(moe_judge_variant(problem, &impostor_variant, &options, &report) == MOE_OK, "%s",
                   moe_error_text());
     return report;
 }

@@ -18,6 +18,7 @@ extern struct impostor {
     int idle;                         /* it does nothing at all */
     meddle *after_forward, *after_backward;
     int open_status, forward_status, backward_status;
+    const char *checks; /* that judge it; NULL: all */
     void (*declare)(const struct moe_problem *problem, struct moe_recipe *recipe); /* or NULL */
 } impostor;
 

@@ -44,6 +44,7 @@ UNIT_TESTS = \
 	%D%/t_check_routing \
 	%D%/t_judge \
 	%D%/t_impostors \
+	%D%/t_surroundings \
 	%D%/t_check_bits \
 	%D%/t_locate \
 	%D%/t_arena \
@@ -140,6 +141,7 @@ impostor = %D%/impostor.c %D%/impostor.h $(support)
 %C%_t_impostors_SOURCES = %D%/t_impostors.c $(impostor)
 %C%_t_check_bits_SOURCES = %D%/t_check_bits.c %D%/slow_mma.c %D%/slow_mma.h $(impostor)
 %C%_t_arena_SOURCES = %D%/t_arena.c $(support)
+%C%_t_surroundings_SOURCES = %D%/t_surroundings.c $(impostor)
 %C%_t_locate_SOURCES = %D%/t_locate.c $(impostor)
 %C%_t_geometry_SOURCES = %D%/t_geometry.c $(impostor)
 %C%_t_product_SOURCES = %D%/t_product.c $(support)

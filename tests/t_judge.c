@@ -247,8 +247,10 @@ START_TEST(what_a_variant_is_handed)
     struct moe_problem problem = problem_of("T=9 H=16 I=8 E=4 K=2 beta=1 bias=1 router-bias=1");
     struct moe_variant probe = moe_variant_ref;
     struct moe_report report;
-    struct moe_judge_options options = {
-        .configuration = configuration, .phase = phase, .context = &seen_by_probe};
+    struct moe_judge_options options = {.configuration = configuration,
+                                        .checks = "inputs,routing,bound",
+                                        .phase = phase,
+                                        .context = &seen_by_probe};
     probe.workspace_bytes = workspace_bytes;
     probe.kept_bytes = kept_bytes;
     probe.open = open_probe;
