@@ -35,15 +35,17 @@ static const char *const cases[] = {
     "T=64 H=48 I=24 E=300 K=12 dtype=bf16 router=softmax-topk aux=0.5 zloss=0.25 seed=3",
     "T=50 H=40 I=20 E=8 K=3 dtype=f32 router=lists routing=dropped:0.3 bias=1 seed=4",
     "T=50 H=40 I=21 E=8 K=3 dtype=bf16 act=gelu router=lists routing=ragged weight=input seed=5",
-    "T=90 H=32 I=24 E=6 K=2 dtype=f16 router=softmax-topk round=nearest round-to=2 "
-    "weight=before-w2 seed=6",
-    "T=90 H=32 I=24 E=6 K=2 dtype=bf16 router=softmax-topk round=balanced round-to=8 routing=ties "
-    "data=constant seed=7",
+    "T=91 H=32 I=24 E=9 K=3 dtype=f16 router=softmax-topk round=nearest round-to=2 "
+    "weight=before-w2 seed=7",
+    "T=90 H=32 I=24 E=6 K=2 dtype=bf16 router=softmax-topk round=balanced round-to=8 seed=7",
+    "T=90 H=32 I=24 E=6 K=2 dtype=bf16 router=softmax-topk round=down round-to=8 data=exact0 "
+    "seed=17",
     "T=40 H=32 I=16 E=8 K=3 dtype=bf16 routing=ties w1=halves seed=8",
     "T=40 H=32 I=16 E=4 K=2 dtype=bf16 shared=24 shared-gate=1 act=swiglu-clamp:1 seed=9",
     "T=40 H=32 I=16 E=4 K=2 dtype=bf16 beta=1 bias=1 router-bias=1 grad=f32 seed=10",
     "T=300 H=64 I=32 E=4 K=4 dtype=bf16 bias=1 router=lists routing=sparse seed=11",
     "T=256 H=256 I=128 E=8 K=8 dtype=bf16 seed=12",
+    "T=64 H=64 I=64 E=8 K=4 dtype=bf16 routing=ties data=exact0 seed=18",
     "T=64 H=64 I=64 E=8 K=8 dtype=bf16 router=lists data=exact1 seed=13",
     "T=64 H=64 I=64 E=8 K=8 dtype=bf16 router=lists data=exact2 seed=14",
 };
