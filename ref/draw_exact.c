@@ -238,9 +238,8 @@ static double br_of(const struct exact_values *values, int64_t e)
 static double wr_value(const struct exact_values *values, int64_t index)
 {
     const int64_t e = index / values->row, k = index % values->row;
-    const double wanted_logit = values->problem->router == MOE_SQRT_SOFTPLUS ? 64 : 0;
     if (k == ANCHOR)
-        return wanted_logit - (values->problem->router_bias ? br_of(values, e) : 0);
+        return values->problem->router_bias ? -br_of(values, e) : 0;
     return values->routes && k == FIRST_ROUTER + e ? -128 : 0;
 }
 

@@ -39,4 +39,11 @@ libref_la_SOURCES = \
 	%D%/router.c \
 	%D%/shared_gate.c \
 	%D%/reference.c \
+	%D%/exact.h \
+	%D%/exact_pass.h \
+	%D%/exact_sum.c \
+	%D%/exact_act.c \
+	%D%/exact_expert.c \
+	%D%/exact_router.c \
+	%D%/exact.c \
 	%D%/selftest.c

@@ -15,6 +15,7 @@ CHECKS = \
 	%D%/check_guards.c \
 	%D%/check_routing.c \
 	%D%/check_bound.c \
+	%D%/check_exact.c \
 	%D%/check_bits.c \
 	%D%/check_determinism.c \
 	%D%/check_batch.c \
