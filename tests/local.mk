@@ -75,6 +75,7 @@ SCRIPT_TESTS = \
 	%D%/device.sh \
 	%D%/plugin.sh \
 	%D%/fuzz.sh \
+	%D%/selftest.sh \
 	%D%/command.sh \
 	%D%/bench_gpu.sh \
 	%D%/manual.sh \

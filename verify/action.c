@@ -5,6 +5,7 @@
 
 #include "verify/action.h"
 #include "verify/bench.h"
+#include "verify/fault.h"
 
 /* The variant of that name, or NULL. */
 static const struct moe_variant *find(const char *name)
@@ -25,8 +26,38 @@ struct doing {
     struct moe_result *result;
 };
 
+/* Runs before the one that is judged, as in a process that has worked for a while: on fewer tokens,
+ * then twice more. What comes of them nobody looks at. */
+static void run_before(const struct doing *doing)
+{
+    for (int i = 0; i < 3; i++) {
+        struct moe_problem problem = doing->job->problem;
+        struct moe_tensors tensors;
+        problem.seed += 1000 + (uint64_t)i;
+        problem.T = i == 0 ? problem.T / 2 : problem.T;
+        if (moe_variant_run(&problem, doing->variant, &doing->options, &tensors) == MOE_OK)
+            moe_tensors_free(&tensors);
+    }
+}
+
+/* A planted fault lives as long as its job. */
+static int judge_fault(const struct doing *doing)
+{
+    const char *text = doing->job->fault;
+    int status = moe_fault_plant_text(text);
+    if (status == MOE_OK && moe_fault_outlives_launch(text))
+        run_before(doing);
+    if (status == MOE_OK)
+        status = moe_judge_variant(&doing->job->problem, doing->variant, &doing->options,
+                                   &doing->result->report);
+    moe_fault_plant(NULL, 0);
+    return status;
+}
+
 static int judge(const struct doing *doing)
 {
+    if (doing->job->fault)
+        return judge_fault(doing);
     return moe_judge_variant(&doing->job->problem, doing->variant, &doing->options,
                              &doing->result->report);
 }

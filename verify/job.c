@@ -21,7 +21,7 @@ static const struct {
 } job_string[] = {
     {"variant", offsetof(struct moe_job, variant)}, {"load", offsetof(struct moe_job, load)},
     {"file", offsetof(struct moe_job, file)},       {"measure", offsetof(struct moe_job, measure)},
-    {"checks", offsetof(struct moe_job, checks)},
+    {"checks", offsetof(struct moe_job, checks)},   {"fault", offsetof(struct moe_job, fault)},
 };
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])

@@ -38,6 +38,7 @@ COMMANDS = \
 	fuzz/command_replay.c \
 	fuzz/command_fuzz.c \
 	%D%/command_bench.c \
+	%D%/command_selftest.c \
 	%D%/command_worker.c
 
 noinst_LTLIBRARIES += libverify.la
@@ -142,6 +143,27 @@ libcommand_la_SOURCES = \
 	%D%/bench_gpu_run.c \
 	%D%/bench_case.c \
 	%D%/bench_start.c \
+	%D%/fault.h \
+	%D%/fault.c \
+	%D%/fault_table.h \
+	%D%/fault_memory.c \
+	%D%/fault_launch.c \
+	%D%/fault_maths.c \
+	%D%/fault_elsewhere.c \
+	%D%/model.h \
+	%D%/model.c \
+	%D%/model_sum.c \
+	%D%/model_store.c \
+	%D%/model_rows.c \
+	%D%/model_route.c \
+	%D%/model_forward.c \
+	%D%/model_backward.c \
+	%D%/model_launch.c \
+	%D%/selftest.h \
+	%D%/selftest_plan.c \
+	%D%/selftest_clean.c \
+	%D%/selftest_run.c \
+	%D%/selftest_print.c \
 	$(COMMANDS)
 
 bin_PROGRAMS += moecheck

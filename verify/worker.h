@@ -43,6 +43,7 @@ struct moe_job {
     const char *file;      /* written by run, read by judge-file; else NULL */
     const char *measure;   /* name of a measurement, or NULL */
     const char *checks;    /* names with commas between, of those that take part; NULL: all */
+    const char *fault;     /* for a model: what it acts out, as moe_fault_plant_text; or NULL */
     int rotate;            /* 1: checks that run the variant again take turns */
     int32_t configuration; /* of the variant */
     uint64_t ticket;       /* the caller's own; comes back with the result */
@@ -129,6 +130,9 @@ struct moe_supervisor_options {
     int one_job_each; /* a worker does one job only, for measurements */
     double timeout;   /* seconds a job may take; 0: 60, more for a large case */
 };
+
+/* Beside the kinds of devices: the models (fault.h) are among the workers' variants. */
+#define MOE_WORKER_MODELS 0x100u
 
 struct moe_supervisor;
 

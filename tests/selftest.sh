@@ -1,0 +1,50 @@
+#!/bin/sh
+# selftest.sh - moecheck selftest: a subset of the planted faults is caught, clean models are not
+# accused, the output and the exit status say so.
+
+set -u
+moecheck=$PWD/moecheck
+test -x "$moecheck" || { echo "no moecheck here"; exit 99; }
+folder=$(mktemp -d "${TMPDIR:-/tmp}/moecheck-selftest.XXXXXX") || exit 99
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 99
+
+failures=0
+fail() {
+    echo "FAIL: $*"
+    failures=$((failures + 1))
+}
+status() {
+    want=$1
+    shift
+    "$moecheck" "$@" >out 2>err
+    got=$?
+    test $got -eq "$want" || { fail "moecheck $*: exit $got, not $want"; cat out err; }
+}
+says() { grep -q -- "$2" "$1" || { fail "$1 lacks '$2':"; cat "$1"; }; }
+
+status 0 selftest --fault 'writes-*' --clean 200
+says out '^  writes-zeros  *impostor  *[1-9]'
+says out '^faults  *3 caught of 3 planted'
+says out '^clean  *0 alarms in [12][0-9]* cases'
+
+status 0 selftest --fault '*-missing-z' --json
+tail -n 1 out | grep -qx '{"caught":[0-9]*,"planted":[0-9]*,"alarms":0,"clean":0}' || fail "last line: $(tail -n 1 out)"
+
+# The same seed draws the same cases, whatever the number of workers.
+status 0 selftest --fault 'score-*' --seed 3 --jobs 1
+cp out one
+status 0 selftest --fault 'score-*' --seed 3 --jobs 3
+cmp -s out one || fail "the number of workers changes the matrix"
+
+status 2 selftest --fault 'no such fault'
+says err 'matches no fault'
+status 2 selftest --clean -1
+status 2 selftest surplus
+
+# Models are selftest's own.
+"$moecheck" list >out
+grep -q model- out && fail "list shows the models"
+status 2 verify --variant model-forward T=3
+
+exit $((failures > 0))
