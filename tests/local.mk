@@ -48,6 +48,7 @@ UNIT_TESTS = \
 	%D%/t_check_bits \
 	%D%/t_locate \
 	%D%/t_arena \
+	%D%/t_check_memory \
 	%D%/t_geometry \
 	%D%/t_problem \
 	%D%/t_models \
@@ -141,6 +142,7 @@ support = %D%/support.c %D%/support.h
 impostor = %D%/impostor.c %D%/impostor.h $(support)
 %C%_t_impostors_SOURCES = %D%/t_impostors.c $(impostor)
 %C%_t_check_bits_SOURCES = %D%/t_check_bits.c %D%/slow_mma.c %D%/slow_mma.h $(impostor)
+%C%_t_check_memory_SOURCES = %D%/t_check_memory.c $(impostor)
 %C%_t_arena_SOURCES = %D%/t_arena.c $(support)
 %C%_t_surroundings_SOURCES = %D%/t_surroundings.c $(impostor)
 %C%_t_locate_SOURCES = %D%/t_locate.c $(impostor)

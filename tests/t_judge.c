@@ -248,7 +248,7 @@ START_TEST(what_a_variant_is_handed)
     struct moe_variant probe = moe_variant_ref;
     struct moe_report report;
     struct moe_judge_options options = {.configuration = configuration,
-                                        .checks = "inputs,routing,bound",
+                                        .checks = "inputs,guards,routing,bound",
                                         .phase = phase,
                                         .context = &seen_by_probe};
     probe.workspace_bytes = workspace_bytes;

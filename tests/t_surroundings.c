@@ -24,7 +24,8 @@ static void *kept_output;
 /* The last bit of an element: far inside every bound. */
 static void flip(const struct moe_tensor *tensor, int64_t index)
 {
-    ((unsigned char *)tensor->data)[index * moe_dtype_info(tensor->dtype)->bits / 8] ^= 1;
+    ((unsigned char *)tensor
+         ->data)[moe_tensor_position(tensor, index) * moe_dtype_info(tensor->dtype)->bits / 8] ^= 1;
 }
 
 static void nothing(const struct moe_problem *problem, struct moe_tensor *tensors)
@@ -94,7 +95,8 @@ static void bits_of_all_tokens(const struct moe_problem *problem, struct moe_ten
         sum = (unsigned char)(31 * sum + x[i]);
     for (int bit = 0; bit < 8; bit++)
         for (int64_t t = 0; t < problem->T; t++) {
-            unsigned char *byte = &o[(t * problem->H + bit) * size];
+            unsigned char *byte =
+                &o[moe_tensor_position(&tensors[MOE_O], t * problem->H + bit) * size];
             *byte = (unsigned char)((*byte & ~1) | (sum >> bit & 1));
         }
 }

@@ -59,13 +59,16 @@ int64_t moe_rows_bytes(const struct moe_tensor *tensor)
     return rows > 0 ? moe_tensor_bytes(tensor) / rows : 0;
 }
 
-/* Sub-byte types have no rows apart (ref/moe.h), and a vector has one row. */
-static void set_strides(const struct moe_placement *where, struct moe_tensor *tensor)
+/* Rows that lie apart begin at multiples of the alignment too. Sub-byte types have none
+ * (ref/moe.h), and a vector has one row. */
+static void set_strides(const struct moe_placement *where, int64_t alignment,
+                        struct moe_tensor *tensor)
 {
-    int last = tensor->rank - 1;
-    if (last == 0 || moe_dtype_info(tensor->dtype)->bits < 8)
+    int last = tensor->rank - 1, size = moe_dtype_info(tensor->dtype)->bits / 8;
+    if (last == 0 || size == 0 || (where->padding == 0 && where->distance == 0))
         return;
     int64_t step = where->distance ? where->distance : tensor->shape[last] + where->padding;
+    step = round_up(step * size, alignment) / size;
     for (int axis = last - 1; axis >= 0; axis--) {
         tensor->stride[axis] = step;
         step *= tensor->shape[axis];
@@ -147,7 +150,7 @@ static int lay(const struct moe_arena_plan *plan, struct moe_arena *arena, int i
     int64_t alignment = plan->alignment > element ? plan->alignment : element ? element : 1;
     int status = MOE_OK;
     if (id < MOE_TENSOR_COUNT)
-        set_strides(where, &region->tensor);
+        set_strides(where, alignment, &region->tensor);
     else
         alignment = id == MOE_ARENA_STATUS ? (int64_t)sizeof(uint32_t) : MOE_MEMORY_ALIGNMENT;
     region->span = span_of(&region->tensor);
@@ -156,7 +159,8 @@ static int lay(const struct moe_arena_plan *plan, struct moe_arena *arena, int i
     else if (where->fence)
         status = lay_fenced(arena, region, where->fence, alignment, &offset);
     else
-        lay_plain(arena, region, id < MOE_TENSOR_COUNT ? where->shift : 0, &offset);
+        lay_plain(arena, region, id < MOE_TENSOR_COUNT ? round_up(where->shift, element) : 0,
+                  &offset);
     /* an address once the arena has its base */
     region->tensor.data = (void *)(uintptr_t)offset;
     return status;

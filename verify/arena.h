@@ -29,8 +29,9 @@ enum moe_fence { MOE_FENCE_NONE, MOE_FENCE_AFTER, MOE_FENCE_BEFORE };
  * bytes, guard bands around it. */
 struct moe_placement {
     enum moe_fence fence; /* on both sides, flush on this one; inputs are then read only (CPU) */
-    int32_t shift;        /* bytes that every tensor begins behind a multiple of 256 */
-    int64_t padding;      /* elements between the end of a row and the next */
+    int32_t shift;        /* bytes that every tensor begins behind a multiple of 256; one whose
+                             elements are larger, by an element */
+    int64_t padding;      /* elements between the end of a row and the next, at least */
     int64_t distance;     /* elements from row to row, far enough that the pages between are not
                              mapped; 0: rows as padding says */
     int64_t workspace_withheld, kept_withheld; /* bytes fewer than the variant states */

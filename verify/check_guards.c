@@ -21,13 +21,14 @@ static int tensor_named(const char *name)
     return -1;
 }
 
-void judgement_report_strays(struct moe_judgement *judgement, const char *check, const char *during,
+void judgement_report_strays(struct moe_judgement *judgement, const char *check, const char *what,
                              const struct moe_trial_result *result)
 {
     for (int i = 0; i < result->stray_count && i < MOE_TRIAL_STRAYS; i++) {
         char words[160];
         moe_stray_tell(&result->stray[i], words, sizeof words);
-        struct moe_finding finding = judgement_finding(check, MOE_FAIL, "%s%s", words, during);
+        struct moe_finding finding =
+            judgement_finding(check, MOE_FAIL, "%s%s%s", what ? what : "", what ? ": " : "", words);
         finding.tensor = tensor_named(result->stray[i].buffer);
         moe_report_add(judgement->report, &finding);
     }
@@ -36,7 +37,7 @@ void judgement_report_strays(struct moe_judgement *judgement, const char *check,
 static int after(struct moe_judgement *judgement)
 {
     if (!judgement->from_file)
-        judgement_report_strays(judgement, "guards", "", &judgement->result);
+        judgement_report_strays(judgement, "guards", NULL, &judgement->result);
     return MOE_OK;
 }
 

@@ -33,9 +33,9 @@ void *judgement_state(struct moe_judgement *judgement, const struct moe_check *c
 /* Is the tensor one that the subject only reads, in this case? */
 int judgement_is_input(const struct moe_judgement *judgement, enum moe_tensor_id id);
 
-/* check_guards.c: adds a finding for every stretch beside the buffers that a run changed; `during`
- * tells which run. */
-void judgement_report_strays(struct moe_judgement *judgement, const char *check, const char *during,
+/* check_guards.c: adds a finding for every stretch beside the buffers that a run changed; `what`
+ * tells which run, NULL the judge's own. */
+void judgement_report_strays(struct moe_judgement *judgement, const char *check, const char *what,
                              const struct moe_trial_result *result);
 
 /* A finding with everything unset but check, verdict and text (printf format). */

@@ -24,7 +24,12 @@ CHECKS = \
 	%D%/check_dependent.c \
 	%D%/check_graph.c \
 	%D%/check_contention.c \
-	%D%/check_configurations.c
+	%D%/check_configurations.c \
+	%D%/check_fill.c \
+	%D%/check_fence.c \
+	%D%/check_workspace.c \
+	%D%/check_alignment.c \
+	%D%/check_strides.c
 VARIANTS = \
 	%D%/variant_ref.c \
 	%D%/variant_ref_f32.c \
@@ -51,6 +56,8 @@ libverify_la_SOURCES = \
 	%D%/judge.h \
 	%D%/judge.c \
 	%D%/locate.c \
+	%D%/elsewhere.h \
+	%D%/elsewhere.c \
 	%D%/arena.h \
 	%D%/arena.c \
 	%D%/arena_guard.c \
