@@ -541,6 +541,9 @@ int cuLaunchKernelEx(const struct config *config, void *function, void **argumen
         return INVALID_VALUE;
     fprintf(stderr, "fake_cuda: %s<<<%u,%u,%u>>>, %u attributes\n", found->name, config->grid[0],
             config->block[0], config->shared, config->attribute_count);
+    /* what is to hold the device says that all of its blocks have come */
+    if (!strcmp(found->name, "disturb_occupy") || !strcmp(found->name, "disturb_share"))
+        (*(unsigned **)arguments[0])[2] = config->grid[0];
     return 0;
 }
 

@@ -83,10 +83,10 @@ SCRIPT_TESTS = \
 	%D%/seeds.sh \
 	%D%/safetensors_python.sh \
 	%D%/captured.sh
-GPU_TESTS = %D%/t_gpu %D%/t_device %D%/t_parts %D%/t_gpu_faults
+GPU_TESTS = %D%/t_gpu %D%/t_device %D%/t_parts %D%/t_gpu_faults %D%/t_gpu_order
 
 # Programs that write their own TAP, for their SKIPs, and so need no libcheck.
-SKIP_TESTS = %D%/t_gpu %D%/t_device %D%/t_parts %D%/t_gpu_faults %D%/t_dtype_cuda
+SKIP_TESTS = %D%/t_gpu %D%/t_device %D%/t_parts %D%/t_gpu_faults %D%/t_gpu_order %D%/t_dtype_cuda
 check_PROGRAMS += $(SKIP_TESTS)
 TESTS = $(SCRIPT_TESTS) $(SKIP_TESTS) $(LONG_TESTS)
 if HAVE_CHECK
@@ -187,6 +187,24 @@ fake_cuda_la_LDFLAGS = -module -avoid-version -rpath /nowhere
 check_LTLIBRARIES += %D%/misbehave.la
 %C%_misbehave_la_SOURCES = %D%/misbehave.c
 %C%_misbehave_la_LDFLAGS = -module -avoid-version -rpath /nowhere
+
+# A plug-in for t_gpu_order: its own copy of gpu/, with kernels of its own.
+EXTRA_DIST += %D%/order_kernels.cu %D%/order_faults.c
+if HAVE_CUDA
+ORDER_CODES = $(call kernel_codes,%D%/order_kernels.cu,$(firstword $(GPU_ARCHS)))
+KERNEL_CODES += $(ORDER_CODES)
+check_LTLIBRARIES += %D%/order_faults.la
+%C%_order_faults_la_SOURCES = %D%/order_faults.c $(libgpu_la_SOURCES)
+nodist_%C%_order_faults_la_SOURCES = %D%/order_table.c
+%C%_order_faults_la_CPPFLAGS = $(libgpu_la_CPPFLAGS)
+%C%_order_faults_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
+%C%_order_faults_la_LDFLAGS = -module -avoid-version -rpath /nowhere
+%C%_order_faults_la_LIBADD = $(ZSTD_LIBS) -lm
+MOSTLYCLEANFILES += %D%/order_table.c %D%/order_table.bin
+%D%/order_table.c: $(addsuffix .ptx,$(ORDER_CODES)) $(addsuffix .cubin,$(ORDER_CODES)) \
+	gpu/embed$(EXEEXT) Makefile
+	$(call make_kernel_table,$(ORDER_CODES))
+endif
 
 # CUDA's number formats. -x c++: host functions only, so nothing for the CUDA runtime to register.
 EXTRA_DIST += %D%/dtype_cuda.cu

@@ -29,7 +29,8 @@ struct visit {
     void *state;  /* the variant's */
     void *around; /* memory of the surroundings */
     void *graph;
-    int met[2]; /* has the variant been through this pass? */
+    int met[2];  /* has the variant been through this pass? */
+    int trouble; /* status of surroundings that could not be made: no fault of the variant */
 };
 
 int moe_on_device_possible(const struct moe_variant *variant, char *why, size_t size)
@@ -96,7 +97,7 @@ static int enqueue(struct visit *visit, int backward, int repeats)
 static int pass_amid(struct visit *visit, const struct moe_surroundings *around, int backward)
 {
     int adds = backward && visit->scene.problem->beta; /* not to be repeated */
-    int status = around->before(visit->around, &visit->scene, backward);
+    int status = visit->trouble = around->before(visit->around, &visit->scene, backward);
     if (status == MOE_OK)
         status = enqueue(visit, backward, around->repeats > 1 && !adds ? around->repeats : 1);
     if (status == MOE_OK && around->behind)
@@ -191,7 +192,7 @@ static int call(struct visit *visit, const struct moe_trial *trial, struct moe_t
         variant->close(visit->state);
     }
     result->modes_changed = float_modes_restore(&modes);
-    return MOE_OK;
+    return visit->trouble;
 }
 
 /* ---- is the device still sound? -------------------------------------------------------------- */

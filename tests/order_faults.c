@@ -1,0 +1,368 @@
+/*
+ * order_faults.c - a plug-in for t_gpu_order: a small layer on a GPU that is right (configuration
+ * `none`), and the same with one fault each that only order and surroundings show.
+ *
+ * It holds its own copy of gpu/ and its own table of kernels, on the host's context. It declares
+ * itself deterministic, batch-invariant and capturable, and that it neither waits nor allocates.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gpu/gpu.h"
+#include "verify/variant.h"
+
+enum fault {
+    NONE,
+    OTHER_STREAM,
+    DEFAULT_STREAM,
+    HOST_WAITS,
+    NO_WAIT,
+    FROZEN_EPOCH,
+    ALLOCATES,
+    COUNTER,
+    CACHED_OUTPUT,
+    ATOMICS,
+    ALL_RESIDENT,
+    UNWRITTEN_SHARED,
+    ILLEGAL_ADDRESS,
+    HANGS,
+    FAULTS
+};
+
+static const char *const names[FAULTS] = {
+    [NONE] = "none",
+    [OTHER_STREAM] = "other-stream",
+    [DEFAULT_STREAM] = "default-stream",
+    [HOST_WAITS] = "host-waits",
+    [NO_WAIT] = "no-wait",
+    [FROZEN_EPOCH] = "frozen-epoch",
+    [ALLOCATES] = "allocates",
+    [COUNTER] = "counter-not-put-back",
+    [CACHED_OUTPUT] = "cached-output",
+    [ATOMICS] = "atomics",
+    [ALL_RESIDENT] = "all-resident",
+    [UNWRITTEN_SHARED] = "unwritten-shared",
+    [ILLEGAL_ADDRESS] = "illegal-address",
+    [HANGS] = "hangs",
+};
+
+/* As order_kernels.cu has it. */
+struct order_layer {
+    int64_t T, H, I, E, K;
+    const float *x, *w1, *w2, *d_o, *scores;
+    const int32_t *picks;
+    float *z, *o, *dx, *ds, *dw1, *dw2;
+    int64_t *row_of;
+    float *da, *dz;
+};
+
+struct state {
+    const struct moe_problem *problem;
+    enum fault fault;
+    void *own_stream;
+    uint32_t *counter; /* device */
+    float *saved;      /* device [T,H] */
+    uint32_t calls;    /* of forward */
+    int64_t multiprocessors, shared_bytes;
+};
+
+/* The plug-in's own device, on the same context as the host's: its kernels are in another table. */
+static struct moe_device *device;
+
+static int supports(const struct moe_problem *p, char *why, size_t size)
+{
+    if (p->dtype == MOE_F32 && p->act == MOE_RELU2 && p->router == MOE_LISTS && !p->bias &&
+        p->weight == MOE_WEIGHT_AFTER_W2 && p->shared == 0 && !p->beta && p->T > 0 &&
+        p->routing != MOE_ROUTING_RAGGED)
+        return MOE_OK;
+    snprintf(why, size, "dtype=f32 act=relu2 router=lists alone");
+    return MOE_E_UNSUPPORTED;
+}
+
+static int64_t workspace_bytes(const struct moe_problem *p)
+{
+    return p->T * p->K * (8 + 2 * 4 * p->I);
+}
+
+static int64_t no_bytes(const struct moe_problem *problem)
+{
+    (void)problem;
+    return 0;
+}
+
+static void recipe(const struct moe_problem *problem, struct moe_recipe *recipe)
+{
+    *recipe = moe_recipe_plain(problem, MOE_F32);
+}
+
+/* ---- open and close -------------------------------------------------------------------------- */
+
+static void close_variant(void *memory)
+{
+    struct state *state = memory;
+    moe_device_stream_destroy(device, state->own_stream);
+    moe_device_free(device, state->counter);
+    moe_device_free(device, state->saved);
+    free(state);
+}
+
+static int open_variant(struct moe_device *host_device, const struct moe_problem *problem,
+                        int32_t configuration, void **memory)
+{
+    struct state *state = calloc(1, sizeof *state);
+    int status = device ? MOE_OK : moe_device_open(MOE_ON_CUDA, 0, &device);
+    (void)host_device;
+    if (!state)
+        return moe_error(MOE_E_NOMEM, "no memory for a state");
+    state->problem = problem;
+    state->fault = (enum fault)configuration;
+    if (status == MOE_OK)
+        status = moe_device_stream_create(device, &state->own_stream);
+    if (status == MOE_OK)
+        status = moe_device_allocate(device, 4, (void **)&state->counter);
+    if (status == MOE_OK)
+        status = moe_device_allocate(device, problem->T * problem->H * 4, (void **)&state->saved);
+    if (status == MOE_OK)
+        status = moe_device_fill(device, state->counter, 0, 4, state->own_stream);
+    if (status == MOE_OK)
+        status = moe_device_synchronize(device, state->own_stream);
+    if (status == MOE_OK)
+        status = moe_device_attribute(device, MOE_DEVICE_MULTIPROCESSORS, &state->multiprocessors);
+    if (status == MOE_OK)
+        status = moe_device_attribute(device, MOE_DEVICE_SHARED_BYTES, &state->shared_bytes);
+    if (status == MOE_OK)
+        *memory = state;
+    else if (device)
+        close_variant(state);
+    else
+        free(state);
+    return status;
+}
+
+/* ---- the layer ------------------------------------------------------------------------------- */
+
+static struct order_layer layer_of(const struct moe_problem *p, const struct moe_call *call)
+{
+    const struct moe_tensor *t = call->tensors;
+    int64_t P = p->T * p->K;
+    struct order_layer layer = {
+        .T = p->T,
+        .H = p->H,
+        .I = p->I,
+        .E = p->E,
+        .K = p->K,
+        .x = t[MOE_X].data,
+        .w1 = t[MOE_W1].data,
+        .w2 = t[MOE_W2].data,
+        .d_o = t[MOE_DO].data,
+        .scores = t[MOE_SCORES].data,
+        .picks = t[MOE_PICKS].data,
+        .z = t[MOE_Z].data,
+        .o = t[MOE_O].data,
+        .dx = t[MOE_DX].data,
+        .ds = t[MOE_DS].data,
+        .dw1 = t[MOE_DW1].data,
+        .dw2 = t[MOE_DW2].data,
+        .row_of = call->workspace,
+        .da = (float *)((char *)call->workspace + 8 * P),
+    };
+    layer.dz = layer.da + P * p->I;
+    return layer;
+}
+
+static int run(const char *kernel, uint32_t blocks, uint32_t threads, uint32_t shared, void *stream,
+               void **args)
+{
+    struct moe_launch launch = {.kernel = kernel,
+                                .grid = {blocks, 1, 1},
+                                .block = {threads, 1, 1},
+                                .shared_bytes = shared,
+                                .dependent = 1,
+                                .stream = stream,
+                                .args = args};
+    return moe_device_launch(device, &launch);
+}
+
+static int run_all(const char *const *kernels, struct order_layer *layer, void *stream)
+{
+    int status = MOE_OK;
+    for (; *kernels && status == MOE_OK; kernels++)
+        status = run(*kernels, 64, 128, 0, stream, (void *[]){layer});
+    return status;
+}
+
+static int run_rows(struct state *state, struct order_layer *layer, void *stream)
+{
+    int wait = state->fault != NO_WAIT;
+    return run("order_rows", 16, 128, 0, stream, (void *[]){layer, &wait});
+}
+
+/* ---- faults ---------------------------------------------------------------------------------- */
+
+static void *stream_of(const struct state *state, const struct moe_call *call)
+{
+    return state->fault == OTHER_STREAM     ? state->own_stream
+           : state->fault == DEFAULT_STREAM ? NULL
+                                            : call->stream;
+}
+
+/* The output of the first call, whatever the inputs are. */
+static int cache(struct state *state, struct order_layer *layer, void *stream)
+{
+    int64_t bytes = state->problem->T * state->problem->H * 4;
+    return state->calls == 0 ? moe_device_copy(device, state->saved, layer->o, bytes, stream)
+                             : moe_device_copy(device, layer->o, state->saved, bytes, stream);
+}
+
+static int count(struct state *state, struct order_layer *layer, void *stream)
+{
+    uint32_t expected = state->fault == FROZEN_EPOCH ? state->calls : 0;
+    return run("order_count", 1, 1, 0, stream, (void *[]){&layer->o, &state->counter, &expected});
+}
+
+static int all_come(struct state *state, struct order_layer *layer, void *stream)
+{
+    (void)layer;
+    int status = moe_device_fill(device, state->counter, 0, 4, stream);
+    return status == MOE_OK
+               ? run("order_all_come", (uint32_t)state->multiprocessors, 32,
+                     (uint32_t)state->shared_bytes, stream, (void *[]){&state->counter})
+               : status;
+}
+
+static int read_shared(struct state *state, struct order_layer *layer, void *stream)
+{
+    uint32_t words = (uint32_t)(state->shared_bytes / 4);
+    return run("order_unwritten_shared", (uint32_t)state->multiprocessors, 128, words * 4, stream,
+               (void *[]){&layer->o, &words});
+}
+
+static int store_somewhere(struct state *state, struct order_layer *layer, void *stream)
+{
+    uint64_t address = 64;
+    (void)state, (void)layer;
+    return run("order_store", 1, 1, 0, stream, (void *[]){&address});
+}
+
+static int hang(struct state *state, struct order_layer *layer, void *stream)
+{
+    (void)layer;
+    return run("order_forever", 1, 1, 0, stream, (void *[]){&state->counter});
+}
+
+static int host_waits(struct state *state, struct order_layer *layer, void *stream)
+{
+    (void)state, (void)layer;
+    return moe_device_synchronize(device, stream);
+}
+
+static int allocate(struct state *state, struct order_layer *layer, void *stream)
+{
+    void *memory = NULL;
+    (void)state, (void)layer, (void)stream;
+    int status = moe_device_allocate(device, 1 << 20, &memory);
+    moe_device_free(device, memory);
+    return status;
+}
+
+/* What comes after a right forward pass. */
+static int (*const after_forward[FAULTS])(struct state *, struct order_layer *, void *) = {
+    [OTHER_STREAM] = host_waits,
+    [DEFAULT_STREAM] = host_waits,
+    [HOST_WAITS] = host_waits,
+    [FROZEN_EPOCH] = count,
+    [ALLOCATES] = allocate,
+    [COUNTER] = count,
+    [CACHED_OUTPUT] = cache,
+    [ALL_RESIDENT] = all_come,
+    [UNWRITTEN_SHARED] = read_shared,
+    [ILLEGAL_ADDRESS] = store_somewhere,
+    [HANGS] = hang,
+};
+
+/* ---- passes ---------------------------------------------------------------------------------- */
+
+static int forward(void *memory, const struct moe_call *call)
+{
+    static const char *const kernels[] = {"order_z", "order_o", NULL};
+    struct state *state = memory;
+    struct order_layer layer = layer_of(state->problem, call);
+    void *stream = stream_of(state, call);
+    int status = moe_call_check(call, workspace_bytes(state->problem), 0);
+    if (status == MOE_OK)
+        status = run_rows(state, &layer, stream);
+    if (status == MOE_OK)
+        status = run_all(kernels, &layer, stream);
+    if (status == MOE_OK && after_forward[state->fault])
+        status = after_forward[state->fault](state, &layer, stream);
+    state->calls++;
+    return status;
+}
+
+static int add_atomically(const struct moe_problem *p, struct order_layer *layer, void *stream)
+{
+    int64_t bytes = p->E * p->I * p->H * 4;
+    int status = moe_device_fill(device, layer->dw1, 0, bytes, stream);
+    if (status == MOE_OK)
+        status = moe_device_fill(device, layer->dw2, 0, bytes, stream);
+    return status == MOE_OK
+               ? run("order_dw_atomic", (uint32_t)(p->T * p->K), 128, 0, stream, (void *[]){layer})
+               : status;
+}
+
+static int backward(void *memory, const struct moe_call *call)
+{
+    static const char *const kernels[] = {"order_dz", "order_dx", "order_dw", NULL};
+    struct state *state = memory;
+    struct order_layer layer = layer_of(state->problem, call);
+    void *stream = stream_of(state, call);
+    int status = moe_call_check(call, workspace_bytes(state->problem), 0);
+    if (status == MOE_OK)
+        status = run_rows(state, &layer, stream);
+    if (status == MOE_OK)
+        status = run_all(kernels, &layer, stream);
+    if (status == MOE_OK && state->fault == ATOMICS)
+        status = add_atomically(state->problem, &layer, stream);
+    if (status == MOE_OK && stream != call->stream)
+        status = moe_device_synchronize(device, stream);
+    return status;
+}
+
+/* ---- the plug-in ----------------------------------------------------------------------------- */
+
+static const struct moe_variant variant = {
+    .struct_size = sizeof(struct moe_variant),
+    .devices = MOE_ON_CUDA,
+    .flags = MOE_DETERMINISTIC | MOE_BATCH_INVARIANT | MOE_CAPTURABLE | MOE_DENSE_ONLY,
+    .name = "order",
+    .summary = "a small layer, right or with a fault of order: its configurations",
+    .supports = supports,
+    .configurations = names,
+    .configuration_count = FAULTS,
+    .workspace_bytes = workspace_bytes,
+    .kept_bytes = no_bytes,
+    .recipe = recipe,
+    .open = open_variant,
+    .forward = forward,
+    .backward = backward,
+    .close = close_variant,
+};
+
+static const struct moe_variant *const variants[] = {&variant};
+
+__attribute__((visibility("default"))) const struct moe_plugin *moe_plugin(void)
+{
+    static const struct moe_plugin plugin = {
+        .struct_size = sizeof(struct moe_plugin),
+        .version = MOE_PLUGIN_VERSION,
+        .problem_size = sizeof(struct moe_problem),
+        .tensor_size = sizeof(struct moe_tensor),
+        .tensor_count = MOE_TENSOR_COUNT,
+        .recipe_size = sizeof(struct moe_recipe),
+        .call_size = sizeof(struct moe_call),
+        .variant_count = 1,
+        .variants = variants,
+    };
+    return &plugin;
+}

@@ -1,0 +1,168 @@
+/*
+ * t_gpu_order.c - what the checks of order and surroundings are for, on a GPU: `cublas` and a small
+ * layer pass them all, and each fault of the plug-in order_faults is found by the check named here.
+ *
+ * A fault has a process of its own, for some end in an error that sticks or in a hang; this one
+ * never touches CUDA. It writes its own TAP: without a GPU all are skipped with the reason, and
+ * fail as a whole where MOE_REQUIRE_GPU is set.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "gpu/gpu.h"
+#include "verify/verify.h"
+
+#define LENGTH(array) (int)(sizeof(array) / sizeof *(array))
+#define SECONDS 100
+#define SECONDS_OF_A_HANG 30
+
+#define SMALL "T=64 H=48 I=40 E=3 K=2 dtype=f32 act=relu2 router=lists seed=5"
+
+/* The check that has to find it first, or others that may; "": it passes; hangs end by a signal. */
+static const struct {
+    const char *variant, *configuration, *line, *checks;
+} rows[] = {
+    {"order", "none", SMALL, ""},
+    {"cublas", NULL, "T=37 H=64 I=40 E=8 K=2 dtype=bf16 bias=1 seed=1", ""},
+    {"cublas", NULL, "T=50 H=40 I=24 E=8 K=3 dtype=f32 router=lists routing=ragged beta=1 seed=4",
+     ""},
+    {"order", "other-stream", SMALL, "stream"},
+    {"order", "default-stream", SMALL, "stream"},
+    {"order", "host-waits", SMALL, "stream"},
+    {"order", "no-wait", SMALL, "dependent"},
+    {"order", "frozen-epoch", SMALL, "graph"},
+    {"order", "allocates", SMALL, "stream graph memory footprint"},
+    {"order", "counter-not-put-back", SMALL, "again"},
+    {"order", "cached-output", SMALL, "again"},
+    {"order", "atomics", SMALL, "determinism"},
+    {"order", "all-resident", SMALL, "contention"},
+    {"order", "unwritten-shared", SMALL, "contention determinism again bound"},
+    {"order", "illegal-address", SMALL, "run"},
+    {"order", "hangs", SMALL, "a signal"},
+};
+
+struct outcome {
+    enum moe_verdict verdict;
+    char check[40], text[300];
+};
+
+static const struct moe_variant *variant_of(const char *name)
+{
+    const struct moe_variant *variant;
+    for (int i = 0; (variant = moe_variant_get(i)); i++)
+        if (!strcmp(variant->name, name))
+            return variant;
+    return NULL;
+}
+
+static int32_t configuration_of(const struct moe_variant *variant, const char *name)
+{
+    for (int32_t i = 0; name && i < variant->configuration_count; i++)
+        if (!strcmp(variant->configurations[i], name))
+            return i;
+    return 0;
+}
+
+static void judge(int row, struct outcome *outcome)
+{
+    const struct moe_variant *variant = variant_of(rows[row].variant);
+    const struct moe_judge_options options = {
+        .configuration = configuration_of(variant, rows[row].configuration),
+        .one_configuration = 1};
+    static struct moe_report report;
+    struct moe_problem problem;
+    *outcome = (struct outcome){.verdict = MOE_ERROR};
+    if (moe_problem_parse(rows[row].line, &problem) != MOE_OK ||
+        moe_judge_variant(&problem, variant, &options, &report) != MOE_OK) {
+        snprintf(outcome->text, sizeof outcome->text, "%s", moe_error_text());
+        return;
+    }
+    outcome->verdict = report.verdict;
+    if (report.finding_count > 0) {
+        snprintf(outcome->check, sizeof outcome->check, "%s", report.finding[0].check);
+        snprintf(outcome->text, sizeof outcome->text, "%s", report.finding[0].text);
+    }
+}
+
+/* Judges the row in a process of its own, or (row < 0) asks whether there is a GPU. */
+static void do_apart(int row, struct outcome *outcome)
+{
+    int ends[2], how;
+    *outcome = (struct outcome){.verdict = MOE_ERROR, .text = "no process"};
+    if (pipe(ends) != 0)
+        return;
+    fflush(stdout);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        struct moe_gpu_status gpu;
+        struct outcome own = {.verdict = MOE_SKIP};
+        alarm(row >= 0 && !strcmp(rows[row].checks, "a signal") ? SECONDS_OF_A_HANG : SECONDS);
+        if (row >= 0) {
+            judge(row, &own);
+        } else {
+            moe_gpu_probe(&gpu);
+            own.verdict = gpu.state == MOE_GPU_READY ? MOE_PASS : MOE_SKIP;
+            snprintf(own.text, sizeof own.text, "%s", gpu.reason);
+        }
+        _exit(write(ends[1], &own, sizeof own) != sizeof own);
+    }
+    close(ends[1]);
+    const int whole = pid > 0 && read(ends[0], outcome, sizeof *outcome) == sizeof *outcome;
+    close(ends[0]);
+    if (pid > 0)
+        waitpid(pid, &how, 0);
+    if (!whole)
+        *outcome = (struct outcome){.verdict = MOE_FAIL,
+                                    .check = "a signal",
+                                    .text = "the process ended without an answer"};
+}
+
+static int try_row(int row)
+{
+    struct outcome outcome;
+    do_apart(row, &outcome);
+    const int clean = rows[row].checks[0] == '\0';
+    const int good = clean ? outcome.verdict == MOE_PASS
+                           : outcome.verdict == MOE_FAIL && outcome.check[0] &&
+                                 strstr(rows[row].checks, outcome.check);
+    printf("%s %d - %s %s: %s%s%s: %s\n", good ? "ok" : "not ok", row + 1, rows[row].variant,
+           rows[row].configuration ? rows[row].configuration : "",
+           moe_verdict_name(outcome.verdict), clean ? "" : " by ", outcome.check, outcome.text);
+    return !good;
+}
+
+int main(void)
+{
+    const char *path = getenv("MOE_ORDER_FAULTS");
+    struct outcome gpu = {.text = "built without CUDA"};
+    int failures = 0;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+#ifdef HAVE_CUDA
+    if (moe_plugin_open(path ? path : "tests/.libs/order_faults.so") != MOE_OK) {
+        printf("Bail out! %s\n", moe_error_text());
+        return 99;
+    }
+    do_apart(-1, &gpu);
+    const int ready = gpu.verdict == MOE_PASS;
+#else
+    const int ready = 0;
+    (void)path;
+#endif
+    if (!ready && getenv("MOE_REQUIRE_GPU")) {
+        printf("Bail out! MOE_REQUIRE_GPU is set, but %s\n", gpu.text);
+        return 99;
+    }
+    printf("1..%d\n", LENGTH(rows));
+    for (int row = 0; row < LENGTH(rows); row++)
+        if (ready)
+            failures += try_row(row);
+        else
+            printf("ok %d - %s %s # SKIP %s\n", row + 1, rows[row].variant,
+                   rows[row].configuration ? rows[row].configuration : "", gpu.text);
+    return failures != 0;
+}
