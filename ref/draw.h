@@ -73,10 +73,11 @@ void scores_fill(const struct moe_problem *problem, int64_t first, int64_t count
 struct exact_values {
     const struct moe_problem *problem;
     enum moe_tensor_id id;
-    int64_t row;                          /* length of a row */
-    int64_t units;                        /* I, or S of the shared expert */
-    int gated;                            /* two rows of w1 a unit */
-    double gate;                          /* G: a gate's smallest value above 0 */
+    int64_t row;   /* length of a row */
+    int64_t units; /* I, or S of the shared expert */
+    int gated;     /* two rows of w1 a unit */
+    double score;  /* unit of the scores where they multiply x in exact1, else 1 */
+    double gate;   /* G: a gate's smallest value above 0 */
     int64_t in_gate, in_up, in_w2, in_do; /* entries a row */
     int anchored;                         /* unit 0 is +1 for every token */
     int paired;                           /* sums have pairs that cancel, */

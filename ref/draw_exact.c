@@ -19,6 +19,9 @@
 /* Of a cancelling pair, in units of the smallest term: beyond the 11 bits of f16. */
 static const double pair_size = 2048;
 
+/* From here on a sigmoid is 1 in every form, and x sigmoid(x) is x. */
+static const double saturated = 128;
+
 /* Where x chooses experts a column belongs to each; the first column is 1. */
 enum { ANCHOR = 0, FIRST_ROUTER = 1 };
 
@@ -47,18 +50,25 @@ int exact_needs_picks(const struct moe_problem *problem, enum moe_tensor_id id)
     return data_is_exact(problem) && ((id == MOE_X && columns_choose(problem)) || id == MOE_SCORES);
 }
 
-/* G: where the activation is exact. A clamp below that leaves 0 alone. */
+/* Of what the scores are multiples, and all but f16 has room to be exact at: k/2048. */
+static double score_unit(const struct moe_problem *problem)
+{
+    if (problem->data != MOE_DATA_EXACT1)
+        return 0.25;
+    return problem->weight == MOE_WEIGHT_INPUT && problem->dtype == MOE_F16 ? 0x1p-3 : 0x1p-11;
+}
+
+/* G: where the activation is exact, for the smallest score too where it multiplies x. A clamp below
+ * that leaves 0 alone. */
 static double gate_level(const struct moe_problem *problem)
 {
-    static const double largest_score_ratio[] = {4, 8, 4}; /* of exact0, exact1, exact2 */
     if (problem->act == MOE_REGLU || problem->act == MOE_RELU || problem->act == MOE_RELU2)
         return 1;
-    if (problem->act == MOE_SWIGLU_OAI ||
-        (problem->act == MOE_SWIGLU_CLAMP && problem->act_clamp < 4096))
-        return 0;
-    if (problem->weight == MOE_WEIGHT_INPUT)
-        return 128 * largest_score_ratio[problem->data - MOE_DATA_EXACT0];
-    return 128;
+    const double level =
+        problem->weight == MOE_WEIGHT_INPUT ? saturated / score_unit(problem) : saturated;
+    const int clamps = problem->act == MOE_SWIGLU_OAI || problem->act == MOE_SWIGLU_CLAMP;
+    /* four entries a row, and scores up to 5 units where they multiply x */
+    return clamps && !(problem->act_clamp >= 32 * level) ? 0 : level;
 }
 
 static int64_t at_least(int64_t a, int64_t b)
@@ -86,19 +96,22 @@ struct exact_values exact_values_of(const struct moe_problem *problem, enum moe_
         .units = units,
         .gated = gated,
         .gate = gate_level(problem),
+        .score = problem->weight == MOE_WEIGHT_INPUT && problem->data == MOE_DATA_EXACT1
+                     ? score_unit(problem)
+                     : 1,
         .anchored = units > 1,
         .picks = picks,
         .routes = columns_choose(problem),
     };
     const int64_t first = FIRST_ROUTER + (values.routes ? problem->E : 0);
     values.paired = problem->data == MOE_DATA_EXACT2 && units >= 4 && H >= first + 4;
-    values.pair[0] = values.paired ? first : -1;
-    values.pair[1] = values.paired ? H - 1 : -1;
-    const int64_t free_units = units > 3 ? units - 2 : 1, tokens = at_least(problem->T, 1);
+    values.pair[0] = values.paired && gated ? first : -1; /* a gate takes no negative term */
+    values.pair[1] = values.paired && gated ? H - 1 : -1;
+    const int64_t free_units = units > 3 ? units - 2 : 1, half = at_least(problem->T / 2, 1);
     values.in_gate = entries(2, H, gated ? H : free_units);
     values.in_up = entries(4, H, free_units);
     values.in_w2 = entries(4, units, H);
-    values.in_do = entries(2, H, tokens);
+    values.in_do = entries(4, H, half);
     return values;
 }
 
@@ -128,7 +141,7 @@ static int has_entry(const struct exact_values *values, int64_t key, int64_t n, 
 
 static int is_pair(const struct exact_values *values, int64_t k)
 {
-    return values->paired && (k == values->pair[0] || k == values->pair[1]);
+    return k == values->pair[0] || k == values->pair[1];
 }
 
 /* With 24 bits or more the pair differs by one, and 11 bits (tf32) lose that. */
@@ -253,6 +266,7 @@ static double sel_bias_value(const struct exact_values *values, int64_t index)
     return small_value(values, index) * 0x1p-5; /* far less than two scores differ by */
 }
 
+/* Biases are added to what has been multiplied by the score, once or twice: in its units. */
 static double b1_value(const struct exact_values *values, int64_t index)
 {
     int up;
@@ -260,7 +274,13 @@ static double b1_value(const struct exact_values *values, int64_t index)
     const uint32_t word = bits_of(values, STREAM_VALUES, (uint64_t)index);
     if (is_anchor(values, i))
         return 0;
-    return up ? (double)(word % 3) - 1 : (word % 4 == 0) * values->gate;
+    return up ? ((double)(word % 3) - 1) * values->score
+              : (word % 4 == 0) * values->gate * values->score;
+}
+
+static double b2_value(const struct exact_values *values, int64_t index)
+{
+    return small_value(values, index) * values->score * values->score;
 }
 
 static double br_value(const struct exact_values *values, int64_t index)
@@ -289,12 +309,13 @@ static double (*const value_of[MOE_TENSOR_COUNT])(const struct exact_values *, i
     [MOE_WS2] = w2_value,
     [MOE_WSG] = wsg_value,
     [MOE_DO] = do_value,
+    [MOE_B2] = b2_value,
 };
 
 void exact_fill(const struct exact_values *values, int64_t first, int64_t count, double *out)
 {
     double (*const value)(const struct exact_values *, int64_t) =
-        value_of[values->id] ? value_of[values->id] : small_value; /* b2; old gradients */
+        value_of[values->id] ? value_of[values->id] : small_value; /* old gradients */
     for (int64_t i = 0; i < count; i++)
         out[i] = value(values, first + i);
 }
@@ -320,7 +341,7 @@ void exact_scores(const struct moe_problem *problem, const int32_t *picks, int64
         if (problem->data != MOE_DATA_EXACT1)
             out[i] = power_of_two(-(int)(word % 3));
         else if (problem->weight == MOE_WEIGHT_INPUT)
-            out[i] = (1 + 2 * (double)(word % 3)) * 0.125;
+            out[i] = (1 + 2 * (double)(word % 3)) * score_unit(problem);
         else if (wide || !narrow(problem))
             out[i] = wide_score(problem->dtype, word);
         else

@@ -30,6 +30,7 @@ UNIT_TESTS = \
 	%D%/t_act \
 	%D%/t_draw \
 	%D%/t_draw_lists \
+	%D%/t_draw_exact \
 	%D%/t_routing \
 	%D%/t_route \
 	%D%/t_round \
@@ -42,6 +43,7 @@ UNIT_TESTS = \
 	%D%/t_gradient \
 	%D%/t_compare \
 	%D%/t_check_routing \
+	%D%/t_check_exact \
 	%D%/t_judge \
 	%D%/t_impostors \
 	%D%/t_surroundings \
@@ -141,6 +143,8 @@ support = %D%/support.c %D%/support.h
 %C%_t_judge_SOURCES = %D%/t_judge.c $(support)
 impostor = %D%/impostor.c %D%/impostor.h $(support)
 %C%_t_impostors_SOURCES = %D%/t_impostors.c $(impostor)
+%C%_t_check_exact_SOURCES = %D%/t_check_exact.c $(impostor)
+%C%_t_draw_exact_SOURCES = %D%/t_draw_exact.c $(support)
 %C%_t_check_bits_SOURCES = %D%/t_check_bits.c %D%/slow_mma.c %D%/slow_mma.h $(impostor)
 %C%_t_check_memory_SOURCES = %D%/t_check_memory.c $(impostor)
 %C%_t_arena_SOURCES = %D%/t_arena.c $(support)
