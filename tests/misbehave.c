@@ -68,6 +68,17 @@ static int forward_crash(void *state, const struct moe_call *call)
     return die_of(SIGSEGV);
 }
 
+/* The element behind x, which is there in most memory. */
+static int forward_overreads(void *state, const struct moe_call *call)
+{
+    const struct moe_tensor *x = &call->tensors[MOE_X];
+    int64_t last = moe_tensor_position(x, moe_tensor_count(x) - 1);
+    volatile double behind = moe_dtype_load(x->dtype, x->data, last + 1);
+
+    (void)behind;
+    return naive()->forward(state, call);
+}
+
 static int forward_leave(void *state, const struct moe_call *call)
 {
     (void)state, (void)call;
@@ -110,11 +121,17 @@ static const struct {
     int (*forward)(void *state, const struct moe_call *call);
     int (*supports)(const struct moe_problem *problem, char *why, size_t size);
 } habit[] = {
-    {"prints", forward_prints, NULL},   {"reads", forward_reads, NULL},
-    {"closes", forward_closes, NULL},   {"wrong", forward_wrong, NULL},
-    {"crash", forward_crash, NULL},     {"leave", forward_leave, NULL},
-    {"hang", forward_hang, NULL},       {"once", forward_once, NULL},
-    {"refuses", forward_refuses, NULL}, {"supports-crash", NULL, supports_crash},
+    {"prints", forward_prints, NULL},
+    {"reads", forward_reads, NULL},
+    {"closes", forward_closes, NULL},
+    {"wrong", forward_wrong, NULL},
+    {"crash", forward_crash, NULL},
+    {"leave", forward_leave, NULL},
+    {"overreads", forward_overreads, NULL},
+    {"hang", forward_hang, NULL},
+    {"once", forward_once, NULL},
+    {"refuses", forward_refuses, NULL},
+    {"supports-crash", NULL, supports_crash},
 };
 
 #define HABITS (sizeof habit / sizeof *habit)

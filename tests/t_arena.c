@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "tests/support.h"
-#include "verify/arena.h"
+#include "verify/arena_trap.h"
 #include "verify/trial.h"
 
 #define PAGE 4096
@@ -188,6 +188,38 @@ START_TEST(guards_are_nan)
 }
 END_TEST
 
+START_TEST(a_fault_reads_well)
+{
+    static const struct {
+        int place, region, from_end;
+        int64_t offset;
+        const char *words;
+    } told[] = {
+        {4, MOE_X, 1, 0, "0 bytes behind the end of x"},
+        {4, MOE_OFFSETS, 1, 130, "130 bytes behind the end of offsets"},
+        {5, MOE_PICKS, 0, -4, "4 bytes before picks"},
+        {4, MOE_X, 0, 3, "a write to x"},
+        {7, MOE_X, 0, 1ll << 31, "between the rows of x"},
+        {4, MOE_ARENA_WORKSPACE, 1, 24, "24 bytes behind the end of workspace"},
+    };
+    for (int i = 0; i < COUNT(told); i++) {
+        struct moe_arena arena = arena_at(places[told[i].place], 1000);
+        const struct moe_region *region = &arena.region[told[i].region];
+        const char *at = (const char *)region->tensor.data + told[i].offset;
+        char text[96];
+        moe_trap_tell(&arena, at + (told[i].from_end ? region->span : 0), text, sizeof text);
+        ck_assert_str_eq(text, told[i].words);
+        moe_trap_tell(&arena, text, text, sizeof text);
+        ck_assert_str_eq(text, "");
+        moe_trap_tell(&arena, &arena, text, 4);
+        ck_assert_str_eq(text, "");
+        moe_trap_tell(&arena, at, text, 4);
+        ck_assert_uint_lt(strlen(text), 4);
+        moe_arena_unmap(&arena);
+    }
+}
+END_TEST
+
 START_TEST(a_stray_reads_well)
 {
     static const struct {
@@ -220,6 +252,7 @@ int main(void)
     tcase_add_loop_test_raise_signal(whole, inputs_are_read_only, SIGSEGV, 0, 2);
     tcase_add_test(whole, guards_are_nan);
     tcase_add_test(whole, a_stray_reads_well);
+    tcase_add_test(whole, a_fault_reads_well);
     suite_add_tcase(suite, whole);
     return run_suite(suite);
 }

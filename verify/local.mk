@@ -61,6 +61,8 @@ libverify_la_SOURCES = \
 	%D%/arena.h \
 	%D%/arena.c \
 	%D%/arena_guard.c \
+	%D%/arena_trap.h \
+	%D%/arena_trap.c \
 	%D%/arena_device.h \
 	%D%/arena_device.c \
 	%D%/trial.h \

@@ -36,6 +36,7 @@ void moe_slot_begin(struct moe_slot *slot, uint64_t id, const char *request, dou
 {
     slot->id = id;
     slot->phase = MOE_PHASE_JUDGE;
+    slot->fault[0] = '\0';
     slot->limit = limit;
     if (slot->greeted)
         slot->deadline = moe_slot_clock() + limit;
@@ -109,6 +110,10 @@ static enum moe_slot_state hear(struct moe_slot *slot, const char *line, struct 
         slot->phase = MOE_PHASE_JUDGE;
         return MOE_SLOT_ON;
     }
+    if (strncmp(line, "fault ", 6) == 0) {
+        snprintf(slot->fault, sizeof slot->fault, "%s", line + 6);
+        return MOE_SLOT_ON;
+    }
     if (slot->id == 0 || moe_result_decode(line, &id, answer) != MOE_OK || id != slot->id)
         return MOE_SLOT_FAILED;
     slot->id = 0;
@@ -152,6 +157,8 @@ enum moe_slot_state moe_slot_attend(struct moe_slot *slot, struct moe_crew *crew
         snprintf(how, size, "%s", garbled);
     if (state != MOE_SLOT_ON)
         return state;
+    if (ended && slot->fault[0] != '\0')
+        snprintf(how, size, "memory fault %s", slot->fault);
     if (ended)
         return MOE_SLOT_FAILED;
     if (slot->greeted && slot->id == 0 && !slot->closed)

@@ -20,6 +20,7 @@ struct moe_slot {
     int greeted;            /* its hello has come */
     int closed;             /* no more answers can come */
     enum moe_phase phase;
+    char fault[96];         /* where in memory, as a dying worker told; "": it did not */
     double deadline, limit; /* of the job, in seconds */
     int64_t jobs_done;
     uint64_t id; /* of its job; 0: idle */

@@ -6,6 +6,7 @@
 #include <omp.h>
 #endif
 
+#include "verify/arena_trap.h"
 #include "verify/float_modes.h"
 #include "verify/on_device.h"
 #include "verify/script.h"
@@ -119,7 +120,11 @@ static int run_here(const struct moe_trial *trial, struct moe_arena *arena,
     struct moe_call made = moe_arena_call(arena, tensors);
     int status = moe_arena_protect(arena, trial->problem);
     if (status == MOE_OK) {
+        if (arena->fenced)
+            moe_trap_arm(arena);
         call(trial, &made, result);
+        if (arena->fenced)
+            moe_trap_disarm();
         memcpy(&result->status_word, made.status, sizeof result->status_word);
     }
     return status;

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "verify/action.h"
+#include "verify/arena_trap.h"
 #include "verify/fault.h"
 
 /* ---- the pipes ------------------------------------------------------------------------------- */
@@ -167,6 +168,7 @@ int moe_worker_main(int argc, char **argv)
         return MOE_EXIT_USAGE;
     tie_to((pid_t)strtol(argv[1], NULL, 10));
     take_pipes(&in, &speaker.out);
+    moe_trap_channel(speaker.out);
     status = open_plugins(argc - 3, argv + 3);
     if (status == MOE_OK && devices & MOE_WORKER_MODELS)
         status = moe_models_add();

@@ -5,10 +5,11 @@
  * children (the program itself, through /proc/self/exe) and talks to each over two pipes, a line at
  * a time:
  *
- *   child -> parent   {"hello": ["ref", "naive", ...]}     once: the plug-ins are open, these
- * variants exist parent -> child   {"job": 7, "action": "judge", "case": "T=37 ...", "variant":
- * "naive", ...} child -> parent   phase variant | phase judge          who has control, so that a
- * crash has an owner child -> parent   {"job": 7, "report": {...}, ...}     the end of the job
+ * - child: {"hello": ["ref", "naive", ...]}, once: the plug-ins are open, these variants exist;
+ * - parent: {"job": 7, "action": "judge", "case": "T=37 ...", "variant": "naive", ...};
+ * - child: phase variant, or phase judge: who has control, so that a crash has an owner;
+ * - child: fault PLACE, the last words of one that touched memory that is not there (arena_trap.h);
+ * - child: {"job": 7, "report": {...}, ...}, the end of the job.
  *
  * A worker does many jobs. One that dies, hangs or answers nonsense is replaced, and its open job
  * runs once more in a fresh worker. An end inside the variant is a FAIL of the check `isolation`;
