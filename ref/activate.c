@@ -69,7 +69,9 @@ static struct near gate_of(const struct activation *act, struct near g)
                  act->model->function_absolute * (fabs(g.value) + g.bound) + act->model->loss;
     f.bound += own;
     double steepest = across ? act->info->lipschitz : slope;
-    f.variance = steepest * steepest * g.variance + own * own;
+    /* where the slope vanishes the second order counts; a rounding is at most sqrt(3) sigma */
+    double second = 1.5 * act->info->curvature * g.variance;
+    f.variance = steepest * steepest * g.variance + second * second + own * own;
     return f;
 }
 

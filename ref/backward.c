@@ -178,6 +178,21 @@ static void w1_gradients(struct layer *layer, int64_t count)
     expert->begun = 1;
 }
 
+/* weight=input: <dX~, X_t> = <dZ, (Z - b1) / s>, so that an error of dZ meets not random signs but
+ * a value that goes with its own size. Its share of the variance of ds, row r; charged beside the
+ * other, which holds the rounding of dX~. */
+static double along_input(const struct layer *layer, int64_t r)
+{
+    const struct expert *expert = &layer->expert;
+    double sum = 0, s = layer->score.value[r];
+    for (int64_t c = 0; c < expert->columns && s != 0; c++) {
+        double bias = expert->biased ? expert->b1.value[c] : 0;
+        double x_w1 = (layer->z.value[r * expert->columns + c] - bias) / s;
+        sum += layer->dz.variance[r * expert->columns + c] * x_w1 * x_w1;
+    }
+    return sum;
+}
+
 static void x_gradients(struct layer *layer, int64_t first, int64_t count)
 {
     struct expert *expert = &layer->expert;
@@ -189,6 +204,8 @@ static void x_gradients(struct layer *layer, int64_t first, int64_t count)
     if (expert->weight == MOE_WEIGHT_INPUT) {
         for (int64_t r = 0; r < count; r++) {
             struct near ds = {0};
+            if (layer->dz.variance)
+                ds.variance = along_input(layer, r);
             put_ds(layer, first + r,
                    inner(layer, H, H, uncertain(layer->dxe), r * H, exact(layer->x), r * H, ds));
         }

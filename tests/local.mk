@@ -44,6 +44,7 @@ UNIT_TESTS = \
 	%D%/t_compare \
 	%D%/t_check_routing \
 	%D%/t_check_exact \
+	%D%/t_check_statistics \
 	%D%/t_judge \
 	%D%/t_impostors \
 	%D%/t_surroundings \
@@ -140,6 +141,7 @@ support = %D%/support.c %D%/support.h
 %C%_t_score_LDADD = libref.la $(LDADD) $(OPENBLAS_LIBS)
 %C%_t_compare_SOURCES = %D%/t_compare.c $(support)
 %C%_t_check_routing_SOURCES = %D%/t_check_routing.c $(support)
+%C%_t_check_statistics_SOURCES = %D%/t_check_statistics.c $(impostor)
 %C%_t_judge_SOURCES = %D%/t_judge.c $(support)
 impostor = %D%/impostor.c %D%/impostor.h $(support)
 %C%_t_impostors_SOURCES = %D%/t_impostors.c $(impostor)

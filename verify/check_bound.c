@@ -128,6 +128,7 @@ static int after(struct moe_judgement *judgement)
         .passes = MOE_PASS_FORWARD | MOE_PASS_BACKWARD,
         .precision = MOE_F64,
         .recipe = &judgement->recipe,
+        .variances = judgement->variances,
         .take = take,
         .context = &comparing,
     };

@@ -10,9 +10,8 @@
 
 #include "verify/verify.h"
 
-/* Elements of one row of the block as doubles. */
-static void load_row(const struct moe_tensor *tensor, int64_t row, int64_t col, int64_t cols,
-                     double *values)
+void moe_tensor_load_row(const struct moe_tensor *tensor, int64_t row, int64_t col, int64_t cols,
+                         double *values)
 {
     int64_t width = tensor->shape[tensor->rank - 1];
     int64_t first = moe_tensor_position(tensor, row * width + col);
@@ -87,9 +86,9 @@ int moe_compare_block(const struct moe_tensor *tensor, const struct moe_tensor *
     for (int64_t r = 0; r < block->rows; r++) {
         const double *value = block->value + r * block->stride;
         const double *bound = block->bound ? block->bound + r * block->stride : NULL;
-        load_row(tensor, block->row + r, block->col, block->cols, got);
+        moe_tensor_load_row(tensor, block->row + r, block->col, block->cols, got);
         if (before)
-            load_row(before, block->row + r, block->col, block->cols, old);
+            moe_tensor_load_row(before, block->row + r, block->col, block->cols, old);
         for (int64_t c = 0; c < block->cols; c++) {
             double want = value[c], allowed = bound ? bound[c] : 0;
             if (before) {

@@ -23,6 +23,7 @@ struct moe_judgement {
     struct moe_tensors before;  /* beta=1: what the parameter gradients held; else empty */
     int from_file;              /* outputs made elsewhere: nothing was seen before they were made */
     uint64_t hash[MOE_TENSOR_COUNT]; /* of the inputs, before the variant ran */
+    int variances;                   /* 1: a check wants them in the reference's blocks */
     struct moe_routing routing;      /* the subject's own, once check_routing has accepted it */
     struct moe_report *report;
 };

@@ -17,6 +17,7 @@ CHECKS = \
 	%D%/check_bound.c \
 	%D%/check_exact.c \
 	%D%/check_bits.c \
+	%D%/check_statistics.c \
 	%D%/check_determinism.c \
 	%D%/check_batch.c \
 	%D%/check_again.c \
@@ -84,6 +85,9 @@ libverify_la_SOURCES = \
 	%D%/geometry.c \
 	%D%/shape.c \
 	%D%/compare.c \
+	%D%/statistics.h \
+	%D%/statistics.c \
+	%D%/statistics_limits.c \
 	%D%/checks.c \
 	%D%/routing.h \
 	%D%/judge_rounding.c \

@@ -141,6 +141,10 @@ int moe_variant_run(const struct moe_problem *problem, const struct moe_variant 
 
 /* ---- compare.c ------------------------------------------------------------------------------ */
 
+/* Elements of one row of a tensor seen as a matrix of its last dimension, whatever the strides. */
+void moe_tensor_load_row(const struct moe_tensor *tensor, int64_t row, int64_t col, int64_t cols,
+                         double *values);
+
 /* Counts and locates what is not within its bound, element by element. */
 struct moe_comparison {
     int64_t total, wrong;
