@@ -40,6 +40,7 @@ UNIT_TESTS = \
 	%D%/t_bound \
 	%D%/t_bound_layers \
 	%D%/t_bound_points \
+	%D%/t_variance \
 	%D%/t_gradient \
 	%D%/t_compare \
 	%D%/t_check_routing \
@@ -160,6 +161,7 @@ slow_mma = %D%/slow_mma.c %D%/slow_mma.h
 %C%_t_mma_SOURCES = %D%/t_mma.c $(slow_mma) $(support)
 %C%_t_bound_layers_SOURCES = %D%/t_bound_layers.c $(support)
 %C%_t_bound_points_SOURCES = %D%/t_bound_points.c %D%/rounder.c %D%/rounder.h $(support)
+%C%_t_variance_SOURCES = %D%/t_variance.c %D%/rounder.c %D%/rounder.h $(support)
 %C%_t_bound_SOURCES = %D%/t_bound.c $(support)
 %C%_t_bound_LDADD = libref.la $(LDADD) $(OPENBLAS_LIBS)
 %C%_t_gradient_SOURCES = %D%/t_gradient.c $(support)
