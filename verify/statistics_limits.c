@@ -115,8 +115,9 @@ static int64_t terms_of(const struct statistics *statistics, enum moe_product pr
     return terms[product];
 }
 
-/* A sum of n generic products is sqrt(n) of their size, and may err by c n of it. An activation and
- * its product with the other half double a relative error, and so does a gradient's. */
+/* A sum of n generic products is sqrt(n) of their size, and may err by c n of it. What is relative
+ * in Z an activation and its product with the other half, or with a slope, make up to three times
+ * as much. */
 double statistics_bias(const struct statistics *statistics, enum moe_tensor_id tensor)
 {
     const struct moe_recipe *recipe = statistics->recipe;
@@ -125,7 +126,7 @@ double statistics_bias(const struct statistics *statistics, enum moe_tensor_id t
     for (int product = 0; product < MOE_PRODUCT_COUNT; product++) {
         int64_t n = terms_of(statistics, product);
         if (sources[tensor].sums >> product & 1)
-            bias += 4 * sqrt((double)n) *
+            bias += (product == MOE_IN_Z ? 3 : 1) * sqrt((double)n) *
                     moe_accumulator_error(recipe->product[product].accumulator, n,
                                           recipe->product[product].extra);
     }
