@@ -53,12 +53,8 @@ double pass_at(struct exact_pass *pass, enum moe_point point, double value)
 static int hand(struct exact_pass *pass, enum moe_tensor_id id, int64_t row, int64_t rows,
                 int64_t cols, const double *values)
 {
-    const struct moe_block block = {.tensor = id,
-                                    .row = row,
-                                    .rows = rows,
-                                    .cols = cols,
-                                    .stride = cols,
-                                    .value = values};
+    const struct moe_block block = {
+        .tensor = id, .row = row, .rows = rows, .cols = cols, .stride = cols, .value = values};
     pass->seen->elements[id] += rows * cols;
     for (int64_t i = 0; i < rows * cols; i++)
         pass->seen->certain[id] += !isnan(values[i]);

@@ -66,6 +66,8 @@ double exact_sum_value(const struct exact_sum *sum, int bits, int smallest)
 {
     if (sum->magnitude == 0)
         return 0;
+    if (isnan(sum->magnitude)) /* low tells nothing of a term that is not known */
+        return NAN;
     if (sum->low < smallest || !(sum->magnitude <= ldexp(1, sum->low + bits)))
         return NAN;
     return sum->value;

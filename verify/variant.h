@@ -65,7 +65,8 @@ struct moe_variant {
     int32_t configuration_count;
 
     /* Every tensor that it is given, and every row where rows lie apart, must begin at a multiple
-     * of so many bytes (a power of two); 0: as its elements must. Others it refuses with MOE_E_UNSUPPORTED, and touches nothing. */
+     * of so many bytes (a power of two); 0: as its elements must. Others it refuses with
+     * MOE_E_UNSUPPORTED, and touches nothing. */
     uint32_t alignment;
 
     /* Bytes needed beside the tensors: during a call, and between forward and backward. The same

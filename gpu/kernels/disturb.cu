@@ -1,5 +1,5 @@
-// disturb.cu - what the judge has running before, behind and beside a variant's kernels: copies that
-// come late, blocks that keep multiprocessors busy, shared memory left full of NaN.
+// disturb.cu - what the judge has running before, behind and beside a variant's kernels: copies
+// that come late, blocks that keep multiprocessors busy, shared memory left full of NaN.
 //
 // `flags` is memory that the host shares, as 32-bit words; the enum says which is which.
 #include <cstdint>
@@ -55,8 +55,8 @@ static __device__ void copy_ranges(const disturb_range *ranges, int32_t count, i
         }
 }
 
-// Lets the launch behind it begin at once, and only `ns` later copies: whoever does not wait for the
-// end of this launch reads what was there before.
+// Lets the launch behind it begin at once, and only `ns` later copies: whoever does not wait for
+// the end of this launch reads what was there before.
 extern "C" __global__ void disturb_produce(const disturb_range *ranges, int32_t count, uint64_t ns)
 {
 #if __CUDA_ARCH__ >= 900
