@@ -50,6 +50,7 @@ $(addsuffix .cubin,$(KERNEL_CODES)): %.cubin: %.ptx
 	$(AM_V_PTXAS)$(PTXAS) -arch=sm_$(kernel_arch) -lineinfo -v $(PTXASFLAGS) -o $@ $< >$*.log 2>&1 || \
 		{ cat $*.log; exit 1; }
 	$(AM_V_at)grep -i warning $*.log || :
+	$(AM_V_at)$(SHELL) $(srcdir)/gpu/ptxas_notes.sh $* || { rm -f $@; exit 1; }
 
 -include $(wildcard $(addsuffix .ptx.d,$(KERNEL_CODES)))
 MOSTLYCLEANFILES += $(foreach code,$(KERNEL_CODES),$(addprefix $(code),.ptx .ptx.d .cubin .log))

@@ -10,12 +10,18 @@ GPU_KERNELS = \
 	%D%/kernels/elementwise.cu \
 	%D%/kernels/fill.cu \
 	%D%/kernels/disturb.cu
-GPU_KERNELS_90a =
+GPU_KERNELS_90a = \
+	%D%/hopper/tiles.cu \
+	%D%/hopper/product.cu
 GPU_KERNELS_100a =
 GPU_KERNELS_103a =
 GPU_KERNEL_CUH = \
 	%D%/kernels/number.cuh \
-	%D%/kernels/activation.cuh
+	%D%/kernels/activation.cuh \
+	%D%/hopper/instructions.cuh \
+	%D%/hopper/ring.cuh \
+	%D%/hopper/wgmma.cuh \
+	%D%/hopper/product.cuh
 
 noinst_LTLIBRARIES += libgpu.la
 libmoecheck_la_LIBADD += libgpu.la $(KERNEL_TABLE)
@@ -34,6 +40,9 @@ libgpu_la_SOURCES = \
 	%D%/parts_route.c \
 	%D%/parts_rows.c \
 	%D%/parts_layer.c \
+	%D%/hopper/tiles.h \
+	%D%/hopper/product.h \
+	%D%/hopper/product.c \
 	%D%/cublas.h \
 	%D%/cublas.c \
 	%D%/cublas_layer.h \
@@ -67,7 +76,7 @@ endif
 
 # The table is a library of its own, so that a test can put another in its place.
 EXTRA_DIST += $(GPU_KERNELS) $(GPU_KERNELS_90a) $(GPU_KERNELS_100a) $(GPU_KERNELS_103a) \
-	$(GPU_KERNEL_CUH)
+	$(GPU_KERNEL_CUH) %D%/ptxas_notes.sh
 if HAVE_CUDA
 KERNEL_TABLE = libkernels.la $(ZSTD_LIBS)
 noinst_LTLIBRARIES += libkernels.la

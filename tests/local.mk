@@ -87,10 +87,11 @@ SCRIPT_TESTS = \
 	%D%/seeds.sh \
 	%D%/safetensors_python.sh \
 	%D%/captured.sh
-GPU_TESTS = %D%/t_gpu %D%/t_device %D%/t_parts %D%/t_gpu_faults %D%/t_gpu_order
+GPU_TESTS = %D%/t_gpu %D%/t_device %D%/t_parts %D%/t_hopper_product %D%/t_gpu_faults \
+	%D%/t_gpu_order
 
 # Programs that write their own TAP, for their SKIPs, and so need no libcheck.
-SKIP_TESTS = %D%/t_gpu %D%/t_device %D%/t_parts %D%/t_gpu_faults %D%/t_gpu_order %D%/t_dtype_cuda
+SKIP_TESTS = $(GPU_TESTS) %D%/t_dtype_cuda
 check_PROGRAMS += $(SKIP_TESTS)
 TESTS = $(SCRIPT_TESTS) $(SKIP_TESTS) $(LONG_TESTS)
 if HAVE_CHECK
@@ -184,6 +185,10 @@ endif
 # t_parts calls what libmoecheck exports, as a user does.
 %C%_t_parts_SOURCES = %D%/t_parts.c %D%/parts_tests.h %D%/parts_array.c %D%/parts_array.h \
 	%D%/parts_route.c %D%/parts_rows.c %D%/parts_activate.c %D%/parts_layer.c
+
+# What stands under the variants is not exported.
+%C%_t_hopper_product_SOURCES = %D%/t_hopper_product.c %D%/parts_array.c %D%/parts_array.h
+%C%_t_hopper_product_LDADD = libgpu.la $(KERNEL_TABLE) $(LDADD)
 
 # A libcuda that fails on demand, for probe.sh and device.sh. -rpath makes libtool build a shared object of what is
 # not installed.

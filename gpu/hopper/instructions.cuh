@@ -1,0 +1,110 @@
+// instructions.cuh - the instructions of sm_90a that CUDA C++ has no name for, one function each.
+//
+// Addresses of shared memory are 32-bit numbers of the window .shared::cta. Every function that
+// orders memory tells the compiler so ("memory").
+#pragma once
+
+#include <cstdint>
+
+__device__ __forceinline__ uint32_t shared_address(const void *pointer)
+{
+    return (uint32_t)__cvta_generic_to_shared(pointer);
+}
+
+// ---- mbarriers: 8 bytes of shared memory; a phase ends with its last arrival and its last byte
+// ----
+
+__device__ __forceinline__ void barrier_init(uint32_t barrier, uint32_t arrivals)
+{
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals)
+                 : "memory");
+}
+
+// Makes inits visible to the asynchronous proxy; before the barrier that lets others use them.
+__device__ __forceinline__ void barrier_init_fence()
+{
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+}
+
+__device__ __forceinline__ void barrier_arrive(uint32_t barrier)
+{
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
+}
+
+// The current phase waits for so many bytes more.
+__device__ __forceinline__ void barrier_expect(uint32_t barrier, uint32_t bytes)
+{
+    asm volatile("mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%0], %1;" ::"r"(barrier),
+                 "r"(bytes)
+                 : "memory");
+}
+
+// Waits until the phase of this parity has ended; of a new barrier, parity 1 has.
+__device__ __forceinline__ void barrier_wait(uint32_t barrier, uint32_t parity)
+{
+    asm volatile("{\n"
+                 ".reg .pred done;\n"
+                 "again:\n"
+                 "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+                 "@!done bra again;\n"
+                 "}\n" ::"r"(barrier),
+                 "r"(parity)
+                 : "memory");
+}
+
+// ---- copies to shared memory
+// ---------------------------------------------------------------------
+
+// 16 bytes of global memory; what is beyond `bytes` (0 to 16) of them is zeros and is not read.
+__device__ __forceinline__ void copy_async_16(uint32_t to, const void *from, uint32_t bytes)
+{
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes)
+                 : "memory");
+}
+
+__device__ __forceinline__ void copy_async_commit()
+{
+    asm volatile("cp.async.commit_group;" ::: "memory");
+}
+
+// Until at most N groups of this thread's copies are under way.
+template <int N> __device__ __forceinline__ void copy_async_wait()
+{
+    asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
+}
+
+// The box of a tensor map at (column, row); its bytes count towards the barrier.
+__device__ __forceinline__ void copy_box(uint32_t to, const void *map, uint32_t barrier,
+                                         int32_t column, int32_t row)
+{
+    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+                 "[%0], [%1, {%3, %4}], [%2];" ::"r"(to),
+                 "l"(map), "r"(barrier), "r"(column), "r"(row)
+                 : "memory");
+}
+
+__device__ __forceinline__ void prefetch_map(const void *map)
+{
+    asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
+}
+
+// What this thread wrote to shared memory, copies by cp.async among it, is there for wgmma and for
+// bulk copies: they read through another proxy.
+__device__ __forceinline__ void fence_shared_for_async()
+{
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
+// ---- registers
+// -------------------------------------------------------------------------------------
+
+// Registers a thread of this warpgroup has from here on; all its warps take part.
+template <int COUNT> __device__ __forceinline__ void registers_grow()
+{
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(COUNT));
+}
+
+template <int COUNT> __device__ __forceinline__ void registers_shrink()
+{
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(COUNT));
+}

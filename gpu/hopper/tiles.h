@@ -1,0 +1,25 @@
+/*
+ * tiles.h - which rows a tile of a grouped product has: written by a kernel, read by the products,
+ * laid out in memory by the host.
+ */
+#ifndef MOE_HOPPER_TILES_H
+#define MOE_HOPPER_TILES_H
+
+#include <stdint.h>
+
+/* Rows of one expert that a block takes together, for some columns or for all in turn. */
+struct row_tile {
+    int64_t row;  /* the first of them */
+    int32_t rows; /* 1 .. TILE_ROWS */
+    int32_t expert;
+};
+
+/* All tiles of a routing, by expert, then by row. */
+struct row_tiles {
+    int64_t count;
+    int64_t unused; /* tiles begin at a multiple of 16 bytes */
+};
+
+#define TILE_ROWS 128
+
+#endif
