@@ -12,7 +12,8 @@ GPU_KERNELS = \
 	%D%/kernels/disturb.cu
 GPU_KERNELS_90a = \
 	%D%/hopper/tiles.cu \
-	%D%/hopper/product.cu
+	%D%/hopper/product.cu \
+	%D%/hopper/gradient.cu
 GPU_KERNELS_100a =
 GPU_KERNELS_103a =
 GPU_KERNEL_CUH = \
@@ -21,7 +22,10 @@ GPU_KERNEL_CUH = \
 	%D%/hopper/instructions.cuh \
 	%D%/hopper/ring.cuh \
 	%D%/hopper/wgmma.cuh \
-	%D%/hopper/product.cuh
+	%D%/hopper/shape.cuh \
+	%D%/hopper/by_rows.cuh \
+	%D%/hopper/over_rows.cuh \
+	%D%/hopper/store.cuh
 
 noinst_LTLIBRARIES += libgpu.la
 libmoecheck_la_LIBADD += libgpu.la $(KERNEL_TABLE)

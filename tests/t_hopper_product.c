@@ -19,88 +19,162 @@ static const struct size {
     int gathered;
     int64_t rows[6]; /* of each expert */
 } sizes[] = {
-    {"one row", 1, 8, 2, 0, {0, 0, 1, 0, 0, 0}},
-    {"tails of all dimensions", 61, 72, 42, 1, {1, 0, 7, 64, 65, 0}},
+    {"one row", 1, 8, 8, 0, {0, 0, 1, 0, 0, 0}},
+    {"tails of all dimensions", 61, 72, 40, 1, {1, 0, 7, 64, 65, 0}},
     {"a whole tile and one row more", 300, 128, 64, 1, {128, 129, 0, 0, 1, 2}},
-    {"more stages than a ring has", 40, 712, 264, 1, {0, 33, 5, 0, 0, 17}},
+    {"more stages than a ring has", 40, 712, 264, 1, {0, 33, 5, 0, 0, 617}},
     {"more tiles than blocks", 260, 64, 1024, 0, {900, 0, 1, 650, 128, 300}},
     {"no rows", 3, 64, 64, 1, {0, 0, 0, 0, 0, 0}},
 };
 #define EXPERTS 6
 
+/* What a product of any form is made of; a and b are the operands in the order of the form. */
 struct operands {
+    const struct size *size;
+    enum product_form form;
+    enum moe_dtype dtype, d_dtype;
+    int add;
     int64_t N, begin[EXPERTS + 1];
-    struct array *a, *b, *d, *gather, *expert_begin, *workspace;
+    struct array *a, *b, *d, *before, *gather, *expert_begin, *tiles;
 };
 
-static void make(const struct size *size, enum moe_dtype dtype, struct operands *made)
+static int64_t place(const struct operands *made, int64_t row)
 {
-    made->begin[0] = 0;
-    for (int e = 0; e < EXPERTS; e++)
-        made->begin[e + 1] = made->begin[e] + size->rows[e];
-    made->N = made->begin[EXPERTS];
-    int64_t *tokens = calloc((size_t)made->N + 1, sizeof *tokens);
-    for (int64_t r = 0; r < made->N; r++)
-        tokens[r] = draw_below(size->T);
-    made->gather = size->gathered ? array_of_places(made->N, tokens) : NULL;
-    free(tokens);
-    made->a = array_draw(dtype, (size->gathered ? size->T : made->N) * size->k, -2, 2);
-    made->b = array_draw(dtype, EXPERTS * size->cols * size->k, -2, 2);
-    made->d = array_new(dtype, made->N * size->cols);
-    made->expert_begin = array_of_places(EXPERTS + 1, made->begin);
-    made->workspace = array_new(MOE_U8, hopper_product_bytes(made->N, EXPERTS));
+    return made->gather ? ((const int64_t *)made->gather->host)[row] : row;
 }
 
-/* One expert's rows. */
-static int expert_is_right(const struct size *size, enum moe_dtype dtype,
-                           const struct operands *made, int e)
+/* A copy of what D holds at first: NaN, or numbers where they are added to. */
+static void make_result(struct operands *made, int64_t count)
+{
+    made->d = made->add ? array_draw(made->d_dtype, count, -8, 8) : array_new(made->d_dtype, count);
+    made->before = array_new(made->d_dtype, count);
+    for (int64_t i = 0; i < count && made->add; i++)
+        array_put(made->before, i, array_get(made->d, i));
+}
+
+static void make(struct operands *made)
+{
+    const struct size *size = made->size;
+    const int64_t k = size->k, cols = size->cols;
+    for (int e = 0; e < EXPERTS; e++)
+        made->begin[e + 1] = made->begin[e] + size->rows[e];
+    const int64_t N = made->N = made->begin[EXPERTS];
+    int64_t *tokens = calloc((size_t)N + 1, sizeof *tokens);
+    for (int64_t r = 0; r < N; r++)
+        tokens[r] = draw_below(size->T);
+    made->gather = size->gathered ? array_of_places(N, tokens) : NULL;
+    free(tokens);
+    const int64_t gathered = size->gathered ? size->T : N;
+    const int summed = made->form == PRODUCT_GRADIENT;
+    made->a = array_draw(made->dtype, gathered * (summed ? cols : k), -2, 2);
+    made->b = array_draw(made->dtype, summed ? N * k : EXPERTS * cols * k, -2, 2);
+    make_result(made, summed ? EXPERTS * cols * k : N * cols);
+    made->expert_begin = array_of_places(EXPERTS + 1, made->begin);
+    made->tiles = array_new(MOE_U8, hopper_tiles_bytes(N, EXPERTS));
+}
+
+static int run(const struct operands *made, int configuration)
+{
+    const struct size *size = made->size;
+    struct row_tiles *tiles = NULL;
+    if (made->form == PRODUCT_GRADIENT) {
+        const struct hopper_gradient gradient = {
+            .dtype = made->dtype,
+            .d_dtype = made->d_dtype,
+            .E = EXPERTS,
+            .p_cols = size->cols,
+            .q_cols = size->k,
+            .p = {made->a->device, on_device(made->gather), size->cols},
+            .q = {made->b->device, NULL, size->k},
+            .expert_begin = made->expert_begin->device,
+            .d = made->d->device,
+            .add = made->add,
+        };
+        return hopper_gradient_run(&queue, configuration, &gradient);
+    }
+    const int status =
+        hopper_tiles_list(&queue, EXPERTS, made->expert_begin->device, made->tiles->device, &tiles);
+    const struct hopper_product product = {
+        .form = made->form,
+        .dtype = made->dtype,
+        .N = made->N,
+        .E = EXPERTS,
+        .cols = size->cols,
+        .k = size->k,
+        .a = made->a->device,
+        .gather = on_device(made->gather),
+        .a_stride = size->k,
+        .weights = made->b->device,
+        .d = made->d->device,
+        .d_stride = size->cols,
+        .tiles = tiles,
+    };
+    return status == MOE_OK ? hopper_product_run(&queue, configuration, &product) : status;
+}
+
+/* ---- what must come out
+ * --------------------------------------------------------------------------- */
+
+/* Operands of one expert's product as moe_mma_product takes them, A [m,k] and B [n,k]. */
+struct expert_product {
+    int64_t m, n, k;
+    double *a, *b;
+};
+
+static void take_operands(const struct operands *made, int e, struct expert_product *product)
+{
+    const int64_t rows = made->size->rows[e], cols = made->size->cols, k = made->size->k;
+    const int64_t first = made->begin[e];
+    const int summed = made->form == PRODUCT_GRADIENT;
+    *product = summed ? (struct expert_product){.m = cols, .n = k, .k = rows}
+                      : (struct expert_product){.m = rows, .n = cols, .k = k};
+    product->a = calloc((size_t)(product->m * product->k) + 1, sizeof(double));
+    product->b = calloc((size_t)(product->n * product->k) + 1, sizeof(double));
+    for (int64_t i = 0; i < product->m * product->k; i++) {
+        const int64_t m = i / product->k, c = i % product->k;
+        product->a[i] = summed ? array_get(made->a, place(made, first + c) * cols + m)
+                               : array_get(made->a, place(made, first + m) * k + c);
+    }
+    for (int64_t i = 0; i < product->n * product->k; i++) {
+        const int64_t n = i / product->k, c = i % product->k;
+        product->b[i] = summed ? array_get(made->b, (first + c) * k + n)
+                        : made->form == PRODUCT_BACKWARD
+                            ? array_get(made->b, (e * k + c) * cols + n)
+                            : array_get(made->b, (e * cols + n) * k + c);
+    }
+}
+
+static int expert_is_right(const struct operands *made, int e)
 {
     const struct moe_order order = {.instruction = MOE_MMA_K16};
-    const int64_t m = size->rows[e], n = size->cols, k = size->k;
-    double *a = calloc((size_t)(m * k) + 1, sizeof *a), *b = calloc((size_t)(n * k), sizeof *b);
-    float *c = calloc((size_t)(m * n) + 1, sizeof *c);
+    struct expert_product p;
+    take_operands(made, e, &p);
+    float *c = calloc((size_t)(p.m * p.n) + 1, sizeof *c);
+    const int64_t first = made->form == PRODUCT_GRADIENT ? e * p.m * p.n : made->begin[e] * p.n;
     int good = 1;
-    for (int64_t i = 0; i < m * k; i++) {
-        const int64_t row = made->begin[e] + i / k;
-        const int64_t at = made->gather ? ((const int64_t *)made->gather->host)[row] : row;
-        a[i] = array_get(made->a, at * k + i % k);
+    if (p.k > 0)
+        done(moe_mma_product(&order, made->dtype, p.m, p.n, p.k, p.a, p.b, NULL, c));
+    for (int64_t i = 0; i < p.m * p.n && good; i++) {
+        const float sum = made->add ? (float)array_get(made->before, first + i) + c[i] : c[i];
+        good = is_exactly(made->size->what, made->d, first + i,
+                          moe_dtype_round(made->d_dtype, (double)sum, 0));
     }
-    for (int64_t i = 0; i < n * k; i++)
-        b[i] = array_get(made->b, e * n * k + i);
-    done(moe_mma_product(&order, dtype, m, n, k, a, b, NULL, c));
-    for (int64_t i = 0; i < m * n && good; i++)
-        good = is_exactly(size->what, made->d, made->begin[e] * n + i,
-                          moe_dtype_round(dtype, (double)c[i], 0));
-    free(a);
-    free(b);
+    free(p.a);
+    free(p.b);
     free(c);
     return good;
 }
 
-static int product_is_right(int configuration, const struct size *size, enum moe_dtype dtype)
+static int product_is_right(struct operands made, int configuration)
 {
-    struct operands made;
-    make(size, dtype, &made);
-    const struct hopper_product product = {
-        .dtype = dtype,
-        .N = made.N,
-        .E = EXPERTS,
-        .cols = size->cols,
-        .k = size->k,
-        .a = made.a->device,
-        .gather = on_device(made.gather),
-        .a_stride = size->k,
-        .b = made.b->device,
-        .d = made.d->device,
-        .d_stride = size->cols,
-        .expert_begin = made.expert_begin->device,
-    };
     int good = 1;
-    done(hopper_product_run(&queue, configuration, &product, made.workspace->device));
+    trouble = 0;
+    make(&made);
+    done(run(&made, configuration));
     array_fetch(made.d);
-    array_fetch(made.workspace);
+    array_fetch(made.tiles);
     for (int e = 0; e < EXPERTS && good && !trouble; e++)
-        good = expert_is_right(size, dtype, &made, e);
+        good = expert_is_right(&made, e);
     arrays_free();
     return good && !trouble;
 }
@@ -110,15 +184,28 @@ static int refuses(void)
 {
     const struct hopper_product right = {
         .dtype = MOE_BF16, .N = 1, .E = 1, .cols = 8, .k = 8, .a_stride = 8, .d_stride = 8};
-    struct hopper_product wrong[5] = {right, right, right, right, right};
+    struct hopper_product wrong[] = {right, right, right, right, right};
     wrong[0].dtype = MOE_F32;
     wrong[1].k = 12;
     wrong[2].cols = 7;
     wrong[3].a_stride = 9;
     wrong[4].a = (const void *)8;
-    int good = hopper_product_run(&queue, 99, &right, NULL) == MOE_E_INTERNAL;
+    const struct hopper_gradient whole = {.dtype = MOE_BF16,
+                                          .d_dtype = MOE_BF16,
+                                          .E = 1,
+                                          .p_cols = 8,
+                                          .q_cols = 8,
+                                          .p = {.stride = 8},
+                                          .q = {.stride = 8}};
+    struct hopper_gradient broken[] = {whole, whole, whole};
+    broken[0].d_dtype = MOE_F16;
+    broken[1].q_cols = 4;
+    broken[2].q.data = (const void *)2;
+    int good = hopper_product_run(&queue, 99, &right) == MOE_E_INTERNAL;
     for (int i = 0; i < LENGTH(wrong); i++)
-        good &= hopper_product_run(&queue, 0, &wrong[i], NULL) == MOE_E_UNSUPPORTED;
+        good &= hopper_product_run(&queue, 0, &wrong[i]) == MOE_E_UNSUPPORTED;
+    for (int i = 0; i < LENGTH(broken); i++)
+        good &= hopper_gradient_run(&queue, 0, &broken[i]) == MOE_E_UNSUPPORTED;
     return good;
 }
 
@@ -142,30 +229,56 @@ static int open_device(char *why, size_t size)
     return status;
 }
 
+/* The products that are tried in every configuration and size. */
+static const struct {
+    const char *what;
+    enum product_form form;
+    enum moe_dtype dtype, d_dtype;
+    int add;
+} products[] = {
+    {"forward bf16", PRODUCT_FORWARD, MOE_BF16, MOE_BF16, 0},
+    {"forward f16", PRODUCT_FORWARD, MOE_F16, MOE_F16, 0},
+    {"backward bf16", PRODUCT_BACKWARD, MOE_BF16, MOE_BF16, 0},
+    {"backward f16", PRODUCT_BACKWARD, MOE_F16, MOE_F16, 0},
+    {"gradient bf16", PRODUCT_GRADIENT, MOE_BF16, MOE_BF16, 0},
+    {"gradient bf16, added", PRODUCT_GRADIENT, MOE_BF16, MOE_BF16, 1},
+    {"gradient f16 to f32", PRODUCT_GRADIENT, MOE_F16, MOE_F32, 0},
+    {"gradient f16 to f32, added", PRODUCT_GRADIENT, MOE_F16, MOE_F32, 1},
+};
+
+static int number, failures;
+
+static void test(int good, const char *what, const char *where, const char *size, const char *skip)
+{
+    failures += !good;
+    printf("%s %d - %s %s%s%s%s%s\n", good ? "ok" : "not ok", ++number, what, where,
+           *size ? ": " : "", size, *skip ? " # SKIP " : "", skip);
+}
+
 int main(void)
 {
-    static const enum moe_dtype types[] = {MOE_BF16, MOE_F16};
     char why[512] = "";
-    int configurations = 0, number = 0, failures = 0;
+    int count = 1;
     setvbuf(stdout, NULL, _IOLBF, 0);
-    while (hopper_product_configuration(configurations))
-        configurations++;
     const int status = open_device(why, sizeof why);
-    printf("1..%d\n", configurations * LENGTH(sizes) * LENGTH(types) + 1);
-    const int refused = refuses();
-    failures += !refused;
-    printf("%s %d - what is not taken is refused\n", refused ? "ok" : "not ok", ++number);
-    for (int c = 0; c < configurations; c++)
-        for (int s = 0; s < LENGTH(sizes); s++)
-            for (int t = 0; t < LENGTH(types); t++) {
-                const char *name = hopper_product_configuration(c)->name;
-                trouble = 0;
-                const int good = status != MOE_OK || product_is_right(c, &sizes[s], types[t]);
-                failures += !good;
-                printf("%s %d - %s %s: %s%s%s\n", good ? "ok" : "not ok", ++number, name,
-                       moe_dtype_info(types[t])->name, sizes[s].what,
-                       status != MOE_OK ? " # SKIP " : "", why);
+    for (int p = 0; p < LENGTH(products); p++)
+        for (int c = 0; hopper_configuration(products[p].form, c); c++)
+            count += LENGTH(sizes);
+    printf("1..%d\n", count);
+    test(refuses(), "what is not taken is refused", "", "", "");
+    for (int p = 0; p < LENGTH(products); p++) {
+        struct operands made = {.form = products[p].form,
+                                .dtype = products[p].dtype,
+                                .d_dtype = products[p].d_dtype,
+                                .add = products[p].add};
+        const struct product_configuration *how;
+        for (int c = 0; (how = hopper_configuration(made.form, c)); c++)
+            for (int s = 0; s < LENGTH(sizes); s++) {
+                made.size = &sizes[s];
+                test(status != MOE_OK || product_is_right(made, c), products[p].what, how->name,
+                     sizes[s].what, why);
             }
+    }
     if (queue.stream)
         moe_device_stream_destroy(queue.device, queue.stream);
     moe_device_close(queue.device);

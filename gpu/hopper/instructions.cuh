@@ -73,13 +73,14 @@ template <int N> __device__ __forceinline__ void copy_async_wait()
     asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
 }
 
-// The box of a tensor map at (column, row); its bytes count towards the barrier.
-__device__ __forceinline__ void copy_box(uint32_t to, const void *map, uint32_t barrier,
-                                         int32_t column, int32_t row)
+// The box of a tensor map of three dimensions at (x, y, z), x the innermost; its bytes count
+// towards the barrier.
+__device__ __forceinline__ void copy_box(uint32_t to, const void *map, uint32_t barrier, int32_t x,
+                                         int32_t y, int32_t z)
 {
-    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
-                 "[%0], [%1, {%3, %4}], [%2];" ::"r"(to),
-                 "l"(map), "r"(barrier), "r"(column), "r"(row)
+    asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+                 "[%0], [%1, {%3, %4, %5}], [%2];" ::"r"(to),
+                 "l"(map), "r"(barrier), "r"(x), "r"(y), "r"(z)
                  : "memory");
 }
 

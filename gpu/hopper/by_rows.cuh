@@ -1,0 +1,130 @@
+// by_rows.cuh - grouped products whose rows are tokens: gathered rows of A times the weights of the
+// rows' expert.
+//
+//   B_BY_ROW 0: D_r = A_r B_e^T, weights [E,C,k]       B_BY_ROW 1: D_r = A_r B_e, weights [E,k,C]
+//
+// Filling threads gather rows of A by cp.async, and one of them fetches the boxes of B. Rows,
+// columns and k beyond the end are zeros; what they give is not stored.
+#pragma once
+
+#include "gpu/hopper/product.h"
+#include "gpu/hopper/shape.cuh"
+
+// The tiles of a block, in turn: row tiles one after another, all columns of each.
+struct tile_walk {
+    int64_t tile, count; // row tiles times column tiles
+    int32_t column_tiles;
+    const struct row_tile *list;
+
+    __device__ tile_walk(const struct row_tiles *tiles, int32_t column_tiles)
+        : tile(blockIdx.x), count(tiles->count * column_tiles), column_tiles(column_tiles),
+          list((const struct row_tile *)(tiles + 1))
+    {
+    }
+
+    __device__ bool more() const
+    {
+        return tile < count;
+    }
+
+    __device__ void step()
+    {
+        tile += gridDim.x;
+    }
+
+    __device__ struct row_tile rows() const
+    {
+        return list[tile / column_tiles];
+    }
+
+    __device__ int32_t column_tile() const
+    {
+        return (int32_t)(tile % column_tiles);
+    }
+};
+
+template <class Shape, class Epilogue> struct by_rows {
+    const struct product_arguments &arguments;
+    const void *weights; // tensor map [E,C,k] or [E,k,C]
+
+    // Thread t copies piece t % 8 of the rows t / 8, t / 8 + 16, ...
+    static constexpr int ROWS = TILE_ROWS / 16;
+
+    __device__ __forceinline__ tile_walk walk() const
+    {
+        return tile_walk(arguments.tiles,
+                         (arguments.cols + Shape::TILE_COLS - 1) / Shape::TILE_COLS);
+    }
+
+    // First bytes that the thread copies of each of its rows of the tile; NULL: no such row.
+    __device__ __forceinline__ void find_rows(const struct row_tile &rows, int thread,
+                                              const char *(&from)[ROWS]) const
+    {
+#pragma unroll
+        for (int i = 0; i < ROWS; i++) {
+            const int row = thread / 8 + 16 * i;
+            from[i] = nullptr;
+            if (row < rows.rows) {
+                const int64_t at = rows.row + row;
+                const int64_t place = arguments.gather ? arguments.gather[at] : at;
+                from[i] =
+                    (const char *)arguments.a + place * arguments.a_stride * 2 + thread % 8 * 16;
+            }
+        }
+    }
+
+    __device__ __forceinline__ void fetch_weights(uint32_t to, uint32_t full, int32_t k,
+                                                  int32_t column, int32_t expert) const
+    {
+        barrier_expect(full, Shape::B_BYTES);
+        if constexpr (Shape::B_BY_ROW)
+#pragma unroll
+            for (int i = 0; i < Shape::TILE_COLS / 64; i++)
+                copy_box(to + i * COLUMN_BYTES, weights, full, column + 64 * i, k, expert);
+        else
+            copy_box(to, weights, full, k, column, expert);
+    }
+
+    __device__ __forceinline__ void fill(uint32_t stages, const typename Shape::Ring &ring) const
+    {
+        const int thread = threadIdx.x % GROUP;
+        const uint32_t to_row = thread / 8 * ROW_BYTES + (thread % 8 ^ thread / 8 % 8) * 16;
+        typename Shape::Place at;
+        hand_over copies;
+        for (tile_walk tiles = walk(); tiles.more(); tiles.step()) {
+            const struct row_tile rows = tiles.rows();
+            const int32_t column = tiles.column_tile() * Shape::TILE_COLS;
+            const char *from[ROWS];
+            find_rows(rows, thread, from);
+            for (int32_t k = 0; k < arguments.k; k += STAGE_K) {
+                const uint32_t a = stages + at.stage * Shape::STAGE_BYTES;
+                const bool within = k + thread % 8 * 8 < arguments.k;
+                ring.wait_empty(at);
+                if (thread == 0)
+                    fetch_weights(a + Shape::A_BYTES, ring.full(at.stage), k, column, rows.expert);
+#pragma unroll
+                for (int i = 0; i < ROWS; i++) {
+                    const bool there = within && from[i];
+                    copy_async_16(a + to_row + 16 * i * ROW_BYTES,
+                                  there ? from[i] + 2 * (int64_t)k : (const char *)arguments.a,
+                                  there ? 16 : 0);
+                }
+                copies.next(ring.full(at.stage));
+                at.step();
+            }
+        }
+        copies.last();
+    }
+
+    __device__ __forceinline__ void consume(uint32_t stages, const typename Shape::Ring &ring) const
+    {
+        const int64_t steps = (arguments.k + STAGE_K - 1) / STAGE_K;
+        typename Shape::Place at;
+        float sum[Shape::TILE_COLS / 2];
+        for (tile_walk tiles = walk(); tiles.more(); tiles.step()) {
+            multiply<Shape>(sum, steps, stages, ring, at);
+            Epilogue::template run<Shape>(arguments, tiles.rows(),
+                                          tiles.column_tile() * Shape::TILE_COLS, sum);
+        }
+    }
+};

@@ -1,0 +1,125 @@
+// shape.cuh - what every product on Hopper shares: how a block cuts its work, and the loop that
+// multiplies.
+//
+// A block is three warpgroups and stays on its multiprocessor. The last one fills a ring of stages
+// with STAGE_K of k each; the other two multiply 64 rows of the tile each and hand the sums to an
+// epilogue.
+//
+// An operand of a stage is rows of 128 bytes, their 16-byte pieces swizzled within 8 rows (piece ^
+// row % 8). As it lies in global memory, so it lies here: by its own rows (BY_ROW 0), or by rows of
+// k (BY_ROW 1) in columns of 64, one after another.
+#pragma once
+
+#include "gpu/hopper/ring.cuh"
+#include "gpu/hopper/tiles.h"
+#include "gpu/hopper/wgmma.cuh"
+
+constexpr int STAGE_K = 64;
+constexpr int ROW_BYTES = 128; // 64 elements of 16 bits
+constexpr uint32_t COLUMN_BYTES =
+    STAGE_K * ROW_BYTES;     // 64 rows of an operand that lies by rows of k
+constexpr int GROUP = 128;   // threads of a warpgroup
+constexpr int CONSUMERS = 2; // warpgroups that multiply
+constexpr int PRODUCT_THREADS = GROUP * (CONSUMERS + 1);
+constexpr int FILLER_REGISTERS = 56, CONSUMER_REGISTERS = 224;
+
+// COLS columns of a tile of TILE_ROWS rows, in a ring of COUNT stages.
+template <int COLS, int COUNT, class OperandType, int A_LIES_BY_ROW, int B_LIES_BY_ROW>
+struct product_shape {
+    static constexpr int TILE_COLS = COLS, STAGES = COUNT, A_BY_ROW = A_LIES_BY_ROW,
+                         B_BY_ROW = B_LIES_BY_ROW;
+    static constexpr uint32_t A_BYTES = TILE_ROWS * ROW_BYTES, B_BYTES = COLS * ROW_BYTES;
+    static constexpr uint32_t STAGE_BYTES = A_BYTES + B_BYTES;
+    using Type = OperandType;
+    using Ring = ring<COUNT>;
+    using Place = ring_place<COUNT>;
+};
+
+// One stage: four instructions of 16 of k. a: the 64 rows of this warpgroup.
+template <class Shape>
+static __device__ __forceinline__ void multiply_stage(float (&sum)[Shape::TILE_COLS / 2],
+                                                      uint32_t a, uint32_t b, int accumulate)
+{
+    const uint64_t a_descriptor = wgmma_descriptor<Shape::A_BY_ROW>(a, COLUMN_BYTES);
+    const uint64_t b_descriptor = wgmma_descriptor<Shape::B_BY_ROW>(b, COLUMN_BYTES);
+    wgmma_fence();
+#pragma unroll
+    for (int i = 0; i < STAGE_K / 16; i++)
+        wgmma<Shape::TILE_COLS, typename Shape::Type, Shape::A_BY_ROW, Shape::B_BY_ROW>::run(
+            sum, a_descriptor + i * WGMMA_NEXT_K<Shape::A_BY_ROW>,
+            b_descriptor + i * WGMMA_NEXT_K<Shape::B_BY_ROW>, accumulate | i);
+    wgmma_commit();
+}
+
+// The rows of this warpgroup, `steps` stages (at least one). One group of instructions is under way
+// while the next stage is waited for; then the stage before it is free.
+template <class Shape>
+static __device__ __forceinline__ void multiply(float (&sum)[Shape::TILE_COLS / 2], int64_t steps,
+                                                uint32_t stages, const typename Shape::Ring &ring,
+                                                typename Shape::Place &at)
+{
+    // 64 rows of 128 bytes, or one column of 64: both are 8192 bytes.
+    const uint32_t own = threadIdx.x / GROUP * COLUMN_BYTES;
+    const bool speaks = threadIdx.x % 32 == 0;
+    uint32_t used = 0; // barrier of the stage that is being read
+    int64_t done = 0;
+    do {
+        const uint32_t a = stages + at.stage * Shape::STAGE_BYTES;
+        ring.wait_full(at);
+        multiply_stage<Shape>(sum, a + own, a + Shape::A_BYTES, done > 0);
+        wgmma_wait<1>();
+        if (used && speaks)
+            barrier_arrive(used);
+        used = ring.empty(at.stage);
+        at.step();
+    } while (++done < steps);
+    wgmma_wait<0>();
+    if (speaks)
+        barrier_arrive(used);
+}
+
+// Stages under way in this thread's copies: each is handed over one stage late, since a fence for
+// the asynchronous proxy has to come between their end and the arrival, and nobody waits for them
+// in between.
+struct hand_over {
+    uint32_t copied = 0; // barrier of the stage whose copies are under way; 0: none
+
+    __device__ __forceinline__ void next(uint32_t full)
+    {
+        copy_async_commit();
+        if (copied) {
+            copy_async_wait<1>();
+            fence_shared_for_async();
+            barrier_arrive(copied);
+        }
+        copied = full;
+    }
+
+    __device__ __forceinline__ void last()
+    {
+        if (copied) {
+            copy_async_wait<0>();
+            fence_shared_for_async();
+            barrier_arrive(copied);
+        }
+    }
+};
+
+// What a block does. Work::fill(ring) by the filling warpgroup, Work::consume(ring) by the others.
+template <class Shape, class Work>
+static __device__ __forceinline__ void run_block(const Work &work)
+{
+    extern __shared__ __align__(1024) uint8_t shared[];
+    const uint32_t stages = shared_address(shared);
+    const typename Shape::Ring ring = {stages + Shape::STAGES * Shape::STAGE_BYTES};
+    if (threadIdx.x == 0)
+        ring.init(GROUP, CONSUMERS * 4);
+    __syncthreads();
+    if (threadIdx.x >= CONSUMERS * GROUP) {
+        registers_shrink<FILLER_REGISTERS>();
+        work.fill(stages, ring);
+    } else {
+        registers_grow<CONSUMER_REGISTERS>();
+        work.consume(stages, ring);
+    }
+}

@@ -1,0 +1,127 @@
+// store.cuh - epilogues that store the sums, rounded once.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include "gpu/hopper/product.h"
+#include "gpu/hopper/shape.cuh"
+
+// Two neighbours of a row, the first one lower in memory.
+template <class Type> static __device__ __forceinline__ uint32_t pack(float first, float second)
+{
+    uint32_t pair;
+    if constexpr (Type::is_bf16)
+        asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
+    else
+        asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
+    return pair;
+}
+
+template <class Type> static __device__ __forceinline__ float2 unpack(uint32_t pair)
+{
+    if constexpr (Type::is_bf16)
+        return {__uint_as_float(pair << 16), __uint_as_float(pair & 0xffff0000u)};
+    else
+        return __half22float2(*(const __half2 *)&pair);
+}
+
+// take(row, column, first, second) for every pair of neighbours that this thread holds; row and
+// column within the tile.
+template <class Shape, class Take>
+static __device__ __forceinline__ void take_pairs(const float (&sum)[Shape::TILE_COLS / 2],
+                                                  const Take &take)
+{
+    const int thread = threadIdx.x % GROUP;
+    const int row = (int)threadIdx.x / GROUP * 64 + thread / 32 * 16 + thread % 32 / 4;
+#pragma unroll
+    for (int half = 0; half < 2; half++)
+#pragma unroll
+        for (int i = 0; i < Shape::TILE_COLS / 8; i++)
+            take(row + 8 * half, thread % 4 * 2 + 8 * i, sum[4 * i + 2 * half],
+                 sum[4 * i + 2 * half + 1]);
+}
+
+// D_r = the sums.
+struct store_rows {
+    template <class Shape>
+    static __device__ __forceinline__ void run(const struct product_arguments &arguments,
+                                               const struct row_tile &rows, int32_t column,
+                                               const float (&sum)[Shape::TILE_COLS / 2])
+    {
+        uint16_t *const d = (uint16_t *)arguments.d + rows.row * arguments.d_stride + column;
+        take_pairs<Shape>(sum, [&](int row, int c, float first, float second) {
+            if (row < rows.rows && column + c < arguments.cols)
+                *(uint32_t *)(d + row * arguments.d_stride + c) =
+                    pack<typename Shape::Type>(first, second);
+        });
+    }
+};
+
+// Two neighbours in memory of a gradient, as f32 or as the operands' type.
+template <class Type> struct narrow_pair {
+    using Element = uint16_t;
+    static __device__ __forceinline__ float2 load(const uint16_t *at)
+    {
+        return unpack<Type>(*(const uint32_t *)at);
+    }
+    static __device__ __forceinline__ void store(uint16_t *at, float2 pair)
+    {
+        *(uint32_t *)at = pack<Type>(pair.x, pair.y);
+    }
+};
+
+struct wide_pair {
+    using Element = float;
+    static __device__ __forceinline__ float2 load(const float *at)
+    {
+        return *(const float2 *)at;
+    }
+    static __device__ __forceinline__ void store(float *at, float2 pair)
+    {
+        *(float2 *)at = pair;
+    }
+};
+
+// D_e [P,Q] = the sums, or D_e + the sums.
+struct store_gradient {
+    template <class Shape, class Pair, bool ADD>
+    static __device__ __forceinline__ void put(const struct gradient_arguments &arguments,
+                                               int32_t expert, int32_t p, int32_t q,
+                                               const float (&sum)[Shape::TILE_COLS / 2])
+    {
+        using Element = typename Pair::Element;
+        Element *const d = (Element *)arguments.d +
+                           ((int64_t)expert * arguments.p_cols + p) * arguments.q_cols + q;
+        take_pairs<Shape>(sum, [&](int row, int c, float first, float second) {
+            if (p + row >= arguments.p_cols || q + c >= arguments.q_cols)
+                return;
+            Element *const at = d + (int64_t)row * arguments.q_cols + c;
+            const float2 old = ADD ? Pair::load(at) : make_float2(0, 0);
+            Pair::store(at, ADD ? make_float2(old.x + first, old.y + second)
+                                : make_float2(first, second));
+        });
+    }
+
+    template <class Shape, class Pair>
+    static __device__ __forceinline__ void as(const struct gradient_arguments &arguments,
+                                              int32_t expert, int32_t p, int32_t q,
+                                              const float (&sum)[Shape::TILE_COLS / 2])
+    {
+        if (arguments.add)
+            put<Shape, Pair, true>(arguments, expert, p, q, sum);
+        else
+            put<Shape, Pair, false>(arguments, expert, p, q, sum);
+    }
+
+    template <class Shape>
+    static __device__ __forceinline__ void run(const struct gradient_arguments &arguments,
+                                               int32_t expert, int32_t p, int32_t q,
+                                               const float (&sum)[Shape::TILE_COLS / 2])
+    {
+        if (arguments.wide)
+            as<Shape, wide_pair>(arguments, expert, p, q, sum);
+        else
+            as<Shape, narrow_pair<typename Shape::Type>>(arguments, expert, p, q, sum);
+    }
+};
