@@ -2,9 +2,9 @@
  * number.h - the arithmetic of PTX on the bits of registers: pure functions, no state, and the same
  * results whatever the rounding mode of the host.
  *
- * A value stands in the low bits of a uint64_t; the bits above are 0 in every result. Instructions
- * are looked up once, when PTX is read, and then called through a pointer. NaN results are the
- * hardware's: 0x7fff for f16 and bf16, 0x7fffffff for f32, and for f64 see number.c.
+ * A value stands in the low bits of a uint64_t; the bits above are 0 in operands and results.
+ * Instructions are looked up once, when PTX is read, and then called through a pointer. NaN results
+ * are the hardware's: 0x7fff for f16 and bf16, 0x7fffffff for f32, and for f64 see number.c.
  */
 #ifndef MOE_GPU_PTX_NUMBER_H
 #define MOE_GPU_PTX_NUMBER_H
@@ -85,11 +85,31 @@ enum number_operation {
     NUMBER_OPERATION_COUNT
 };
 
-/* One element, or one pair for the x2 formats. Operands that the operation has not are ignored. */
-typedef uint64_t number_function(uint64_t a, uint64_t b, uint64_t c, unsigned how);
+/* An operation on the elements of one format. The result of an operand that the operation has not
+ * does not depend on it. */
+struct number_instruction {
+    uint64_t (*element)(enum number_format format, uint64_t a, uint64_t b, uint64_t c,
+                        unsigned how);
+    enum number_format format; /* of an element */
+    int width;                 /* bits of an element, where there are two; otherwise 0 */
+};
 
-/* NULL: PTX has no such instruction. */
-number_function *number_find(enum number_operation operation, enum number_format format);
+/* 1, or 0: PTX has no such instruction. `format` may be one of the x2. */
+int number_find(enum number_operation operation, enum number_format format,
+                struct number_instruction *instruction);
+
+static inline uint64_t number_apply(const struct number_instruction *instruction, uint64_t a,
+                                    uint64_t b, uint64_t c, unsigned how)
+{
+    const enum number_format format = instruction->format;
+    const int width = instruction->width;
+    if (width == 0)
+        return instruction->element(format, a, b, c, how);
+    const uint64_t low = (1ull << width) - 1;
+    return instruction->element(format, a & low, b & low, c & low, how) |
+           instruction->element(format, a >> width & low, b >> width & low, c >> width & low, how)
+               << width;
+}
 
 /* The common case over the lanes of a warp: f32 and f64 to nearest, nothing flushed. d may be an
  * operand. */
