@@ -126,7 +126,7 @@ static void print(struct campaign *campaign, const struct moe_result *result, in
     fflush(stdout);
 }
 
-/* Keeps a case that failed, with the first finding above it. */
+/* Keeps the first case of each kind of failure as it comes, lest the end of the run be never. */
 static int keep(const struct campaign *campaign, const struct moe_result *result)
 {
     const struct moe_report *report = &result->report;
@@ -151,7 +151,7 @@ static int take_result(struct campaign *campaign, const struct moe_result *resul
     if (verdict == MOE_PASS || verdict == MOE_FAIL)
         moe_coverage_add(&campaign->coverage, &result->problem);
     print(campaign, result, bad);
-    return bad ? keep(campaign, result) : MOE_OK;
+    return bad && moe_failure_add(&campaign->classes, result) ? keep(campaign, result) : MOE_OK;
 }
 
 /* Until the budget is spent and all that was queued has come. */
@@ -214,7 +214,7 @@ static void print_start(const struct campaign *campaign)
 static void print_end(const struct campaign *campaign, int exit_status)
 {
     const struct moe_coverage *coverage = &campaign->coverage;
-    double seconds = now() - campaign->started;
+    double seconds = campaign->ended - campaign->started;
     double rate = 60 * (double)campaign->next / seconds;
     if (campaign->common.json) {
         moe_tally_print_json(stdout, &campaign->tally, exit_status);
@@ -253,6 +253,11 @@ int campaign_run(struct campaign *campaign)
     moe_progress_start(&campaign->progress, 0, campaign->common.quiet);
     status = collect(campaign);
     moe_progress_erase(&campaign->progress);
+    campaign->ended = now();
+    moe_supervisor_stop(campaign->supervisor); /* those that shrink have workers of their own */
+    campaign->supervisor = NULL;
+    if (status == MOE_OK)
+        status = campaign_shrink(campaign);
     int exit_status = moe_tally_exit(&campaign->tally, campaign->interrupted);
     if (status != MOE_OK) {
         moe_command_error(campaign->common.name, status);

@@ -7,7 +7,6 @@
  * what was covered. A case covers what it has once some variant has passed or failed it.
  */
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -19,7 +18,7 @@
 
 #define BUDGET "60s"
 
-enum { KEY_BUDGET = 0x200, KEY_CASES, KEY_SEED, KEY_CORPUS };
+enum { KEY_BUDGET = 0x200, KEY_CASES, KEY_SEED, KEY_CORPUS, KEY_SHRINK };
 
 static const struct argp_option options[] = {
     {"budget", KEY_BUDGET, "TIME", 0,
@@ -27,27 +26,12 @@ static const struct argp_option options[] = {
     {"cases", KEY_CASES, "N", 0, "Draw so many cases; those of the corpus are not counted", 0},
     {"seed", KEY_SEED, "N", 0, "Draw the cases of this campaign (default: from the clock)", 0},
     {"corpus", KEY_CORPUS, "FILE", 0,
-     "Judge the cases of FILE first, where there is one, and append those that fail", 0},
+     "Judge the cases of FILE first, where there is one, and append what fails", 0},
+    {"shrink-budget", KEY_SHRINK, "TIME", 0,
+     "Shrink failures for so long in the end, 0: not at all (default: " SHRINK_BUDGET ")", 0},
     MOE_OPTION_CHECK,
     {0},
 };
-
-/* "90s", "10m", "8h" or seconds; 0 where it is none of them. */
-static double read_time(const char *text)
-{
-    static const struct {
-        const char *name;
-        double seconds;
-    } units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}};
-    char *end;
-    double value = strtod(text, &end);
-    if (end == text || !isfinite(value) || value < 0)
-        return 0;
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (strcmp(end, units[i].name) == 0)
-            return value * units[i].seconds;
-    return 0;
-}
 
 /* A number without a sign, decimal or 0x and hexadecimal digits. */
 static int read_number(const char *text, uint64_t most, uint64_t *number)
@@ -68,7 +52,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     uint64_t number;
     switch (key) {
     case KEY_BUDGET:
-        campaign->budget = read_time(argument);
+        campaign->budget = campaign_time(argument);
         if (campaign->budget > 0)
             return 0;
         moe_command_usage(name, "--budget is '%s'; allowed: a time such as 90s, 10m or 8h",
@@ -91,6 +75,13 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_CORPUS:
         campaign->corpus = argument;
         return 0;
+    case KEY_SHRINK:
+        campaign->shrink_budget = campaign_time(argument);
+        if (campaign->shrink_budget >= 0)
+            return 0;
+        moe_command_usage(name, "--shrink-budget is '%s'; allowed: 0, or a time such as 90s or 10m",
+                          argument);
+        return EINVAL;
     case MOE_KEY_CHECK:
         return moe_options_check(&campaign->common, argument);
     case ARGP_KEY_ARG:
@@ -125,7 +116,7 @@ static uint64_t seed_of_the_clock(void)
 
 static int run(int argc, char **argv)
 {
-    struct campaign campaign = {.cases = -1};
+    struct campaign campaign = {.cases = -1, .shrink_budget = campaign_time(SHRINK_BUDGET)};
     int status = moe_options_parse(&argp, argc, argv, &campaign.common);
     if (status != MOE_OK) {
         moe_options_free(&campaign.common);
@@ -134,7 +125,7 @@ static int run(int argc, char **argv)
     if (!campaign.seeded)
         campaign.seed = seed_of_the_clock();
     if (campaign.budget == 0 && campaign.cases < 0)
-        campaign.budget = read_time(BUDGET);
+        campaign.budget = campaign_time(BUDGET);
     status = campaign_prepare(&campaign);
     status = status == MOE_OK ? campaign_run(&campaign)
                               : moe_command_error(campaign.common.name, status);

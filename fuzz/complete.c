@@ -33,8 +33,8 @@ static int apply(const struct moe_assignment *assignment, struct moe_problem *pr
     return status;
 }
 
-/* Does the key stand in the text as a word? Keys are made of letters, digits and hyphens. */
-static int names(const char *text, const char *key)
+/* Keys are made of letters, digits and hyphens. */
+int moe_complaint_names(const char *text, const char *key)
 {
     size_t length = strlen(key);
     for (const char *at = strstr(text, key); at != NULL; at = strstr(at + 1, key)) {
@@ -65,7 +65,7 @@ static int search(struct search *state, const struct moe_problem *problem, int c
     complaint[COMPLAINT - 1] = '\0';
     for (int f = 0; f < moe_factor_count(); f++) {
         const struct moe_factor *factor = moe_factor_get(f);
-        if (assignment->fixed[f] || !names(complaint, factor->key))
+        if (assignment->fixed[f] || !moe_complaint_names(complaint, factor->key))
             continue;
         int before = assignment->value[f];
         assignment->fixed[f] = 1;

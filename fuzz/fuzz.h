@@ -39,6 +39,9 @@ struct moe_assignment {
  * *problem. MOE_E_UNSUPPORTED: no values of the others go with the fixed ones. */
 int moe_assignment_complete(struct moe_assignment *assignment, struct moe_problem *problem);
 
+/* Is the complaint of moe_problem_validate about that key, among others? */
+int moe_complaint_names(const char *complaint, const char *key);
+
 /* ---- coverage.c ----------------------------------------------------------------------------- */
 
 enum moe_pair { MOE_PAIR_INFEASIBLE, MOE_PAIR_OPEN, MOE_PAIR_SEEN };

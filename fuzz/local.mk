@@ -11,6 +11,9 @@ libfuzz_la_SOURCES = \
 	%D%/coverage.c \
 	%D%/array.c \
 	%D%/draw.c \
+	%D%/shrink.h \
+	%D%/shrink.c \
+	%D%/shrink_edits.c \
 	%D%/corpus.c
 
 # The corpus becomes part of the program: a string a case, comments left out.
@@ -31,7 +34,13 @@ TABLES += %D%/corpus.inc
 # The loop of command_fuzz.c, which itself is in verify/local.mk's list of commands.
 libcommand_la_SOURCES += \
 	%D%/campaign.h \
-	%D%/campaign.c
+	%D%/campaign.c \
+	%D%/campaign_failures.c \
+	%D%/times.c \
+	%D%/failure.h \
+	%D%/failure.c \
+	%D%/shrink_run.c \
+	%D%/shrink_print.c
 
 # Harnesses of the two parsers. libFuzzer runs them in parsers.sh; here they replay the seeds.
 check_PROGRAMS += %D%/fuzz_case_line %D%/fuzz_safetensors

@@ -66,29 +66,53 @@ sed 's/return 1 \/ (1 + expf(-x));/return 0.99f \/ (1 + expf(-x));/' \
     "$srcdir/doc/examples/plugin/plugin.c" >plugin.c
 cmp -s plugin.c "$srcdir/doc/examples/plugin/plugin.c" && fail "no fault was planted"
 $CC -std=gnu11 -O1 -I"$srcdir" -fPIC -shared -o plugin.so plugin.c -lm || exit 99
-status 1 fuzz --plugin ./plugin.so --variant example --cases 60 --seed 5 --corpus found.cases
+status 1 fuzz --plugin ./plugin.so --variant example --cases 60 --seed 5 --corpus found.cases \
+    --shrink-budget 0
 says out '^FAIL  example  T='
 says out '^    again  *moecheck verify --plugin ./plugin.so --variant example '
 says found.cases '^# example: '
+
+# Each kind of failure stands once, with as many cases as failed; the first case of each is kept.
 kept=$(grep -c '^T=' found.cases)
+kinds=$(grep -c '^example: [a-z]* of [a-z0-9]*, .*; [a-z0-9]*, gated, lists: [0-9]* cases*$' out)
+test "$kinds" -gt 1 || fail "$kinds kinds of failures"
+test "$kept" -eq "$kinds" || fail "$kinds kinds of failures, $kept cases kept"
 failed=$(sed -n 's/^example  *[0-9]*  *[0-9]*  *\([0-9]*\) .*/\1/p' out)
-test "$kept" -eq "$failed" || fail "$failed failures, $kept of them kept"
+counted=$(sed -n 's/^example: .*: \([0-9]*\) cases*$/\1/p' out | awk '{n += $1} END {print n}')
+test "$failed" -eq "$counted" || fail "$failed failures, $counted of them in kinds"
+test "$(grep -c '^    smallest T=' out)" -eq "$kinds" || fail "not every kind has a smallest case"
+grep '^    shrunk' out && fail "--shrink-budget 0 shrinks"
 
 # What was kept comes first next time, before anything is drawn, and is not kept twice.
 cp found.cases before.cases
-status 1 fuzz --plugin ./plugin.so --variant example --cases 0 --seed 6 --corpus found.cases
+status 1 fuzz --plugin ./plugin.so --variant example --cases 0 --seed 6 --corpus found.cases \
+    --shrink-budget 0
 again=$(sed -n 's/^example  *[0-9]*  *[0-9]*  *\([0-9]*\) .*/\1/p' out)
 test "$again" -ge "$kept" || fail "$again of $kept kept cases failed again"
 cmp -s before.cases found.cases || fail "cases were kept twice"
 
+# The commonest kind is shrunk, to a case that fails, and that case explains the others; it is kept
+# with the one that it comes of.
+status 1 fuzz --plugin ./plugin.so --variant example --cases 60 --seed 5 --corpus shrunk.cases
+says out '^    shrunk  *T='
+says out '^    minimal  *T=.*, as above$'
+says shrunk.cases '^# example: .*; shrunk from T='
+least=$(sed -n '/shrunk from/{n;p;q}' shrunk.cases)
+status 1 verify --plugin ./plugin.so --variant example "$least"
+"$moecheck" fuzz --plugin ./plugin.so --variant example --cases 60 --seed 5 --json >out 2>err
+grep -v '^{.*}$' out && fail "--json printed what is no object"
+says out '^{"failure":{"variant":"example","verdict":"FAIL","check":"bound",'
+says out '^{"shrunk":{"from":"T='
+
 # Failures that cannot be kept are said so, and remain failures.
-status 1 fuzz --plugin ./plugin.so --variant example --cases 60 --seed 5 --corpus no/such/folder
+status 1 fuzz --plugin ./plugin.so --variant example --cases 60 --seed 5 --corpus no/such/folder \
+    --shrink-budget 0
 says err 'no/such/folder: '
 
 # ---- what is not allowed -------------------------------------------------------------------------
 
 for words in '--budget=soon' '--budget=-1s' '--budget=0' '--cases=some' '--cases=-1' '--seed=x' \
-    '--seed=18446744073709551616' 'T=3' '--variant=nobody' '--corpus=.'; do
+    '--seed=18446744073709551616' 'T=3' '--variant=nobody' '--corpus=.' '--shrink-budget=soon' '--shrink-budget=-1'; do
     status 2 fuzz --cases 1 "$words"
     test "$(wc -l <err)" -eq 1 || { fail "$words: not one line on stderr:"; cat err; }
 done

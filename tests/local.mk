@@ -65,6 +65,7 @@ UNIT_TESTS = \
 	%D%/t_coverage \
 	%D%/t_fuzz_draw \
 	%D%/t_corpus \
+	%D%/t_shrink \
 	%D%/t_naive \
 	%D%/t_naive_router \
 	%D%/t_naive_gradient \
@@ -80,6 +81,7 @@ SCRIPT_TESTS = \
 	%D%/device.sh \
 	%D%/plugin.sh \
 	%D%/fuzz.sh \
+	%D%/shrink.sh \
 	%D%/selftest.sh \
 	%D%/command.sh \
 	%D%/bench_gpu.sh \
@@ -128,6 +130,9 @@ EXTRA_PROGRAMS += %D%/moecheck
 %C%_t_bench_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
 %C%_t_report_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
 %C%_t_cases_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
+
+%C%_t_shrink_SOURCES = %D%/t_shrink.c $(support)
+%C%_t_shrink_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
 
 # The tests of naive share their cases.
 %C%_t_naive_SOURCES = %D%/t_naive.c %D%/naive_case.c %D%/naive_case.h

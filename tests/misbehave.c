@@ -62,6 +62,17 @@ static int forward_wrong(void *state, const struct moe_call *call)
     return status;
 }
 
+/* Every second time only. */
+static int forward_flaky(void *state, const struct moe_call *call)
+{
+    static int calls;
+    int status = naive()->forward(state, call);
+
+    if (++calls % 2 == 0 && moe_tensor_count(&call->tensors[MOE_O]) > 0)
+        moe_dtype_store(call->tensors[MOE_O].dtype, call->tensors[MOE_O].data, 0, 1e4, 0);
+    return status;
+}
+
 static int forward_crash(void *state, const struct moe_call *call)
 {
     (void)state, (void)call;
@@ -121,17 +132,12 @@ static const struct {
     int (*forward)(void *state, const struct moe_call *call);
     int (*supports)(const struct moe_problem *problem, char *why, size_t size);
 } habit[] = {
-    {"prints", forward_prints, NULL},
-    {"reads", forward_reads, NULL},
-    {"closes", forward_closes, NULL},
-    {"wrong", forward_wrong, NULL},
-    {"crash", forward_crash, NULL},
-    {"leave", forward_leave, NULL},
-    {"overreads", forward_overreads, NULL},
-    {"hang", forward_hang, NULL},
-    {"once", forward_once, NULL},
-    {"refuses", forward_refuses, NULL},
-    {"supports-crash", NULL, supports_crash},
+    {"prints", forward_prints, NULL},   {"reads", forward_reads, NULL},
+    {"closes", forward_closes, NULL},   {"wrong", forward_wrong, NULL},
+    {"flaky", forward_flaky, NULL},     {"crash", forward_crash, NULL},
+    {"leave", forward_leave, NULL},     {"overreads", forward_overreads, NULL},
+    {"hang", forward_hang, NULL},       {"once", forward_once, NULL},
+    {"refuses", forward_refuses, NULL}, {"supports-crash", NULL, supports_crash},
 };
 
 #define HABITS (sizeof habit / sizeof *habit)

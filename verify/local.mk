@@ -43,6 +43,7 @@ COMMANDS = \
 	%D%/command_judge.c \
 	fuzz/command_replay.c \
 	fuzz/command_fuzz.c \
+	fuzz/command_shrink.c \
 	%D%/command_bench.c \
 	%D%/command_selftest.c \
 	%D%/command_worker.c
