@@ -27,8 +27,34 @@ GPU_KERNEL_CUH = \
 	%D%/hopper/over_rows.cuh \
 	%D%/hopper/store.cuh
 
-noinst_LTLIBRARIES += libgpu.la
-libmoecheck_la_LIBADD += libgpu.la $(KERNEL_TABLE)
+noinst_LTLIBRARIES += libgpu.la libptxnumber.la
+libmoecheck_la_LIBADD += libgpu.la libptxnumber.la $(KERNEL_TABLE)
+
+# What instructions compute: pure functions, of C alone.
+libptxnumber_la_CFLAGS = $(EXACT_CFLAGS)
+libptxnumber_la_SOURCES = \
+	%D%/ptx/number.h \
+	%D%/ptx/number.c \
+	%D%/ptx/number_bits.h \
+	%D%/ptx/number_round.c \
+	%D%/ptx/number_f64.h \
+	%D%/ptx/number_f64.c \
+	%D%/ptx/number_warp.c \
+	%D%/ptx/convert.c \
+	%D%/ptx/approx.h \
+	%D%/ptx/approx.c \
+	%D%/ptx/approx_more.c \
+	%D%/ptx/approx_tables.h \
+	%D%/ptx/approx_tables.c \
+	%D%/ptx/number_mma.h \
+	%D%/ptx/number_mma.c \
+	%D%/ptx/number_mma_tile.h \
+	%D%/ptx/number_mma_avx2.c \
+	%D%/ptx/geometry.h \
+	%D%/ptx/geometry_fragment.c \
+	%D%/ptx/geometry_operand.c \
+	%D%/ptx/geometry_map.c \
+	%D%/ptx/geometry_box.c
 
 libgpu_la_CPPFLAGS = $(AM_CPPFLAGS) $(CUDA_CPPFLAGS) $(ZSTD_CFLAGS)
 libgpu_la_SOURCES = \

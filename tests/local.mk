@@ -37,6 +37,10 @@ UNIT_TESTS = \
 	%D%/t_score \
 	%D%/t_product \
 	%D%/t_mma \
+	%D%/t_ptx_number \
+	%D%/t_ptx_mma \
+	%D%/t_ptx_approx \
+	%D%/t_ptx_geometry \
 	%D%/t_bound \
 	%D%/t_bound_layers \
 	%D%/t_bound_points \
@@ -165,6 +169,15 @@ impostor = %D%/impostor.c %D%/impostor.h $(support)
 %C%_t_product_LDADD = libref.la $(LDADD) $(OPENBLAS_LIBS)
 slow_mma = %D%/slow_mma.c %D%/slow_mma.h
 %C%_t_mma_SOURCES = %D%/t_mma.c $(slow_mma) $(support)
+%C%_t_ptx_number_SOURCES = %D%/t_ptx_number.c $(support)
+%C%_t_ptx_number_CFLAGS = $(EXACT_CFLAGS) -frounding-math
+%C%_t_ptx_number_LDADD = libptxnumber.la $(LDADD)
+%C%_t_ptx_mma_SOURCES = %D%/t_ptx_mma.c $(support)
+%C%_t_ptx_mma_LDADD = libptxnumber.la $(LDADD)
+%C%_t_ptx_approx_SOURCES = %D%/t_ptx_approx.c $(support)
+%C%_t_ptx_approx_LDADD = libptxnumber.la $(LDADD) $(XXHASH_LIBS)
+%C%_t_ptx_geometry_SOURCES = %D%/t_ptx_geometry.c $(support)
+%C%_t_ptx_geometry_LDADD = libptxnumber.la $(LDADD)
 %C%_t_bound_layers_SOURCES = %D%/t_bound_layers.c $(support)
 %C%_t_bound_points_SOURCES = %D%/t_bound_points.c %D%/rounder.c %D%/rounder.h $(support)
 %C%_t_variance_SOURCES = %D%/t_variance.c %D%/rounder.c %D%/rounder.h $(support)

@@ -93,6 +93,8 @@ enum geometry_type {
     GEOMETRY_TYPE_COUNT
 };
 
+int geometry_type_bytes(enum geometry_type type);
+
 enum geometry_interleave {
     GEOMETRY_INTERLEAVE_NONE,
     GEOMETRY_INTERLEAVE_16,

@@ -1,0 +1,326 @@
+/*
+ * number_mma.c - D = A B + C as the tensor cores of an H100 compute it, and as plain f32.
+ *
+ * Of the chip, a block adds L products to C. With e(v) an operand's own exponent, a subnormal's
+ * being its format's least, and E the largest of e(a) + e(b) over the products that are not 0 and
+ * of e(C) where C is not 0: products are exact and not normalised, each and C is truncated towards
+ * zero at 2^(E-F), the integers are added exactly, and the sum is truncated towards zero to so many
+ * digits. Exactly zero is +0, subnormal results are kept, 2^128 and more is infinite; NaN, infinity
+ * times 0 and infinity minus infinity give 0x7fffffff.
+ *
+ * Found by experiment on H100s, not promised by NVIDIA. The table says which.
+ */
+#include <stddef.h>
+
+#include "gpu/ptx/number_bits.h"
+#include "gpu/ptx/number_mma.h"
+#include "gpu/ptx/number_mma_tile.h"
+
+/* ---- what the chip does --------------------------------------------------------------------- */
+
+enum operand_class { OF_16, OF_TF32, OF_8, CLASS_COUNT };
+
+struct chip_rule {
+    struct tile_rule rule;
+    int separate;         /* the blocks start from 0, and C is added to their sum, to nearest */
+    int even_pairs_first; /* 1: of the k those with k/2 even are the first block */
+};
+
+static const struct chip_rule chip_rules[2][CLASS_COUNT] = {
+    [NUMBER_WGMMA] = {[OF_16] = {{16, 25, 24}, 0, 0},
+                      [OF_TF32] = {{8, 25, 24}, 0, 0},
+                      [OF_8] = {{32, 13, 14}, 0, 0}},
+    [NUMBER_MMA_SYNC] = {[OF_16] = {{16, 25, 24}, 0, 0},
+                         [OF_TF32] = {{8, 25, 24}, 0, 0},
+                         [OF_8] = {{16, 25, 24}, 1, 1}},
+};
+
+static int class_of(int format)
+{
+    switch (format) {
+    case NUMBER_F16:
+    case NUMBER_BF16:
+        return OF_16;
+    case NUMBER_TF32:
+        return OF_TF32;
+    case NUMBER_E4M3:
+    case NUMBER_E5M2:
+        return OF_8;
+    default:
+        return CLASS_COUNT;
+    }
+}
+
+static int is_integer(int format)
+{
+    return format == NUMBER_S8 || format == NUMBER_U8;
+}
+
+int number_mma_known(const struct number_mma *mma)
+{
+    if (mma->m < 1 || mma->n < 8 || mma->k < 1 || mma->n % 8 != 0 || mma->m * mma->k > TILE_A ||
+        mma->k * mma->n > TILE_B || mma->m > 64)
+        return 0;
+    if (mma->a == NUMBER_MMA_B1)
+        return mma->b == NUMBER_MMA_B1 && mma->d == NUMBER_S32 &&
+               mma->operation != NUMBER_MMA_MULTIPLY;
+    if (mma->operation != NUMBER_MMA_MULTIPLY)
+        return 0;
+    if (is_integer(mma->a))
+        return is_integer(mma->b) && mma->d == NUMBER_S32;
+    const int kind = class_of(mma->a);
+    if (kind == CLASS_COUNT || (kind == OF_8 ? class_of(mma->b) != OF_8 : mma->a != mma->b))
+        return 0;
+    return mma->d == NUMBER_F32 || (mma->d == NUMBER_F16 && (mma->a == NUMBER_F16 || kind == OF_8));
+}
+
+/* ---- operands ------------------------------------------------------------------------------- */
+
+static float value_of(enum number_format format, uint32_t code)
+{
+    if (format == NUMBER_BF16)
+        return number_f32(code << 16);
+    if (format == NUMBER_TF32)
+        return number_f32(code & 0xffffe000u);
+    if (format == NUMBER_F16 && (code & 0x7c00) != 0x7c00)
+        return number_f32((code & 0x7fff) << 13 | (code & 0x8000) << 16) * 0x1p112f;
+    return (float)number_decode(format, code);
+}
+
+struct unpacking {
+    enum number_format format;
+    float sign;      /* -1: negated */
+    int special;     /* set: there is an infinity or a NaN */
+    int least, most; /* exponents of what is not 0 */
+};
+
+static void unpack(struct unpacking *unpacking, const uint32_t *codes, int count, float *value,
+                   int32_t *exponent)
+{
+    const enum number_format format = unpacking->format;
+    const int lowest = 1 - number_layouts[format].bias, small = number_layouts[format].bits == 8;
+    float table[256];
+    for (uint32_t i = 0; small && i < 256; i++)
+        table[i] = value_of(format, i);
+    unpacking->least = -ABSENT;
+    unpacking->most = ABSENT;
+    for (int i = 0; i < count; i++) {
+        const float found = small ? table[codes[i] & 255] : value_of(format, codes[i]);
+        const uint32_t bits = number_f32_bits(found);
+        int at = (int)(bits >> 23 & 255) - 127;
+        unpacking->special |= at == 128;
+        at = at > lowest ? at : lowest;
+        value[i] = found * unpacking->sign;
+        exponent[i] = bits << 1 == 0 ? ABSENT : at;
+        if (bits << 1 == 0)
+            continue;
+        unpacking->least = at < unpacking->least ? at : unpacking->least;
+        unpacking->most = at > unpacking->most ? at : unpacking->most;
+    }
+}
+
+/* The k-th of an operand goes to place(k). */
+static int place(const struct chip_rule *chip, int k)
+{
+    return chip->even_pairs_first ? (k & ~31) + k / 2 % 2 * 16 + k % 32 / 4 * 2 + k % 2 : k;
+}
+
+/* ---- one element, in integers --------------------------------------------------------------- */
+
+/* sum * 2^exponent, towards zero to so many digits. */
+static uint32_t pack(int64_t sum, int exponent, int digits)
+{
+    const uint64_t magnitude = (uint64_t)(sum < 0 ? -sum : sum);
+    const uint32_t sign = sum < 0 ? 0x80000000u : 0;
+    if (magnitude == 0)
+        return 0;
+    const int leading = exponent + 63 - __builtin_clzll(magnitude);
+    if (leading > 127)
+        return sign | 0x7f800000u;
+    const int last = (leading > -126 ? leading : -126) - (digits - 1);
+    const int dropped = last - exponent;
+    if (dropped > 63)
+        return 0;
+    const uint64_t kept = dropped > 0 ? magnitude >> dropped << dropped : magnitude;
+    return kept == 0 ? 0 : sign | number_f32_bits((float)ldexp((double)kept, exponent));
+}
+
+/* What the sum is in IEEE arithmetic where infinities or NaN are in it; 0: none are. */
+static uint32_t add_specials(int terms, const float *a, const float *b, int n, uint32_t c)
+{
+    double sum = isfinite(number_f32(c)) ? 0 : (double)number_f32(c);
+    for (int k = 0; k < terms; k++) {
+        const double product = (double)a[k] * (double)b[k * n];
+        sum += isfinite(product) ? 0 : product;
+    }
+    return sum != sum ? F32_NAN : number_f32_bits((float)sum);
+}
+
+static uint32_t add_block(const struct tile_rule *rule, const float *a, const int32_t *a_exponent,
+                          const float *b, const int32_t *b_exponent, int n, uint32_t c)
+{
+    const uint32_t special = add_specials(rule->terms, a, b, n, c);
+    if (special != 0)
+        return special;
+    const float start = number_f32(c);
+    const int field = (int)(c >> 23 & 255);
+    int most = start == 0 ? ABSENT : (field > 0 ? field : 1) - 127;
+    for (int k = 0; k < rule->terms; k++) {
+        const int exponent = a_exponent[k] + b_exponent[k * n];
+        most = exponent > most ? exponent : most;
+    }
+    if (most < ABSENT_BELOW)
+        return 0;
+    int64_t sum = (int64_t)ldexp((double)start, rule->fraction - most);
+    for (int k = 0; k < rule->terms; k++)
+        sum += (int64_t)ldexp((double)a[k] * (double)b[k * n], rule->fraction - most);
+    return pack(sum, most - rule->fraction, rule->digits);
+}
+
+/* ---- whole operands ------------------------------------------------------------------------- */
+
+static uint32_t add_to_nearest(uint32_t a, uint32_t b)
+{
+    const float sum = number_f32(a) + number_f32(b);
+    return sum != sum ? F32_NAN : number_f32_bits(sum);
+}
+
+struct job {
+    const struct number_mma *mma;
+    const struct chip_rule *chip;
+    const struct tile_a *a;
+    const struct tile_b *b;
+    int fast; /* products are exact in f32, nothing is special */
+};
+
+static void run_row(const struct job *job, int row, uint32_t *d)
+{
+    const int n = job->mma->n, k = job->mma->k, terms = job->chip->rule.terms;
+    uint32_t sums[256], start[256];
+    uint8_t good[32];
+    for (int j = 0; j < n; j++)
+        sums[j] = job->chip->separate ? 0 : d[j];
+    for (int from = 0; from < k; from += terms) {
+        struct tile_rule rule = job->chip->rule;
+        rule.terms = k - from < terms ? k - from : terms;
+        const float *a = job->a->value + row * k + from, *b = job->b->value + from * n;
+        const int32_t *a_exponent = job->a->exponent + row * k + from;
+        const int32_t *b_exponent = job->b->exponent + from * n;
+        memcpy(start, sums, sizeof start);
+        memset(good, 0, sizeof good);
+#ifdef __x86_64__
+        if (job->fast)
+            tile_row_avx2(&rule, a, a_exponent, b, b_exponent, n, start, sums, good);
+#endif
+        for (int j = 0; j < n; j++)
+            if (!(good[j / 8] >> j % 8 & 1))
+                sums[j] = add_block(&rule, a, a_exponent, b + j, b_exponent + j, n, start[j]);
+    }
+    for (int j = 0; j < n; j++)
+        d[j] = job->chip->separate ? add_to_nearest(d[j], sums[j]) : sums[j];
+}
+
+static void run_plain(const struct number_mma *mma, const struct tile_a *a, const struct tile_b *b,
+                      uint32_t *d)
+{
+    const int m = mma->m, n = mma->n, k = mma->k;
+    float sums[64 * 256];
+    memcpy(sums, d, (size_t)(m * n) * sizeof *d);
+#ifdef __x86_64__
+    if (tile_has_avx2())
+        tile_plain_avx2(m, n, k, a->value, b->value, sums);
+    else
+#endif
+        for (int i = 0; i < m * n; i++)
+            for (int l = 0; l < k; l++)
+                sums[i] = fmaf(a->value[i / n * k + l], b->value[l * n + i % n], sums[i]);
+    for (int i = 0; i < m * n; i++)
+        d[i] = sums[i] != sums[i] ? F32_NAN : number_f32_bits(sums[i]);
+}
+
+static void run_floating(const struct number_mma *mma, const uint32_t *a_codes,
+                         const uint32_t *b_codes, uint32_t *d)
+{
+    const struct chip_rule *chip = &chip_rules[mma->family][class_of(mma->a)];
+    const int m = mma->m, n = mma->n, k = mma->k, plain = mma->model == NUMBER_MMA_PLAIN;
+    uint32_t a_placed[TILE_A], b_placed[TILE_B];
+    struct tile_a a;
+    struct tile_b b;
+    if (!plain && chip->even_pairs_first) {
+        for (int i = 0; i < m * k; i++)
+            a_placed[i / k * k + place(chip, i % k)] = a_codes[i];
+        for (int i = 0; i < k * n; i++)
+            b_placed[place(chip, i / n) * n + i % n] = b_codes[i];
+        a_codes = a_placed;
+        b_codes = b_placed;
+    }
+    struct unpacking left = {.format = (enum number_format)mma->a,
+                             .sign = mma->negate_a ? -1.0f : 1.0f};
+    struct unpacking right = {.format = (enum number_format)mma->b,
+                              .sign = mma->negate_b ? -1.0f : 1.0f};
+    unpack(&left, a_codes, m * k, a.value, a.exponent);
+    unpack(&right, b_codes, k * n, b.value, b.exponent);
+    if (plain) {
+        run_plain(mma, &a, &b, d);
+        return;
+    }
+    const int places = number_layouts[mma->a].fraction + number_layouts[mma->b].fraction;
+    const struct job job = {.mma = mma,
+                            .chip = chip,
+                            .a = &a,
+                            .b = &b,
+                            .fast = tile_has_avx2() && !left.special && !right.special &&
+                                    left.least + right.least >= places - 149 &&
+                                    left.most + right.most <= 125};
+    for (int row = 0; row < m; row++)
+        run_row(&job, row, d + row * n);
+}
+
+static int64_t integer_of(int format, uint32_t code)
+{
+    return format == NUMBER_S8 ? (int64_t)(int8_t)(uint8_t)code : (int64_t)(code & 255);
+}
+
+static int64_t add_integers(const struct number_mma *mma, const uint32_t *a, const uint32_t *b,
+                            int64_t sum)
+{
+    for (int k = 0; k < mma->k; k++) {
+        const uint32_t left = a[k], right = b[k * mma->n];
+        if (mma->operation == NUMBER_MMA_XOR_POPC)
+            sum += __builtin_popcount(left ^ right);
+        else if (mma->operation == NUMBER_MMA_AND_POPC)
+            sum += __builtin_popcount(left & right);
+        else
+            sum += integer_of(mma->a, left) * integer_of(mma->b, right);
+    }
+    if (mma->satfinite && sum > INT32_MAX)
+        return INT32_MAX;
+    return mma->satfinite && sum < INT32_MIN ? INT32_MIN : sum;
+}
+
+void number_mma_run(const struct number_mma *mma, const uint32_t *a, const uint32_t *b,
+                    const uint32_t *c, uint32_t *d)
+{
+    const int m = mma->m, n = mma->n, narrow = mma->d == NUMBER_F16;
+    for (int i = 0; i < m * n; i++)
+        d[i] = c == NULL ? 0 : narrow ? number_f32_bits(value_of(NUMBER_F16, c[i])) : c[i];
+    if (mma->d == NUMBER_S32) {
+        for (int i = 0; i < m * n; i++)
+            d[i] = (uint32_t)add_integers(mma, a + i / n * mma->k, b + i % n, (int32_t)d[i]);
+        return;
+    }
+    run_floating(mma, a, b, d);
+    for (int i = 0; narrow && i < m * n; i++)
+        d[i] = (uint32_t)number_encode(NUMBER_F16, (double)number_f32(d[i]), NUMBER_RN);
+}
+
+void number_mma_run_f64(int m, int n, int k, const uint64_t *a, const uint64_t *b,
+                        const uint64_t *c, uint64_t *d)
+{
+    for (int i = 0; i < m * n; i++) {
+        double sum = number_f64(c[i]);
+        for (int l = 0; l < k; l++)
+            sum = fma(number_f64(a[i / n * k + l]), number_f64(b[l * n + i % n]), sum);
+        d[i] = sum != sum ? F64_NAN : number_f64_bits(sum);
+    }
+}

@@ -1,0 +1,43 @@
+/*
+ * number_mma_tile.h - operands of one tensor-core instruction, unpacked, and the inner loops.
+ */
+#ifndef MOE_GPU_PTX_NUMBER_MMA_TILE_H
+#define MOE_GPU_PTX_NUMBER_MMA_TILE_H
+
+#include <stdint.h>
+
+#define TILE_A 2048 /* elements of A at most: m64k32 */
+#define TILE_B 8192 /* of B: n256k32 */
+
+/* Exponent of what is 0: the sum of any two, or with any other, is below ABSENT_BELOW. */
+#define ABSENT (-8192)
+#define ABSENT_BELOW (-4096)
+
+struct tile_a { /* [m,k] */
+    float value[TILE_A];
+    int32_t exponent[TILE_A];
+};
+
+struct tile_b { /* [k,n] */
+    float value[TILE_B];
+    int32_t exponent[TILE_B];
+};
+
+/* How a block adds: terms truncated at 2^(E-fraction), the sum at `digits`. */
+struct tile_rule {
+    int terms, fraction, digits;
+};
+
+/* d = block(c) of one row of `terms` k and n columns, as number_mma.c has it, where E allows f32:
+ * `good` [n/8] has a bit for each column that was done. d may be c. */
+void tile_row_avx2(const struct tile_rule *rule, const float *a, const int32_t *a_exponent,
+                   const float *b, const int32_t *b_exponent, int n, const uint32_t *c, uint32_t *d,
+                   uint8_t *good);
+
+/* d = c + a b, fused, k ascending, [m,n]; NaN as it comes. */
+void tile_plain_avx2(int m, int n, int k, const float *a, const float *b, float *d);
+
+/* 1: the processor has what these want. */
+int tile_has_avx2(void);
+
+#endif
