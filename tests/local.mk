@@ -38,6 +38,7 @@ UNIT_TESTS = \
 	%D%/t_product \
 	%D%/t_mma \
 	%D%/t_ptx_number \
+	%D%/t_ptx_convert \
 	%D%/t_ptx_mma \
 	%D%/t_ptx_approx \
 	%D%/t_ptx_geometry \
@@ -172,6 +173,8 @@ slow_mma = %D%/slow_mma.c %D%/slow_mma.h
 %C%_t_ptx_number_SOURCES = %D%/t_ptx_number.c $(support)
 %C%_t_ptx_number_CFLAGS = $(EXACT_CFLAGS) -frounding-math
 %C%_t_ptx_number_LDADD = libptxnumber.la $(LDADD)
+%C%_t_ptx_convert_SOURCES = %D%/t_ptx_convert.c $(support)
+%C%_t_ptx_convert_LDADD = libptxnumber.la $(LDADD)
 %C%_t_ptx_mma_SOURCES = %D%/t_ptx_mma.c $(support)
 %C%_t_ptx_mma_LDADD = libptxnumber.la $(LDADD)
 %C%_t_ptx_approx_SOURCES = %D%/t_ptx_approx.c $(support)

@@ -113,31 +113,42 @@ AVX2 void tile_row_avx2(const struct tile_rule *rule, const float *a, const int3
     }
 }
 
-/* `count` vectors of 8 columns at a time. */
+/* Two rows, if `rows` is 2, and `count` vectors of 8 columns at a time. */
 AVX2 static inline __attribute__((always_inline)) void
-plain_columns(int count, int n, int k, const float *a, const float *b, float *d)
+plain_columns(int rows, int count, int n, int k, const float *a, const float *b, uint32_t *d)
 {
-    __m256 sum[4];
-    for (int v = 0; v < count; v++)
-        sum[v] = _mm256_loadu_ps(d + 8 * v);
-    for (int i = 0; i < k; i++) {
-        const __m256 left = _mm256_set1_ps(a[i]);
+    __m256 sum[2][4];
+    for (int r = 0; r < rows; r++)
         for (int v = 0; v < count; v++)
-            sum[v] = _mm256_fmadd_ps(left, _mm256_loadu_ps(b + i * n + 8 * v), sum[v]);
-    }
-    for (int v = 0; v < count; v++)
-        _mm256_storeu_ps(d + 8 * v, sum[v]);
+            sum[r][v] = _mm256_loadu_ps((const float *)(d + r * n + 8 * v));
+    for (int i = 0; i < k; i++)
+        for (int v = 0; v < count; v++) {
+            const __m256 right = _mm256_loadu_ps(b + i * n + 8 * v);
+            for (int r = 0; r < rows; r++)
+                sum[r][v] = _mm256_fmadd_ps(_mm256_set1_ps(a[r * k + i]), right, sum[r][v]);
+        }
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < count; v++) {
+            const __m256 nan = _mm256_cmp_ps(sum[r][v], sum[r][v], _CMP_UNORD_Q);
+            const __m256 canonical = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
+            _mm256_storeu_ps((float *)(d + r * n + 8 * v),
+                             _mm256_blendv_ps(sum[r][v], canonical, nan));
+        }
 }
 
-AVX2 void tile_plain_avx2(int m, int n, int k, const float *a, const float *b, float *d)
+AVX2 void tile_plain_avx2(int m, int n, int k, const float *a, const float *b, uint32_t *d)
 {
-    for (int row = 0; row < m; row++) {
+    int row = 0;
+    for (; row + 2 <= m; row += 2) {
         int j = 0;
         for (; j + 32 <= n; j += 32)
-            plain_columns(4, n, k, a + row * k, b + j, d + row * n + j);
+            plain_columns(2, 4, n, k, a + row * k, b + j, d + row * n + j);
         for (; j < n; j += 8)
-            plain_columns(1, n, k, a + row * k, b + j, d + row * n + j);
+            plain_columns(2, 1, n, k, a + row * k, b + j, d + row * n + j);
     }
+    for (; row < m; row++)
+        for (int j = 0; j < n; j += 8)
+            plain_columns(1, 1, n, k, a + row * k, b + j, d + row * n + j);
 }
 
 #else

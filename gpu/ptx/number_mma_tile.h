@@ -34,8 +34,8 @@ void tile_row_avx2(const struct tile_rule *rule, const float *a, const int32_t *
                    const float *b, const int32_t *b_exponent, int n, const uint32_t *c, uint32_t *d,
                    uint8_t *good);
 
-/* d = c + a b, fused, k ascending, [m,n]; NaN as it comes. */
-void tile_plain_avx2(int m, int n, int k, const float *a, const float *b, float *d);
+/* d += a b, fused, k ascending, [m,n]. */
+void tile_plain_avx2(int m, int n, int k, const float *a, const float *b, uint32_t *d);
 
 /* 1: the processor has what these want. */
 int tile_has_avx2(void);
