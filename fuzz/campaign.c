@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fuzz/campaign.h"
+#include "verify/ledger.h"
 
 #define QUEUED_PER_WORKER 4
 #define WAIT_SECONDS 0.1
@@ -26,7 +27,10 @@ static double now(void)
 
 static int read_cases(struct campaign *campaign)
 {
-    int status = campaign_corpus(&campaign->replayed);
+    int status = moe_ledger_cases(campaign->common.ledger, &campaign->replayed);
+    campaign->known = campaign->replayed.count;
+    if (status == MOE_OK)
+        status = campaign_corpus(&campaign->replayed);
     if (status == MOE_OK && campaign->corpus != NULL && access(campaign->corpus, F_OK) == 0)
         status = moe_cases_read(&campaign->replayed, campaign->corpus);
     return status;
@@ -82,7 +86,9 @@ static int submit(struct campaign *campaign)
 {
     struct moe_job job = {.action = MOE_ACTION_JUDGE,
                           .checks = campaign->common.checks,
-                          .rotate = campaign->common.checks == NULL,
+                          /* a known failure is met by every check, or might seem to pass */
+                          .rotate =
+                              campaign->common.checks == NULL && campaign->next >= campaign->known,
                           .ticket = (uint64_t)campaign->next};
     int status = MOE_OK;
     take_case(campaign, &job.problem);
@@ -90,7 +96,8 @@ static int submit(struct campaign *campaign)
         job.variant = moe_supervisor_variant(campaign->supervisor, v);
         if (job.variant == NULL)
             break;
-        if (moe_options_match(&campaign->common, job.variant))
+        if (moe_options_match(&campaign->common, job.variant) &&
+            !moe_ledger_forbids(campaign->common.ledger, job.variant, &job.problem))
             status = moe_supervisor_submit(campaign->supervisor, &job);
     }
     return status;
@@ -107,7 +114,8 @@ static int64_t bad_of(const struct moe_tally *tally, const char *variant)
     return 0;
 }
 
-static void print(struct campaign *campaign, const struct moe_result *result, int bad)
+static void print(struct campaign *campaign, const struct moe_result *result, int bad,
+                  const struct moe_ledger_line *known)
 {
     const struct moe_options *options = &campaign->common;
     if (!bad && (options->quiet || !(options->json || options->verbose)))
@@ -123,6 +131,8 @@ static void print(struct campaign *campaign, const struct moe_result *result, in
         moe_problem_print(&result->problem, line, sizeof line);
         printf("%-5s %s  %s\n", moe_verdict_name(result->report.verdict), result->variant, line);
     }
+    if (known != NULL)
+        moe_ledger_print_known(stdout, known, result, options->json);
     fflush(stdout);
 }
 
@@ -145,12 +155,15 @@ static int keep(const struct campaign *campaign, const struct moe_result *result
 static int take_result(struct campaign *campaign, const struct moe_result *result)
 {
     enum moe_verdict verdict = result->report.verdict;
-    int bad = verdict == MOE_FAIL || verdict == MOE_ERROR;
+    const struct moe_ledger_line *known = moe_ledger_take(campaign->common.ledger, result);
+    int bad = known == NULL && (verdict == MOE_FAIL || verdict == MOE_ERROR);
     campaign->results++;
-    moe_tally_add(&campaign->tally, result->variant, verdict);
+    campaign_count_checks(&campaign->checks, &result->report);
+    if (known == NULL)
+        moe_tally_add(&campaign->tally, result->variant, verdict);
     if (verdict == MOE_PASS || verdict == MOE_FAIL)
         moe_coverage_add(&campaign->coverage, &result->problem);
-    print(campaign, result, bad);
+    print(campaign, result, bad, known);
     return bad && moe_failure_add(&campaign->classes, result) ? keep(campaign, result) : MOE_OK;
 }
 
@@ -201,10 +214,12 @@ static void print_start(const struct campaign *campaign)
                (unsigned long long)campaign->seed, (long long)campaign->replayed.count,
                campaign->array_count);
     else if (!campaign->common.quiet)
-        printf("seed %llu: %lld cases of the corpus, then %d that have all %d pairs of values that "
-               "can occur together, then random ones\n",
-               (unsigned long long)campaign->seed, (long long)campaign->replayed.count,
-               campaign->array_count, coverage->pairs_feasible);
+        printf(
+            "seed %llu: %lld cases of the corpus%s, then %d that have all %d pairs of values that "
+            "can occur together, then random ones\n",
+            (unsigned long long)campaign->seed, (long long)campaign->replayed.count,
+            campaign->known > 0 ? " and the ledger" : "", campaign->array_count,
+            coverage->pairs_feasible);
     if (campaign->cases >= 0 && campaign->cases < campaign->array_count)
         fprintf(stderr, "%s: %lld cases are fewer than the %d that have every pair\n",
                 campaign->common.name, (long long)campaign->cases, campaign->array_count);
@@ -218,6 +233,7 @@ static void print_end(const struct campaign *campaign, int exit_status)
     double rate = 60 * (double)campaign->next / seconds;
     if (campaign->common.json) {
         moe_tally_print_json(stdout, &campaign->tally, exit_status);
+        campaign_print_checks_json(&campaign->checks);
         printf("{\"coverage\":{\"cases\":%lld,\"drawn\":%lld,\"seconds\":%.3f,"
                "\"values\":%d,\"values_seen\":%d,\"pairs\":%d,\"pairs_seen\":%d,"
                "\"pairs_infeasible\":%d}}\n",
@@ -226,6 +242,7 @@ static void print_end(const struct campaign *campaign, int exit_status)
                coverage->pairs_seen, coverage->pairs_infeasible);
     } else if (!campaign->common.quiet) {
         moe_tally_print(stdout, &campaign->tally);
+        campaign_print_checks(&campaign->checks);
         printf("cases    %lld of the corpus and %lld drawn in %.1f s, %.0f a minute; seed %llu\n",
                (long long)(campaign->next - drawn(campaign)), (long long)drawn(campaign), seconds,
                rate, (unsigned long long)campaign->seed);
@@ -258,7 +275,10 @@ int campaign_run(struct campaign *campaign)
     campaign->supervisor = NULL;
     if (status == MOE_OK)
         status = campaign_shrink(campaign);
-    int exit_status = moe_tally_exit(&campaign->tally, campaign->interrupted);
+    int passing = moe_ledger_print(stdout, campaign->common.ledger, campaign->common.json,
+                                   campaign->common.quiet);
+    int exit_status = moe_ledger_exit(campaign->common.ledger, passing,
+                                      moe_tally_exit(&campaign->tally, campaign->interrupted));
     if (status != MOE_OK) {
         moe_command_error(campaign->common.name, status);
         if (exit_status != MOE_EXIT_FAIL)

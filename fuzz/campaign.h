@@ -20,6 +20,17 @@ int campaign_corpus(struct moe_cases *cases);
 /* Seconds of "90s", "10m", "8h" or "5"; -1 where it is none of them. */
 double campaign_time(const char *text);
 
+/* ---- campaign_checks.c ----------------------------------------------------------------------- */
+
+/* How often each check was made, and how often it failed, by number in their table. */
+struct campaign_checks {
+    int64_t judged[64], failed[64];
+};
+
+void campaign_count_checks(struct campaign_checks *checks, const struct moe_report *report);
+void campaign_print_checks(const struct campaign_checks *checks);
+void campaign_print_checks_json(const struct campaign_checks *checks);
+
 /* ---- campaign.c ------------------------------------------------------------------------------ */
 
 /* Of all failures together, where nobody says otherwise. */
@@ -36,13 +47,15 @@ struct campaign {
 
     /* the loop's own: */
     double started, deadline, ended; /* without shrinking */
-    struct moe_cases replayed;       /* the corpus, then the file */
+    struct moe_cases replayed;       /* the ledger's, the corpus, then the file */
+    int64_t known;                   /* cases of the ledger */
     struct moe_problem *array;       /* [array_count] */
     int array_count;
     int64_t next; /* case to take: replayed, the array, then random ones */
     struct moe_coverage coverage;
     struct moe_supervisor *supervisor;
     struct moe_tally tally;
+    struct campaign_checks checks;
     struct moe_failure_classes classes; /* of what failed, or could not be decided */
     struct moe_progress progress;
     int64_t results;

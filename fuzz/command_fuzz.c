@@ -30,6 +30,7 @@ static const struct argp_option options[] = {
     {"shrink-budget", KEY_SHRINK, "TIME", 0,
      "Shrink failures for so long in the end, 0: not at all (default: " SHRINK_BUDGET ")", 0},
     MOE_OPTION_CHECK,
+    MOE_OPTION_LEDGER,
     {0},
 };
 
@@ -84,6 +85,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         return EINVAL;
     case MOE_KEY_CHECK:
         return moe_options_check(&campaign->common, argument);
+    case MOE_KEY_LEDGER:
+        return moe_options_ledger(&campaign->common, argument);
     case ARGP_KEY_ARG:
         moe_command_usage(name, "'%s': cases are drawn here; see moecheck verify", argument);
         return EINVAL;

@@ -3,6 +3,7 @@
  * corpus that is part of the program.
  */
 #include "fuzz/campaign.h"
+#include "verify/ledger.h"
 
 struct replay {
     struct moe_options common;
@@ -10,7 +11,7 @@ struct replay {
     int files;
 };
 
-static const struct argp_option options[] = {MOE_OPTION_CHECK, {0}};
+static const struct argp_option options[] = {MOE_OPTION_CHECK, MOE_OPTION_LEDGER, {0}};
 
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
@@ -18,6 +19,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
     if (key == MOE_KEY_CHECK)
         return moe_options_check(&replay->common, argument);
+    if (key == MOE_KEY_LEDGER)
+        return moe_options_ledger(&replay->common, argument);
     if (key != ARGP_KEY_ARG)
         return ARGP_ERR_UNKNOWN;
     replay->files++;
@@ -54,10 +57,32 @@ int campaign_corpus(struct moe_cases *cases)
     return status;
 }
 
+/* The ledger's own cases that are not among the others, so that every line of it is tried. */
+static int add_known(struct replay *replay)
+{
+    struct moe_cases known = {.count = 0};
+    int64_t others = replay->cases.count;
+    int status = moe_ledger_cases(replay->common.ledger, &known);
+
+    for (int64_t i = 0; status == MOE_OK && i < known.count; i++) {
+        int64_t at = 0;
+
+        while (at < others &&
+               moe_problem_differs(&replay->cases.problem[at], &known.problem[i]) > 0)
+            at++;
+        if (at == others)
+            status = moe_cases_add(&replay->cases, &known.problem[i]);
+    }
+    moe_cases_free(&known);
+    return status;
+}
+
 static int judge(struct replay *replay)
 {
     if (replay->files == 0)
         replay->cases.status = campaign_corpus(&replay->cases);
+    if (replay->cases.status == MOE_OK)
+        replay->cases.status = add_known(replay);
     if (replay->cases.status != MOE_OK)
         return moe_command_error(replay->common.name, replay->cases.status);
     return moe_session_judge(&replay->common, &replay->cases, NULL);

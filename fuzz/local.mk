@@ -35,6 +35,7 @@ TABLES += %D%/corpus.inc
 libcommand_la_SOURCES += \
 	%D%/campaign.h \
 	%D%/campaign.c \
+	%D%/campaign_checks.c \
 	%D%/campaign_failures.c \
 	%D%/times.c \
 	%D%/failure.h \

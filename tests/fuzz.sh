@@ -34,6 +34,11 @@ says out '^naive  *[1-9][0-9]*  *0  *0  *0$'
 says out '^cases  *[0-9]* of the corpus and 20 drawn in '
 says out '^values  *[0-9]* of [0-9]*$'
 says out '^pairs  *[0-9]* of [0-9]* that can occur together ([0-9]* cannot)$'
+says out '^check  *judged  *failed$'
+says out '^bound  *[1-9][0-9]*  *0$'
+says out '^exact  *[1-9][0-9]*  *0$'  # on exact data only
+says out '^fence  *[1-9][0-9]*  *0$'  # in turn
+says out '^stream  *0  *0$'           # on a GPU
 says err 'fewer than the [0-9]* that have every pair'
 test "$(wc -l <err)" -eq 1 || fail "more than one line on stderr"
 
@@ -52,6 +57,7 @@ cmp -s one other && fail "the seed does not change the cases"
 grep -v '^{.*}$' out && fail "--json printed what is no object"
 says out '^{"campaign":{"seed":5,'
 says out '"coverage":{"cases":'
+says out '^{"checks":{"inputs":{"judged":[1-9][0-9]*,"failed":0},'
 
 # ---- the budget ----------------------------------------------------------------------------------
 

@@ -87,6 +87,7 @@ SCRIPT_TESTS = \
 	%D%/plugin.sh \
 	%D%/fuzz.sh \
 	%D%/shrink.sh \
+	%D%/ledger.sh \
 	%D%/selftest.sh \
 	%D%/command.sh \
 	%D%/bench_gpu.sh \

@@ -284,6 +284,40 @@ END_TEST
 
 /* ---- tensors made elsewhere ----------------------------------------------------------------- */
 
+/* Was the check of that name made? */
+static int was_made(const struct moe_report *report, const char *name)
+{
+    for (int i = 0; moe_check_get(i); i++)
+        if (strcmp(moe_check_get(i)->name, name) == 0)
+            return report->judged >> i & 1;
+    ck_abort_msg("there is no check %s", name);
+    return 0;
+}
+
+/* A check counts as made where it had something to judge, and was asked for. */
+START_TEST(checks_made)
+{
+    static const struct {
+        const char *line, *checks, *made, *not_made[3];
+    } cases[] = {
+        {"T=9 H=8 I=4 E=4 K=2", NULL, "routing", {"exact", "bits", "stream"}},
+        {"T=9 H=8 I=4 E=4 K=2 router=lists", NULL, "fence", {"routing", "exact", "graph"}},
+        {"T=9 H=8 I=4 E=4 K=2 router=lists data=exact0", NULL, "exact", {"statistics", "bits"}},
+        {"T=9 H=8 I=4 E=4 K=2", "inputs", "inputs", {"bound", "fence", "statistics"}},
+        {"T=9 H=32 I=32 E=4 K=2 router=lists", "statistics", "statistics", {"inputs", "again"}},
+    };
+    struct moe_problem problem = problem_of(cases[_i].line);
+    struct moe_judge_options options = {.checks = cases[_i].checks};
+    struct moe_report report;
+    ck_assert_int_eq(moe_judge_variant(&problem, &moe_variant_naive, &options, &report), MOE_OK);
+    ck_assert_int_eq(report.verdict, MOE_PASS);
+    ck_assert_msg(was_made(&report, cases[_i].made), "%d: %s", _i, cases[_i].made);
+    for (int n = 0; n < 3 && cases[_i].not_made[n]; n++)
+        ck_assert_msg(!was_made(&report, cases[_i].not_made[n]), "%d: %s", _i,
+                      cases[_i].not_made[n]);
+}
+END_TEST
+
 static const char *const made[] = {
     "T=13 H=20 I=12 E=5 K=2 dtype=bf16 bias=1",
     "T=13 H=20 I=12 E=5 K=2 dtype=f32 router=sigmoid groups=5/3 shared=4 shared-gate=1",
@@ -329,6 +363,7 @@ int main(void)
     suite_add_tcase(suite, right);
     TCase *ways = tcase_create("ways in");
     tcase_add_test(ways, what_a_variant_is_handed);
+    tcase_add_loop_test(ways, checks_made, 0, 5);
     tcase_add_loop_test(ways, tensors_made_elsewhere, 0, COUNT(made));
     suite_add_tcase(suite, ways);
     return run_suite(suite);

@@ -111,6 +111,7 @@ static struct moe_result sample(void)
     result.report.worst_ratio = 1.0 / 3;
     result.report.variant_seconds = 8e-4;
     result.report.judge_seconds = 1e300;
+    result.report.judged = 0x15;
     result.measure = (struct moe_measure){.forward_seconds = 1,
                                           .backward_seconds = 2,
                                           .seconds = 3,
@@ -173,6 +174,7 @@ START_TEST(test_json)
     ck_assert(same_bits(to.report.worst_ratio, from.report.worst_ratio));
     ck_assert(same_bits(to.report.variant_seconds, from.report.variant_seconds));
     ck_assert(same_bits(to.report.judge_seconds, from.report.judge_seconds));
+    ck_assert_uint_eq(to.report.judged, 0x15);
     ck_assert(same_bits(to.measure.seconds, 3) && same_bits(to.measure.peak_bytes, 4.5));
     ck_assert(isnan(to.measure.tensor_bytes));
     ck_assert(same_bits(to.measure.yardsticks.bandwidth, from.measure.yardsticks.bandwidth));

@@ -384,16 +384,20 @@ static int after(struct moe_judgement *judgement)
     const struct moe_routing *routing = &judgement->routing;
     const struct moe_tensor *tensors = judgement->tensors.tensor;
     if (!routing->token_begin)
-        return MOE_OK;
+        return judgement_idle(judgement);
     struct counting logits = {.tensor = MOE_LOGITS};
     int status = MOE_OK;
-    if (tensors[MOE_LOGITS].data && declared(judgement, MOE_IN_LOGITS))
+    judgement->idle = 1; /* until a product is declared */
+    if (tensors[MOE_LOGITS].data && declared(judgement, MOE_IN_LOGITS)) {
+        judgement->idle = 0;
         status = judge_logits(judgement, &logits);
+    }
     report(judgement, &logits);
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs && status == MOE_OK; i++) {
         struct counting counting = {.tensor = outputs[i].tensor};
         if (!tensors[outputs[i].tensor].data || !declared(judgement, outputs[i].product))
             continue;
+        judgement->idle = 0;
         for (int64_t e = 0; e < routing->E && status == MOE_OK; e++) {
             struct rows rows = {e, routing->expert_begin[e],
                                 routing->expert_begin[e + 1] - routing->expert_begin[e]};

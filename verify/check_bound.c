@@ -119,7 +119,7 @@ static void tell_missing(struct moe_judgement *judgement)
 static int after(struct moe_judgement *judgement)
 {
     if (!judgement->routing.token_begin)
-        return MOE_OK; /* check_routing has said why there is nothing to compare with */
+        return judgement_idle(judgement); /* check_routing has said why */
     struct comparing comparing = {.judgement = judgement};
     struct moe_reference reference = {
         .problem = judgement->problem,

@@ -149,7 +149,7 @@ static int compare(struct comparing *comparing)
 static int after(struct moe_judgement *judgement)
 {
     if (!drawn_for_it(judgement->problem) || !judgement->routing.token_begin)
-        return MOE_OK;
+        return judgement_idle(judgement);
     struct comparing *comparing = calloc(1, sizeof *comparing);
     if (!comparing)
         return moe_error(MOE_E_NOMEM, "no memory to compare bits");

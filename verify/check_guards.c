@@ -36,8 +36,9 @@ void judgement_report_strays(struct moe_judgement *judgement, const char *check,
 
 static int after(struct moe_judgement *judgement)
 {
-    if (!judgement->from_file)
-        judgement_report_strays(judgement, "guards", NULL, &judgement->result);
+    if (judgement->from_file)
+        return judgement_idle(judgement);
+    judgement_report_strays(judgement, "guards", NULL, &judgement->result);
     return MOE_OK;
 }
 

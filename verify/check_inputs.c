@@ -21,7 +21,9 @@ static int before(struct moe_judgement *judgement)
 
 static int after(struct moe_judgement *judgement)
 {
-    for (int id = 0; id < MOE_TENSOR_COUNT && !judgement->from_file; id++) {
+    if (judgement->from_file)
+        return judgement_idle(judgement);
+    for (int id = 0; id < MOE_TENSOR_COUNT; id++) {
         if (!judgement_is_input(judgement, id) ||
             fingerprint(&judgement->tensors.tensor[id]) == judgement->hash[id])
             continue;

@@ -246,7 +246,7 @@ static int after(struct moe_judgement *judgement)
     const struct moe_problem *p = judgement->problem;
     const struct moe_tensor *tensors = judgement->tensors.tensor;
     if (judgement->routing.token_begin)
-        return MOE_OK;
+        return judgement_idle(judgement);
     if (!tensors[MOE_PICKS].data || (moe_problem_ragged(p) && !tensors[MOE_OFFSETS].data))
         return moe_error(MOE_E_USAGE, "picks%s: needed to judge the rest, but not there",
                          moe_problem_ragged(p) ? " and offsets" : "");

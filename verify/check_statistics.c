@@ -218,7 +218,7 @@ static int after(struct moe_judgement *judgement)
                              : NULL;
     int repeats[MOE_TENSOR_COUNT][STATISTIC_COUNT] = {{0}};
     if (!statistics || !statistics->problem || judgement->report->verdict == MOE_FAIL)
-        return MOE_OK; /* what is beyond its bound needs no statistics */
+        return judgement_idle(judgement); /* what is beyond its bound needs no statistics */
     statistics_finish(statistics);
     tell_loose(judgement, statistics);
     if (!any_exceeds(statistics))

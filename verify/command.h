@@ -44,6 +44,8 @@ int moe_command_error(const char *name, int status);
 /* ---- options.c ------------------------------------------------------------------------------- */
 
 /* The options of every command. A command's own struct begins with it. */
+struct moe_ledger; /* ledger.h */
+
 struct moe_options {
     const char *name;     /* "moecheck verify", for messages */
     unsigned devices;     /* of enum moe_device_kind */
@@ -52,6 +54,7 @@ struct moe_options {
     int plugin_count;
     const char *variant; /* glob, NULL: all */
     const char *checks;  /* names with commas between, NULL: all; where the command takes --check */
+    struct moe_ledger *ledger; /* known failures, NULL: none; where the command takes --ledger */
     int json, verbose, quiet;
     int jobs;       /* 0: as many as CPUs that we may use */
     double timeout; /* 0: not given */
@@ -75,6 +78,15 @@ enum { MOE_KEY_CHECK = 0x300 };
             "Only these checks, and what they rest on (default: all that apply)", 0                \
     }
 error_t moe_options_check(struct moe_options *options, const char *names);
+
+/* --ledger, the same way. */
+enum { MOE_KEY_LEDGER = 0x301 };
+#define MOE_OPTION_LEDGER                                                                          \
+    {                                                                                              \
+        "ledger", MOE_KEY_LEDGER, "FILE", 0,                                                       \
+            "Known failures: they need not fail the run, as long as they fail", 0                  \
+    }
+error_t moe_options_ledger(struct moe_options *options, const char *path);
 
 /* What the supervisor needs of them. */
 struct moe_supervisor_options moe_options_supervisor(const struct moe_options *options);

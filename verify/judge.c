@@ -31,6 +31,12 @@ static double now(void)
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
+int judgement_idle(struct moe_judgement *judgement)
+{
+    judgement->idle = 1;
+    return MOE_OK;
+}
+
 int judgement_is_input(const struct moe_judgement *judgement, enum moe_tensor_id id)
 {
     enum moe_role role = moe_tensor_info(id)->role;
@@ -229,9 +235,13 @@ static int run_checks_after(struct moe_judgement *judgement)
     for (int i = 0; (check = moe_check_get(i)); i++) {
         if (check->runs > 0 && !moe_on_device_sound())
             continue; /* an error of the device stuck, and whose it was has been found */
+        int64_t runs = moe_trial_count();
+        judgement->idle = 0;
         int status = check->after && judgement->turn[i] ? check->after(judgement) : MOE_OK;
         if (status != MOE_OK)
             return status;
+        int made = check->runs > 0 ? moe_trial_count() > runs : !judgement->idle;
+        judgement->report->judged |= (uint64_t)(judgement->turn[i] && made) << i;
     }
     return MOE_OK;
 }

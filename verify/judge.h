@@ -21,6 +21,7 @@ struct moe_judgement {
     struct moe_recipe recipe;
     struct moe_tensors tensors; /* inputs and outputs */
     struct moe_tensors before;  /* beta=1: what the parameter gradients held; else empty */
+    int idle;                   /* set by a check that finds that it does not apply */
     int from_file;              /* outputs made elsewhere: nothing was seen before they were made */
     uint64_t hash[MOE_TENSOR_COUNT]; /* of the inputs, before the variant ran */
     int variances;                   /* 1: a check wants them in the reference's blocks */
@@ -30,6 +31,10 @@ struct moe_judgement {
 
 /* Memory of a check of its own, zeros at first; NULL where there is none. */
 void *judgement_state(struct moe_judgement *judgement, const struct moe_check *check, size_t size);
+
+/* For a check that runs nothing and finds that it does not apply, to end with: it does not count as
+ * made. MOE_OK. */
+int judgement_idle(struct moe_judgement *judgement);
 
 /* Is the tensor one that the subject only reads, in this case? */
 int judgement_is_input(const struct moe_judgement *judgement, enum moe_tensor_id id);

@@ -128,6 +128,9 @@ libcommand_la_SOURCES = \
 	%D%/action.h \
 	%D%/options.c \
 	%D%/cases.c \
+	%D%/ledger.h \
+	%D%/ledger.c \
+	%D%/ledger_read.c \
 	%D%/session.c \
 	%D%/supervisor.c \
 	%D%/slot.c \

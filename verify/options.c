@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "verify/command.h"
+#include "verify/ledger.h"
 
 enum { KEY_DEVICE = 0x100, KEY_PLUGIN, KEY_VARIANT, KEY_JSON, KEY_TIMEOUT, KEY_VERSION, KEY_USAGE };
 
@@ -133,6 +133,15 @@ error_t moe_options_check(struct moe_options *options, const char *names)
                   known);
 }
 
+error_t moe_options_ledger(struct moe_options *options, const char *path)
+{
+    moe_ledger_free(options->ledger);
+    options->ledger = NULL;
+    if (moe_ledger_read(path, &options->ledger) == MOE_OK)
+        return 0;
+    return refuse(options, "--ledger: %s", moe_error_text());
+}
+
 /* Help goes to stdout and ends the process, unless it could not be written. */
 static void help(struct argp_state *state, unsigned flags)
 {
@@ -211,6 +220,8 @@ int moe_options_parse(const struct argp *argp, int argc, char **argv, struct moe
 void moe_options_free(struct moe_options *options)
 {
     free(options->plugins);
+    moe_ledger_free(options->ledger);
+    options->ledger = NULL;
     options->plugins = NULL;
     options->plugin_count = 0;
 }

@@ -173,6 +173,30 @@ static int measured(const struct moe_measure *measure)
     return !isnan(measure->seconds);
 }
 
+static json_t *judged_json(uint64_t judged)
+{
+    json_t *names = json_array();
+
+    for (int i = 0; moe_check_get(i) != NULL; i++)
+        if (judged >> i & 1)
+            json_array_append_new(names, json_string(moe_check_get(i)->name));
+    return names;
+}
+
+static uint64_t judged_from_json(const json_t *names)
+{
+    uint64_t judged = 0;
+
+    for (size_t n = 0; n < json_array_size(names); n++)
+        for (int i = 0; moe_check_get(i) != NULL; i++) {
+            const char *name = json_string_value(json_array_get(names, n));
+
+            if (name != NULL && strcmp(moe_check_get(i)->name, name) == 0)
+                judged |= (uint64_t)1 << i;
+        }
+    return judged;
+}
+
 struct json_t *moe_result_json(const struct moe_result *result)
 {
     const struct moe_report *report = &result->report;
@@ -190,6 +214,7 @@ struct json_t *moe_result_json(const struct moe_result *result)
     bad |= set_double(object, "worst_ratio", report->worst_ratio);
     bad |= set_double(object, "variant_seconds", report->variant_seconds);
     bad |= set_double(object, "judge_seconds", report->judge_seconds);
+    bad |= json_object_set_new(object, "checks", judged_json(report->judged));
     bad |= json_object_set_new(object, "finding_count", json_integer(report->finding_count));
     for (int i = 0; i < report->finding_count && i < MOE_REPORT_FINDINGS; i++)
         bad |= json_array_append_new(findings, finding_json(&report->finding[i]));
@@ -304,6 +329,7 @@ int moe_result_from_json(const struct json_t *object, struct moe_result *result)
                (size_t)(count < MOE_REPORT_FINDINGS ? count : MOE_REPORT_FINDINGS);
     if (bad != 0)
         return moe_error(MOE_E_INTERNAL, "a worker's answer is not a report");
+    report->judged = judged_from_json(json_object_get(object, "checks"));
     report->finding_count = (int32_t)count;
     for (size_t i = 0; i < json_array_size(findings); i++)
         if (finding_from_json(json_array_get(findings, i), &report->finding[i]) != 0)

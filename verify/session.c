@@ -7,7 +7,7 @@
  */
 #include <stdlib.h>
 
-#include "verify/command.h"
+#include "verify/ledger.h"
 
 struct session {
     const struct moe_options *options;
@@ -35,7 +35,8 @@ static int submit(struct session *session, const struct moe_cases *cases)
                                   .ticket = (uint64_t)session->total};
             int status;
 
-            if (!moe_options_match(session->options, name))
+            if (!moe_options_match(session->options, name) ||
+                moe_ledger_forbids(session->options->ledger, name, &cases->problem[i]))
                 continue;
             status = moe_supervisor_submit(session->supervisor, &job);
             if (status != MOE_OK)
@@ -51,15 +52,19 @@ static int submit(struct session *session, const struct moe_cases *cases)
 static void print(struct session *session, const struct moe_result *result)
 {
     enum moe_verdict verdict = result->report.verdict;
+    const struct moe_ledger_line *known = moe_ledger_take(session->options->ledger, result);
 
-    moe_tally_add(&session->tally, result->variant, verdict);
-    if (session->options->quiet && (verdict == MOE_PASS || verdict == MOE_SKIP))
+    if (known == NULL)
+        moe_tally_add(&session->tally, result->variant, verdict);
+    if (session->options->quiet && (verdict == MOE_PASS || verdict == MOE_SKIP || known != NULL))
         return;
     moe_progress_erase(&session->progress);
     if (session->options->json)
         moe_report_print_json(stdout, result);
-    else
+    else if (known == NULL || session->options->verbose)
         moe_report_print(stdout, session->options, session->load, result);
+    if (known != NULL)
+        moe_ledger_print_known(stdout, known, result, session->options->json);
     fflush(stdout);
 }
 
@@ -140,7 +145,10 @@ static int finish(struct session *session, int status, int interrupted)
     free(session->early);
     if (status != MOE_OK)
         return moe_command_error(session->options->name, status);
-    exit_status = moe_tally_exit(&session->tally, interrupted);
+    int passing = moe_ledger_print(stdout, session->options->ledger, session->options->json,
+                                   session->options->quiet);
+    exit_status = moe_ledger_exit(session->options->ledger, passing,
+                                  moe_tally_exit(&session->tally, interrupted));
     if (session->options->json)
         moe_tally_print_json(stdout, &session->tally, exit_status);
     else if (!session->options->quiet)

@@ -154,6 +154,13 @@ static int run_in(const struct moe_trial *trial, struct moe_arena *arena,
     return MOE_OK;
 }
 
+static int64_t trials;
+
+int64_t moe_trial_count(void)
+{
+    return trials;
+}
+
 int moe_trial_run(const struct moe_trial *trial, struct moe_tensors *tensors,
                   struct moe_trial_result *result)
 {
@@ -167,6 +174,7 @@ int moe_trial_run(const struct moe_trial *trial, struct moe_tensors *tensors,
         .fill = trial->fill,
     };
     struct moe_arena arena;
+    trials++;
     *result = (struct moe_trial_result){.step = "workspace_bytes"};
     if (plan.workspace < 0 || plan.kept < 0) {
         result->status = moe_error(MOE_E_INTERNAL, "%s wants %lld bytes of workspace and %lld kept",

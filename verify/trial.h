@@ -49,6 +49,9 @@ struct moe_trial_result {
     int stalled; /* a call's work ended only when other work had left the device */
 };
 
+/* Runs of variants by this process so far. */
+int64_t moe_trial_count(void);
+
 /*
  * Both passes on what the tensors hold (dense, host memory). The variant gets copies, in an arena
  * of this run's own or on its device, and all of them come back. A failing call of the variant is

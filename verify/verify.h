@@ -53,6 +53,7 @@ struct moe_report {
     struct moe_finding finding[MOE_REPORT_FINDINGS];
     double worst_ratio; /* largest err / bound met anywhere */
     double variant_seconds, judge_seconds;
+    uint64_t judged; /* checks that had something to judge here, by number in their table */
 };
 
 void moe_report_clear(struct moe_report *report);
