@@ -183,7 +183,7 @@ prints "isolation: exited with status 0 inside the variant"
 ends 1 verify --plugin "$plugin" --variant supports-crash "$case"
 prints "isolation: killed by SIGFPE"
 ends 1 verify --plugin "$plugin" --variant hang --timeout 0.5 "$case"
-prints "isolation: hung: no answer within 0.5 s inside the variant"
+prints "isolation: hung: no answer within 0.5 s inside the variant, in forward; run again alone: the same"
 alone
 MISBEHAVE_ONCE=$folder/once
 export MISBEHAVE_ONCE

@@ -141,6 +141,25 @@ static void hang_judge(const struct moe_job *job, uint64_t id)
         pause();
 }
 
+static void hang_in_check(const struct moe_job *job, uint64_t id)
+{
+    say("phase variant\nplace forward\nplace backward of check stream\n");
+    hang_judge(job, id);
+}
+
+/* Its device does no more after this job; what it would say of another is wrong. */
+static void spend(const struct moe_job *job, uint64_t id)
+{
+    static int spent;
+
+    (void)job;
+    say("phase variant\nphase judge\n");
+    if (!spent)
+        say("spent\n");
+    answer(id, spent ? MOE_FAIL : MOE_PASS);
+    spent = 1;
+}
+
 static void nonsense(const struct moe_job *job, uint64_t id)
 {
     say("phase variant\nI print what I like\n");
@@ -198,6 +217,8 @@ static const struct {
     {"leave", leave},
     {"hang", hang},
     {"hang-judge", hang_judge},
+    {"hang-in-check", hang_in_check},
+    {"spend", spend},
     {"nonsense", nonsense},
     {"endless", endless},
     {"stale", stale},

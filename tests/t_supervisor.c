@@ -79,6 +79,7 @@ static const struct {
     {"crash-judge-then-variant", MOE_FAIL, {"SIGABRT", "own code", "SIGSEGV"}},
     {"leave", MOE_FAIL, {"exited with status 3", "inside the variant", "the same"}},
     {"hang", MOE_FAIL, {"hung: no answer within 0.3 s", "inside the variant", "the same"}},
+    {"hang-in-check", MOE_FAIL, {"hung", "variant, in backward of check stream", "the same"}},
     {"hang-judge", MOE_ERROR, {"hung", "judge's own code", "the same"}},
     {"nonsense", MOE_FAIL, {"garbled", "I print what I like", "inside the variant"}},
     {"endless", MOE_FAIL, {"garbled", "without end", "inside the variant"}},
@@ -143,6 +144,23 @@ START_TEST(test_end_while_idle)
     nanosleep(&pause, NULL);
     submit(supervisor, "pass", 2);
     ck_assert_msg(next(supervisor).report.verdict == MOE_PASS, "%d", _i);
+    stop(supervisor);
+}
+END_TEST
+
+/* Nor does one that says that it is spent get another job, however fast that follows. */
+START_TEST(test_spent)
+{
+    struct moe_supervisor *supervisor = start(1, 0);
+
+    for (uint64_t i = 0; i < 5; i++)
+        submit(supervisor, "spend", i);
+    for (int i = 0; i < 5; i++) {
+        struct moe_result result = next(supervisor);
+
+        ck_assert_int_eq(result.report.finding_count, 1);
+        ck_assert_int_eq(result.report.verdict, MOE_PASS);
+    }
     stop(supervisor);
 }
 END_TEST
@@ -409,6 +427,7 @@ int main(int argc, char **argv)
     tcase_add_loop_test(tests, test_bad_end, 0, sizeof ends / sizeof *ends);
     tcase_add_test(tests, test_jobs_before);
     tcase_add_loop_test(tests, test_end_while_idle, 0, 2);
+    tcase_add_test(tests, test_spent);
     tcase_add_test(tests, test_many_jobs);
     tcase_add_test(tests, test_one_job_each);
     tcase_add_test(tests, test_no_more_workers);

@@ -137,7 +137,7 @@ static int takes(const struct doing *doing, unsigned devices)
 }
 
 void moe_action_do(const struct moe_job *job, unsigned devices, moe_phase_teller *phase,
-                   void *context, struct moe_result *result)
+                   moe_place_teller *place, void *context, struct moe_result *result)
 {
     struct doing doing = {.job = job,
                           .variant = find(job->variant),
@@ -146,6 +146,7 @@ void moe_action_do(const struct moe_job *job, unsigned devices, moe_phase_teller
                                       .checks = job->checks,
                                       .rotate = job->rotate,
                                       .phase = phase,
+                                      .place = place,
                                       .context = context},
                           .result = result};
     int status;

@@ -32,9 +32,14 @@ struct moe_finding moe_finding_plain(const char *check, enum moe_verdict verdict
     return finding;
 }
 
-static const char *owner(enum moe_phase phase)
+/* Who had control, and in which call. */
+static const char *owner(const struct moe_run_end *run, char *text, size_t size)
 {
-    return phase == MOE_PHASE_VARIANT ? "inside the variant" : "in the judge's own code";
+    if (run->phase != MOE_PHASE_VARIANT)
+        return "in the judge's own code";
+    snprintf(text, size, "inside the variant%s%s", run->place[0] != '\0' ? ", in " : "",
+             run->place);
+    return text;
 }
 
 static int blames_variant(const struct moe_run_end *run)
@@ -45,19 +50,22 @@ static int blames_variant(const struct moe_run_end *run)
 static void tell_second(const struct moe_run_end *first, const struct moe_run_end *second,
                         enum moe_verdict verdict, char *text, size_t size)
 {
+    char where[96];
+
     if (second->answered)
         snprintf(text, size, "run again alone: %s", moe_verdict_name(verdict));
     else if (second->phase == first->phase && strcmp(second->how, first->how) == 0)
         snprintf(text, size, "run again alone: the same");
     else
-        snprintf(text, size, "run again alone: %s %s", second->how, owner(second->phase));
+        snprintf(text, size, "run again alone: %s %s", second->how,
+                 owner(second, where, sizeof where));
 }
 
 void moe_isolation_judge(const struct moe_run_end *first, const struct moe_run_end *second,
                          struct moe_report *report)
 {
     struct moe_finding finding = moe_finding_plain("isolation", MOE_FAIL, "");
-    char again[sizeof first->how + 64], before[56] = "";
+    char again[sizeof first->how + 128], before[56] = "", where[96];
     int blamed = blames_variant(first) || blames_variant(second);
 
     if (!blamed && !(second->answered && report->verdict == MOE_FAIL))
@@ -65,7 +73,7 @@ void moe_isolation_judge(const struct moe_run_end *first, const struct moe_run_e
     if (first->before > 0)
         snprintf(before, sizeof before, " (%d jobs before it in this worker)", (int)first->before);
     tell_second(first, second, report->verdict, again, sizeof again);
-    snprintf(finding.text, sizeof finding.text, "%.90s %s%s; %.80s", first->how,
-             owner(first->phase), before, again);
+    snprintf(finding.text, sizeof finding.text, "%.80s %.70s%s; %.45s", first->how,
+             owner(first, where, sizeof where), before, again);
     moe_report_add(report, &finding);
 }

@@ -185,6 +185,8 @@ static int call(struct visit *visit, const struct moe_trial *trial, struct moe_t
         return status;
     float_modes_save(&modes);
     result->step = "open";
+    if (trial->place)
+        trial->place(trial->context, trial->check, result->step);
     result->status =
         variant->open(visit->device, trial->problem, trial->configuration, &visit->state);
     if (result->status == MOE_OK) {
@@ -205,23 +207,37 @@ int moe_on_device_sound(void)
     return !unsound;
 }
 
-/* One word written and read back. The error of the variant's call, if there is one, stays the last.
+static int canary(uint32_t *word)
+{
+    void *memory = NULL;
+    int status = moe_device_allocate(opened, sizeof *word, &memory);
+    if (status == MOE_OK)
+        status = moe_device_fill(opened, memory, 0x5a, sizeof *word, NULL);
+    if (status == MOE_OK)
+        status = moe_device_copy_from(opened, word, memory, sizeof *word, NULL);
+    if (memory)
+        moe_device_free(opened, memory);
+    return status;
+}
+
+/*
+ * One word written and read back, once the run's memory has been given back, which waits for all
+ * that the variant has left running anywhere. An error that comes to light only here is this run's,
+ * and not the next case's. The error of the variant's call, if there is one, stays the last.
  */
-static void try_canary(struct visit *visit)
+static void try_canary(struct moe_trial_result *result)
 {
     uint32_t word = 0;
-    void *memory = NULL;
     char text[512];
     snprintf(text, sizeof text, "%s", moe_error_text());
-    int status = moe_device_allocate(visit->device, sizeof word, &memory);
-    if (status == MOE_OK)
-        status = moe_device_fill(visit->device, memory, 0x5a, sizeof word, visit->stream);
-    if (status == MOE_OK)
-        status = moe_device_copy_from(visit->device, &word, memory, sizeof word, visit->stream);
-    if (memory)
-        moe_device_free(visit->device, memory);
-    if (status != MOE_OK || word != 0x5a5a5a5a)
-        unsound = 1;
+    int status = canary(&word);
+    unsound |= status != MOE_OK || word != 0x5a5a5a5a;
+    if (unsound && result->status == MOE_OK) {
+        result->step = "work that it left behind";
+        result->status = status == MOE_OK ? moe_error(MOE_E_INTERNAL, "a word of memory is wrong")
+                                          : MOE_E_INTERNAL;
+        return;
+    }
     moe_error(MOE_E_INTERNAL, "%s", text);
 }
 
@@ -264,7 +280,9 @@ int moe_on_device_run(const struct moe_trial *trial, struct moe_arena *arena,
         status = call(&visit, trial, result);
         if (status == MOE_OK && has_left_device_well(result))
             status = come_back(&visit, arena, result);
-        try_canary(&visit);
+        leave(&visit);
+        try_canary(result);
+        return status;
     }
     leave(&visit);
     return status;

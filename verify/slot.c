@@ -36,7 +36,7 @@ void moe_slot_begin(struct moe_slot *slot, uint64_t id, const char *request, dou
 {
     slot->id = id;
     slot->phase = MOE_PHASE_JUDGE;
-    slot->fault[0] = '\0';
+    slot->place[0] = slot->fault[0] = '\0';
     slot->limit = limit;
     if (slot->greeted)
         slot->deadline = moe_slot_clock() + limit;
@@ -108,6 +108,14 @@ static enum moe_slot_state hear(struct moe_slot *slot, const char *line, struct 
     }
     if (strcmp(line, "phase judge") == 0) {
         slot->phase = MOE_PHASE_JUDGE;
+        return MOE_SLOT_ON;
+    }
+    if (strcmp(line, "spent") == 0) {
+        slot->spent = 1;
+        return MOE_SLOT_ON;
+    }
+    if (strncmp(line, "place ", 6) == 0) {
+        snprintf(slot->place, sizeof slot->place, "%s", line + 6);
         return MOE_SLOT_ON;
     }
     if (strncmp(line, "fault ", 6) == 0) {

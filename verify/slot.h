@@ -20,6 +20,8 @@ struct moe_slot {
     int greeted;            /* its hello has come */
     int closed;             /* no more answers can come */
     enum moe_phase phase;
+    int spent;              /* after its answer it can do no more */
+    char place[64];         /* which call of the variant began last; "": none */
     char fault[96];         /* where in memory, as a dying worker told; "": it did not */
     double deadline, limit; /* of the job, in seconds */
     int64_t jobs_done;

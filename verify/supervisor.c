@@ -100,6 +100,7 @@ static int run_failed(struct moe_supervisor *supervisor, int index, const char *
     struct open_job *job = supervisor->has[index];
     struct moe_run_end end = {.phase = slot->phase, .before = slot->jobs_done};
 
+    snprintf(end.place, sizeof end.place, "%s", slot->place);
     moe_slot_stop(slot);
     if (job == NULL)
         return 0;
@@ -112,6 +113,7 @@ static int run_failed(struct moe_supervisor *supervisor, int index, const char *
         }
         snprintf(end.how, sizeof end.how, "%s", moe_error_text());
         end.phase = MOE_PHASE_JUDGE;
+        end.place[0] = '\0';
     }
     moe_isolation_judge(&job->first, &end, unanswered(supervisor));
     deliver(supervisor, index, result);
@@ -132,7 +134,7 @@ static int attend(struct moe_supervisor *supervisor, int index, struct moe_resul
             moe_isolation_judge(&job->first, &(struct moe_run_end){.answered = 1},
                                 &supervisor->answer.report);
         deliver(supervisor, index, result);
-        if (supervisor->one_job_each)
+        if (supervisor->one_job_each || slot->spent)
             moe_slot_stop(slot);
         return 1;
     case MOE_SLOT_REFUSED:

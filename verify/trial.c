@@ -103,6 +103,8 @@ static void call(const struct moe_trial *trial, const struct moe_call *call,
     int threads = set_threads(trial->threads);
     float_modes_save(&modes);
     result->step = "open";
+    if (trial->place)
+        trial->place(trial->context, trial->check, result->step);
     result->status = variant->open(NULL, trial->problem, trial->configuration, &stay.state);
     if (result->status == MOE_OK) {
         moe_script_run(trial, &actor, &stay, result);

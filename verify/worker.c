@@ -20,6 +20,7 @@
 #include "verify/action.h"
 #include "verify/arena_trap.h"
 #include "verify/fault.h"
+#include "verify/on_device.h"
 
 /* ---- the pipes ------------------------------------------------------------------------------- */
 
@@ -121,6 +122,17 @@ static void tell_phase(void *context, enum moe_phase phase)
     speaker->phase = phase;
 }
 
+/* Which call of the variant begins, so that one that never returns has a name. */
+static void tell_place(void *context, const char *check, const char *step)
+{
+    const struct speaker *speaker = context;
+    char line[128];
+
+    snprintf(line, sizeof line, "place %s%s%s\n", step, check != NULL ? " of check " : "",
+             check != NULL ? check : "");
+    say(speaker->out, line);
+}
+
 static int answer(const char *request, unsigned devices, struct speaker *speaker)
 {
     struct moe_result result = {.measure = moe_measure_none()};
@@ -135,12 +147,14 @@ static int answer(const char *request, unsigned devices, struct speaker *speaker
     speaker->phase = MOE_PHASE_JUDGE;
     result.problem = job.problem;
     result.variant = job.variant;
-    moe_action_do(&job, devices, tell_phase, speaker, &result);
+    moe_action_do(&job, devices, tell_phase, tell_place, speaker, &result);
     tell_phase(speaker, MOE_PHASE_JUDGE);
     line = moe_result_encode(&result, id);
     moe_job_release(owner);
     if (line == NULL)
         return moe_error(MOE_E_NOMEM, "no memory for an answer");
+    if (!moe_on_device_sound())
+        say(speaker->out, "spent\n");
     say(speaker->out, line);
     say(speaker->out, "\n");
     free(line);

@@ -8,12 +8,14 @@
  * - child: {"hello": ["ref", "naive", ...]}, once: the plug-ins are open, these variants exist;
  * - parent: {"job": 7, "action": "judge", "case": "T=37 ...", "variant": "naive", ...};
  * - child: phase variant, or phase judge: who has control, so that a crash has an owner;
+ * - child: place STEP [of check NAME]: which call of the variant begins, so that a hang has a name;
  * - child: fault PLACE, the last words of one that touched memory that is not there (arena_trap.h);
+ * - child: spent, before its last answer: its device is of no use any more, an error stuck;
  * - child: {"job": 7, "report": {...}, ...}, the end of the job.
  *
- * A worker does many jobs. One that dies, hangs or answers nonsense is replaced, and its open job
- * runs once more in a fresh worker. An end inside the variant is a FAIL of the check `isolation`;
- * an end in our own code is an ERROR.
+ * A worker does many jobs. One that is spent is replaced before the next job. One that dies, hangs
+ * or answers nonsense is replaced, and its open job runs once more in a fresh worker. An end inside
+ * the variant is a FAIL of the check `isolation`; an end in our own code is an ERROR.
  */
 #ifndef MOE_WORKER_H
 #define MOE_WORKER_H
@@ -194,6 +196,7 @@ struct moe_run_end {
     int answered;         /* with a report; else the worker ended: */
     enum moe_phase phase; /* who had control */
     char how[160];        /* "killed by SIGSEGV" */
+    char place[64];       /* "forward of check stream"; "": no call of the variant had begun */
     int64_t before;       /* jobs that the worker had done before */
 };
 
