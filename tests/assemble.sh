@@ -37,8 +37,9 @@ for item in $DATA; do
     mkdir -p "$folder/$(dirname "$item")" && cp -RL "$srcdir/$item" "$folder/$item" || exit 1
 done
 put "$srcdir/tests/run.sh" run
+put "$srcdir/tests/gpu_session.sh" gpu_session
 chmod -R u+w "$folder"
-chmod +x "$folder/run"
+chmod +x "$folder/run" "$folder/gpu_session"
 
 # Everything that a program is linked with, but the C library, which has to be the machine's own, and
 # its compiler's, which every machine has.

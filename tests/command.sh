@@ -60,6 +60,12 @@ prints()
     grep -qF -- "$1" "$out" || fail "no '$1' on stdout"
 }
 
+# says WORDS: the same, wherever lines are broken.
+says()
+{
+    tr -s ' \n' '  ' <"$out" | grep -qF -- "$1" || fail "no '$1' on stdout"
+}
+
 # alone: no worker with our plug-in is left, now or within five seconds.
 alone()
 {
@@ -173,22 +179,20 @@ ends 0 verify --plugin "$plugin" --variant wrong --check inputs "$case"
 prints "PASS  wrong  $case"
 
 ends 1 verify --plugin "$plugin" --variant crash "$case"
-prints "isolation: killed by SIGSEGV (Segmentation fault) inside the variant"
-prints "run again alone:"
-prints "the same"
+says "isolation: killed by SIGSEGV (Segmentation fault) inside the variant, in forward; run again alone: the same"
 ends 1 verify --plugin "$plugin" --variant overreads "$case"
-prints "isolation: memory fault 0 bytes behind the end of x inside the variant"
+says "isolation: memory fault 0 bytes behind the end of x inside the variant"
 ends 1 verify --plugin "$plugin" --variant leave "$case"
 prints "isolation: exited with status 0 inside the variant"
 ends 1 verify --plugin "$plugin" --variant supports-crash "$case"
 prints "isolation: killed by SIGFPE"
 ends 1 verify --plugin "$plugin" --variant hang --timeout 0.5 "$case"
-prints "isolation: hung: no answer within 0.5 s inside the variant, in forward; run again alone: the same"
+says "isolation: hung: no answer within 0.5 s inside the variant, in forward; run again alone: the same"
 alone
 MISBEHAVE_ONCE=$folder/once
 export MISBEHAVE_ONCE
 ends 1 verify --plugin "$plugin" --variant once "$case"
-prints "isolation: killed by SIGABRT (Aborted) inside the variant; run again alone: PASS"
+says "isolation: killed by SIGABRT (Aborted) inside the variant, in forward; run again alone: PASS"
 ends 1 verify --plugin "$plugin" --variant refuses "$case"
 prints "not today"
 # A crash is not the next case's.

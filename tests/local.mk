@@ -91,6 +91,7 @@ SCRIPT_TESTS = \
 	%D%/selftest.sh \
 	%D%/command.sh \
 	%D%/bench_gpu.sh \
+	%D%/session.sh \
 	%D%/manual.sh \
 	%D%/seeds.sh \
 	%D%/safetensors_python.sh \
@@ -112,8 +113,8 @@ EXTRA_DIST += $(SCRIPT_TESTS) %D%/no_libcheck.sh %D%/tally.sh %D%/installed.sh
 
 # moecheck-tests/: the built tests for machines that lack the build tools. Left out are scripts that
 # compile something, or look at what the compiler made.
-BUILD_TESTS = %D%/headers.sh %D%/exports.sh %D%/plugin.sh %D%/fuzz.sh
-EXTRA_DIST += %D%/assemble.sh %D%/run.sh
+BUILD_TESTS = %D%/headers.sh %D%/exports.sh %D%/plugin.sh %D%/fuzz.sh %D%/session.sh
+EXTRA_DIST += %D%/assemble.sh %D%/run.sh %D%/gpu_session.sh
 .PHONY: moecheck-tests
 moecheck-tests: $(check_PROGRAMS) $(check_LTLIBRARIES) %D%/moecheck$(EXEEXT) libmoecheck.la config.h
 	$(AM_V_GEN)srcdir='$(srcdir)' STRIP='$(STRIP)' GPU_TESTS='$(GPU_TESTS)' \

@@ -3,11 +3,11 @@
 # moecheck is built with; only glibc as new as the build's. The last line is
 # "N passed, N failed, N skipped"; the exit status is 1 where one failed.
 #
-#     ./run [-j JOBS] [-s] [TEST...]
+#     ./run [-j JOBS] [-g] [-s] [TEST...]
 #
 # TEST is a name such as tests/t_device or tests/command.sh; without any, all are run: those for a GPU
 # first and one after another, so that they do not disturb each other, then JOBS at a time (all cores).
-# -s: the small sizes. MOE_REQUIRE_GPU=1: a GPU that cannot be used is a failure and not a reason to
+# -g: those for a GPU and no others. -s: the small sizes. MOE_REQUIRE_GPU=1: a GPU that cannot be used is a failure and not a reason to
 # skip. What a test said is in logs/.
 
 set -u
@@ -66,17 +66,19 @@ if test "${1-}" = --one; then
 fi
 
 jobs=$(nproc 2>/dev/null || echo 2)
-size=full
-while getopts j:s option; do
+size=${MOE_TEST_SIZE:-full}
+rest=rest.list
+while getopts gj:s option; do
     case $option in
+    g) rest=/dev/null ;;
     j) jobs=$OPTARG ;;
     s) size=small ;;
-    *) echo "usage: ./run [-j JOBS] [-s] [TEST...]" >&2 && exit 2 ;;
+    *) echo "usage: ./run [-j JOBS] [-g] [-s] [TEST...]" >&2 && exit 2 ;;
     esac
 done
 shift $((OPTIND - 1))
 
-export CK_VERBOSITY=silent CK_TAP_LOG_FILE_NAME=- CK_DEFAULT_TIMEOUT=300 MOE_TEST_SIZE=$size srcdir=.
+export CK_VERBOSITY=silent CK_TAP_LOG_FILE_NAME=- CK_DEFAULT_TIMEOUT=300 MOE_TEST_SIZE="$size" srcdir=.
 rm -rf logs
 mkdir -p logs || exit 2
 if test $# -gt 0; then
@@ -88,7 +90,7 @@ else
     while read -r test; do
         sh ./run --one "$test"
     done <gpu.list
-    xargs -P "$jobs" -n 1 sh ./run --one <rest.list
+    xargs -r -P "$jobs" -n 1 sh ./run --one <"$rest"
 fi
 cat logs/*.tally | awk '
     { passed += $1; failed += $2; skipped += $3 }

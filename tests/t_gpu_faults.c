@@ -3,9 +3,14 @@
  *
  * Each fault is judged in a process of its own, for some end in an error that sticks or in a hang;
  * a few run at a time. This process never touches CUDA. It writes its own TAP: without a GPU all
- * are skipped with the reason, and fail as a whole where MOE_REQUIRE_GPU is set. Faults that only
- * cases of gigabytes show run with MOE_TEST_SIZE=paranoid.
+ * are skipped with the reason, and fail as a whole where MOE_REQUIRE_GPU is set.
+ *
+ * Faults that only cases of more than 2^31 elements show, and `none` on these, run with
+ * MOE_TEST_SIZE=paranoid: they want 70 GB of the host and of the GPU, and a minute each.
+ *
+ *     t_gpu_faults [GLOB...]   only these faults
  */
+#include <fnmatch.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,11 +55,16 @@ static const char *const cases[] = {
     "T=64 H=64 I=64 E=8 K=8 dtype=bf16 router=lists data=exact2 seed=14",
 };
 
-/* w1 and z with more than 2^31 elements. */
-static const char *const large_cases[] = {
-    "T=65536 H=16 I=16400 E=2 K=1 dtype=bf16 router=lists seed=15",
-    "T=140000 H=16384 I=8 E=2 K=1 dtype=bf16 router=lists weight=input seed=16",
+/* More than 2^31 elements in z and in x; which faults show there. */
+static const struct {
+    const char *line, *fault;
+} large_cases[] = {
+    {"T=65536 H=16 I=16400 E=2 K=1 dtype=bf16 router=lists seed=15", "activate-int32"},
+    {"T=140000 H=16384 I=8 E=2 K=1 dtype=bf16 router=lists weight=input seed=16", "gather-int32"},
 };
+
+/* What is judged there, lest the variant runs twenty times on gigabytes. */
+#define LARGE_CHECKS "inputs,guards,routing,bound"
 
 /* What came of one fault, as its process tells it. */
 struct outcome {
@@ -67,6 +77,12 @@ struct trying {
     int from;
 };
 
+/* One line of the plan: a fault on the cases above, or on a large one. */
+struct planned {
+    int32_t fault;
+    int large; /* -1, or its index */
+};
+
 static const struct moe_variant *subject(void)
 {
     const struct moe_variant *variant;
@@ -76,9 +92,12 @@ static const struct moe_variant *subject(void)
     return NULL;
 }
 
-static int is_large(const char *name)
+static int large_case_of(const char *fault)
 {
-    return strstr(name, "int32") != NULL;
+    for (int i = 0; i < LENGTH(large_cases); i++)
+        if (!strcmp(large_cases[i].fault, fault))
+            return i;
+    return -1;
 }
 
 /* The names of the checks that failed, each once. */
@@ -94,34 +113,46 @@ static void name_checks(const struct moe_report *report, char *text, size_t size
     }
 }
 
-/* Judges one case after the other until one is not PASS. */
-static void judge(const struct moe_variant *variant, int32_t fault, struct outcome *outcome)
+/* Judges one case. 1: it was not PASS, and *outcome tells. */
+static int judge_case(const struct moe_variant *variant, const struct moe_judge_options *options,
+                      const char *line, int number, struct outcome *outcome)
 {
-    const int large = is_large(variant->configurations[fault]);
-    const char *const *lines = large ? large_cases : cases;
-    const int count = large ? LENGTH(large_cases) : LENGTH(cases);
-    const struct moe_judge_options options = {.configuration = fault, .one_configuration = 1};
-    *outcome = (struct outcome){.verdict = MOE_PASS};
-    for (int i = 0; i < count && outcome->verdict == MOE_PASS; i++) {
-        struct moe_problem problem;
-        struct moe_report report;
-        char checks[200];
-        if (moe_problem_parse(lines[i], &problem) != MOE_OK ||
-            moe_judge_variant(&problem, variant, &options, &report) != MOE_OK) {
-            outcome->verdict = MOE_ERROR;
-            snprintf(outcome->text, sizeof outcome->text, "%s", moe_error_text());
-            return;
-        }
-        if (report.verdict == MOE_SKIP)
-            continue;
-        outcome->verdict = report.verdict;
-        name_checks(&report, checks, sizeof checks);
-        snprintf(outcome->text, sizeof outcome->text, "by %s on case %d: %s", checks, i + 1,
-                 report.finding_count ? report.finding[0].text : "");
+    static struct moe_report report;
+    struct moe_problem problem;
+    char checks[200];
+    if (moe_problem_parse(line, &problem) != MOE_OK ||
+        moe_judge_variant(&problem, variant, options, &report) != MOE_OK) {
+        outcome->verdict = MOE_ERROR;
+        snprintf(outcome->text, sizeof outcome->text, "%s", moe_error_text());
+        return 1;
     }
+    if (report.verdict == MOE_SKIP || report.verdict == MOE_PASS)
+        return 0;
+    outcome->verdict = report.verdict;
+    name_checks(&report, checks, sizeof checks);
+    snprintf(outcome->text, sizeof outcome->text, "by %s on case %d: %s", checks, number,
+             report.finding_count ? report.finding[0].text : "");
+    return 1;
 }
 
-static struct trying start(const struct moe_variant *variant, int32_t fault)
+/* Judges one case after the other until one is not PASS. */
+static void judge(const struct moe_variant *variant, const struct planned *planned,
+                  struct outcome *outcome)
+{
+    struct moe_judge_options options = {.configuration = planned->fault, .one_configuration = 1};
+    *outcome = (struct outcome){.verdict = MOE_PASS};
+    if (planned->large >= 0) {
+        options.checks = LARGE_CHECKS;
+        judge_case(variant, &options, large_cases[planned->large].line, planned->large + 1,
+                   outcome);
+        return;
+    }
+    for (int i = 0; i < LENGTH(cases); i++)
+        if (judge_case(variant, &options, cases[i], i + 1, outcome))
+            return;
+}
+
+static struct trying start(const struct moe_variant *variant, const struct planned *planned)
 {
     int ends[2];
     struct trying trying = {.pid = -1};
@@ -132,8 +163,8 @@ static struct trying start(const struct moe_variant *variant, int32_t fault)
     if (trying.pid == 0) {
         struct outcome outcome;
         close(ends[0]);
-        alarm(is_large(variant->configurations[fault]) ? 5 * SECONDS : SECONDS);
-        judge(variant, fault, &outcome);
+        alarm(planned->large >= 0 ? 5 * SECONDS : SECONDS);
+        judge(variant, planned, &outcome);
         _exit(write(ends[1], &outcome, sizeof outcome) == sizeof outcome ? 0 : 1);
     }
     close(ends[1]);
@@ -179,20 +210,85 @@ static int look(char *why, size_t size)
     return length > 0 && why[0] == '\0';
 }
 
-static int report(int32_t fault, const struct moe_variant *variant, const struct outcome *outcome)
+static void print_name(const struct moe_variant *variant, const struct planned *planned)
 {
-    const int good = outcome->verdict == (fault == 0 ? MOE_PASS : MOE_FAIL);
-    printf("%s %d - %s: %s %s\n", good ? "ok" : "not ok", fault + 1, variant->configurations[fault],
-           moe_verdict_name(outcome->verdict), outcome->text);
+    printf("%s%s", variant->configurations[planned->fault],
+           planned->large >= 0 ? " beyond 2^31 elements" : "");
+}
+
+static int report(int number, const struct moe_variant *variant, const struct planned *planned,
+                  const struct outcome *outcome)
+{
+    const int good = outcome->verdict == (planned->fault == 0 ? MOE_PASS : MOE_FAIL);
+    printf("%s %d - ", good ? "ok" : "not ok", number);
+    print_name(variant, planned);
+    printf(": %s %s\n", moe_verdict_name(outcome->verdict), outcome->text);
     return !good;
 }
 
-int main(void)
+static int wanted(const char *fault, int globs, char *const *glob)
 {
-    const char *path = getenv("MOE_FAULTS"), *size = getenv("MOE_TEST_SIZE");
+    for (int i = 0; i < globs; i++)
+        if (!fnmatch(glob[i], fault, 0))
+            return 1;
+    return globs == 0;
+}
+
+/* Every fault, and `none` on each large case. */
+static int make_plan(const struct moe_variant *variant, int globs, char *const *glob,
+                     struct planned *plan)
+{
+    int count = 0;
+    for (int32_t i = 0; i < variant->configuration_count; i++)
+        if (wanted(variant->configurations[i], globs, glob))
+            plan[count++] = (struct planned){i, large_case_of(variant->configurations[i])};
+    for (int i = 0; i < LENGTH(large_cases) && wanted(variant->configurations[0], globs, glob); i++)
+        plan[count++] = (struct planned){0, i};
+    return count;
+}
+
+/* Those of the plan that run side by side from `first` on: a large one is alone. */
+static int group_end(const struct planned *plan, int first, int count)
+{
+    int end = first + 1;
+    if (plan[first].large >= 0)
+        return end;
+    while (end < count && end < first + AT_A_TIME && plan[end].large < 0)
+        end++;
+    return end;
+}
+
+static int run_plan(const struct moe_variant *variant, const struct planned *plan, int count,
+                    const char *why)
+{
+    const char *size = getenv("MOE_TEST_SIZE");
     const int paranoid = size && !strcmp(size, "paranoid");
-    char why[512] = "built without CUDA";
+    struct trying trying[AT_A_TIME];
     int failures = 0;
+    printf("1..%d\n", count);
+    for (int first = 0, end; first < count; first = end) {
+        end = group_end(plan, first, count);
+        const int runs = !why && (paranoid || plan[first].large < 0);
+        for (int i = first; runs && i < end; i++)
+            trying[i - first] = start(variant, &plan[i]);
+        for (int i = first; i < end; i++) {
+            if (runs) {
+                const struct outcome outcome = wait_for(&trying[i - first]);
+                failures += report(i + 1, variant, &plan[i], &outcome);
+                continue;
+            }
+            printf("ok %d - ", i + 1);
+            print_name(variant, &plan[i]);
+            printf(" # SKIP %s\n", why ? why : "needs gigabytes: MOE_TEST_SIZE=paranoid");
+        }
+    }
+    return failures;
+}
+
+int main(int argc, char **argv)
+{
+    const char *path = getenv("MOE_FAULTS");
+    char why[512] = "built without CUDA";
     setvbuf(stdout, NULL, _IOLBF, 0);
     const int opened = moe_plugin_open(path ? path : ".libs/moecheck-faults.so") == MOE_OK;
     if (!opened && built_with_cuda)
@@ -207,23 +303,12 @@ int main(void)
         return built_with_cuda;
     }
     const struct moe_variant *variant = subject();
-    const int32_t count = variant->configuration_count;
-    struct trying trying[AT_A_TIME];
-    printf("1..%d\n", count);
-    for (int32_t first = 0; first < count; first += AT_A_TIME) {
-        const int32_t end = first + AT_A_TIME < count ? first + AT_A_TIME : count;
-        for (int32_t i = first; ready && i < end; i++)
-            if (paranoid || !is_large(variant->configurations[i]))
-                trying[i - first] = start(variant, i);
-        for (int32_t i = first; i < end; i++) {
-            if (!ready || (!paranoid && is_large(variant->configurations[i]))) {
-                printf("ok %d - %s # SKIP %s\n", i + 1, variant->configurations[i],
-                       ready ? "needs gigabytes: MOE_TEST_SIZE=paranoid" : why);
-                continue;
-            }
-            const struct outcome outcome = wait_for(&trying[i - first]);
-            failures += report(i, variant, &outcome);
-        }
-    }
+    struct planned *plan =
+        calloc((size_t)variant->configuration_count + LENGTH(large_cases) + 1, sizeof *plan);
+    if (!plan)
+        return 99;
+    const int count = make_plan(variant, argc - 1, argv + 1, plan);
+    const int failures = run_plan(variant, plan, count, ready ? NULL : why);
+    free(plan);
     return failures != 0;
 }
