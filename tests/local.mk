@@ -96,8 +96,8 @@ SCRIPT_TESTS = \
 	%D%/seeds.sh \
 	%D%/safetensors_python.sh \
 	%D%/captured.sh
-GPU_TESTS = %D%/t_gpu %D%/t_device %D%/t_parts %D%/t_hopper_product %D%/t_gpu_faults \
-	%D%/t_gpu_order
+GPU_TESTS = %D%/t_gpu %D%/t_device %D%/t_bits %D%/t_parts %D%/t_hopper_product %D%/t_gpu_order \
+	%D%/t_gpu_faults
 
 # Programs that write their own TAP, for their SKIPs, and so need no libcheck.
 SKIP_TESTS = $(GPU_TESTS) %D%/t_dtype_cuda
@@ -203,6 +203,21 @@ MOSTLYCLEANFILES += %D%/device_table.c %D%/device_table.bin
 %D%/device_table.c: $(addsuffix .ptx,$(DEVICE_TEST_CODES)) $(addsuffix .cubin,$(DEVICE_TEST_CODES)) \
 	gpu/embed$(EXEEXT) Makefile
 	$(call make_kernel_table,$(DEVICE_TEST_CODES))
+endif
+
+# So does t_bits, with the instructions of tensor cores.
+EXTRA_DIST += %D%/bits_kernels.cu
+%C%_t_bits_SOURCES = %D%/t_bits.c
+%C%_t_bits_LDADD = libgpu.la $(LDADD)
+if HAVE_CUDA
+BITS_CODES = $(call kernel_codes,%D%/bits_kernels.cu,$(firstword $(GPU_ARCHS)))
+KERNEL_CODES += $(BITS_CODES)
+nodist_%C%_t_bits_SOURCES = %D%/bits_table.c
+MOSTLYCLEANFILES += %D%/bits_table.c %D%/bits_table.bin
+%C%_t_bits_LDADD += $(ZSTD_LIBS)
+%D%/bits_table.c: $(addsuffix .ptx,$(BITS_CODES)) $(addsuffix .cubin,$(BITS_CODES)) \
+	gpu/embed$(EXEEXT) Makefile
+	$(call make_kernel_table,$(BITS_CODES))
 endif
 
 # t_parts calls what libmoecheck exports, as a user does.
