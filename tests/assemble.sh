@@ -5,7 +5,8 @@
 # The folder is laid out as the build tree, with the files of the source tree that tests read beside
 # them, so that the scripts find everything where they are used to. Programs look for libraries in the
 # folder's lib/. make sets srcdir, STRIP and the lists
-#     GPU_TESTS, PROGRAMS, SCRIPTS   tests: those for a GPU, other programs, and shell scripts
+#     GPU_TESTS, GPU_SHELL_TESTS     tests for a GPU: programs, and shell scripts
+#     PROGRAMS, SCRIPTS              other tests
 #     HELPERS, MODULES               programs and shared objects that tests use
 #     DATA                           files and folders of the source tree
 
@@ -30,7 +31,7 @@ put .libs/libmoecheck.so.0 lib/libmoecheck.so.0
 for file in $GPU_TESTS $PROGRAMS $HELPERS $MODULES config.h; do
     put "$file" "$file"
 done
-for file in $SCRIPTS; do
+for file in $SCRIPTS $GPU_SHELL_TESTS; do
     put "$srcdir/$file" "$file"
 done
 for item in $DATA; do
@@ -53,7 +54,7 @@ done | awk '$2 == "=>" && $3 ~ /^\// { print $1, $3 }' | sort -u | while read -r
     esac
 done || exit 1
 
-for test in $GPU_TESTS; do echo "$test"; done >"$folder/gpu.list"
+for test in $GPU_TESTS $GPU_SHELL_TESTS; do echo "$test"; done >"$folder/gpu.list"
 for test in $PROGRAMS $SCRIPTS; do echo "$test"; done >"$folder/rest.list"
 
 size=$(du -sk "$folder" | cut -f 1)

@@ -4,7 +4,7 @@
 # name in SCRIPT_TESTS.
 # Programs speak TAP; scripts answer by exit status (77 skipped, 99 could not decide). What takes
 # more than a few seconds goes to the LONG_ list, which `make smallcheck` leaves out, or looks at
-# MOE_TEST_SIZE (small or full). GPU_TESTS are those that `make check-gpu` demands a GPU for.
+# MOE_TEST_SIZE (small or full). GPU_TESTS and GPU_SHELL_TESTS are those that `make check-gpu` demands a GPU for.
 
 TEST_SIZE = full
 # Sanitizers leave signals alone: tests crash workers on purpose, and judge how they died. The shadow gap
@@ -58,6 +58,7 @@ UNIT_TESTS = \
 	%D%/t_locate \
 	%D%/t_arena \
 	%D%/t_check_memory \
+	%D%/t_footprint \
 	%D%/t_geometry \
 	%D%/t_problem \
 	%D%/t_models \
@@ -95,9 +96,11 @@ SCRIPT_TESTS = \
 	%D%/manual.sh \
 	%D%/seeds.sh \
 	%D%/safetensors_python.sh \
-	%D%/captured.sh
+	%D%/captured.sh \
+	$(GPU_SHELL_TESTS)
 GPU_TESTS = %D%/t_gpu %D%/t_device %D%/t_bits %D%/t_parts %D%/t_hopper_product %D%/t_gpu_order \
 	%D%/t_gpu_faults
+GPU_SHELL_TESTS = %D%/gpu_worker.sh
 
 # Programs that write their own TAP, for their SKIPs, and so need no libcheck.
 SKIP_TESTS = $(GPU_TESTS) %D%/t_dtype_cuda
@@ -117,9 +120,9 @@ BUILD_TESTS = %D%/headers.sh %D%/exports.sh %D%/plugin.sh %D%/fuzz.sh %D%/sessio
 EXTRA_DIST += %D%/assemble.sh %D%/run.sh %D%/gpu_session.sh
 .PHONY: moecheck-tests
 moecheck-tests: $(check_PROGRAMS) $(check_LTLIBRARIES) %D%/moecheck$(EXEEXT) libmoecheck.la config.h
-	$(AM_V_GEN)srcdir='$(srcdir)' STRIP='$(STRIP)' GPU_TESTS='$(GPU_TESTS)' \
+	$(AM_V_GEN)srcdir='$(srcdir)' STRIP='$(STRIP)' GPU_TESTS='$(GPU_TESTS)' GPU_SHELL_TESTS='$(GPU_SHELL_TESTS)' \
 	PROGRAMS='$(filter-out $(GPU_TESTS),$(filter %D%/%,$(check_PROGRAMS)))' \
-	SCRIPTS='$(filter-out $(BUILD_TESTS),$(SCRIPT_TESTS))' \
+	SCRIPTS='$(filter-out $(BUILD_TESTS) $(GPU_SHELL_TESTS),$(SCRIPT_TESTS))' \
 	HELPERS='$(filter fuzz/%,$(check_PROGRAMS))' \
 	MODULES='$(join $(dir $(check_LTLIBRARIES)),$(patsubst %.la,.libs/%.so,$(notdir $(check_LTLIBRARIES))))' \
 	DATA='fuzz/corpus fuzz/seeds doc/moecheck.1 doc/examples' \
@@ -163,6 +166,7 @@ impostor = %D%/impostor.c %D%/impostor.h $(support)
 %C%_t_draw_exact_SOURCES = %D%/t_draw_exact.c $(support)
 %C%_t_check_bits_SOURCES = %D%/t_check_bits.c %D%/slow_mma.c %D%/slow_mma.h $(impostor)
 %C%_t_check_memory_SOURCES = %D%/t_check_memory.c $(impostor)
+%C%_t_footprint_SOURCES = %D%/t_footprint.c $(impostor)
 %C%_t_arena_SOURCES = %D%/t_arena.c $(support)
 %C%_t_surroundings_SOURCES = %D%/t_surroundings.c $(impostor)
 %C%_t_locate_SOURCES = %D%/t_locate.c $(impostor)

@@ -4,6 +4,7 @@
  *
  * It holds its own copy of gpu/ and its own table of kernels, on the host's context. It declares
  * itself deterministic, batch-invariant and capturable, and that it neither waits nor allocates.
+ * The variants order-WHAT-3 are right but for the case with seed=3, for gpu_worker.sh.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,8 @@
 
 #include "gpu/gpu.h"
 #include "verify/variant.h"
+
+#define OWN_BYTES (8 << 20)
 
 enum fault {
     NONE,
@@ -25,7 +28,10 @@ enum fault {
     ATOMICS,
     ALL_RESIDENT,
     UNWRITTEN_SHARED,
+    LEAKS,
+    HOLDS,
     ILLEGAL_ADDRESS,
+    LATE_ERROR,
     HANGS,
     FAULTS
 };
@@ -43,7 +49,10 @@ static const char *const names[FAULTS] = {
     [ATOMICS] = "atomics",
     [ALL_RESIDENT] = "all-resident",
     [UNWRITTEN_SHARED] = "unwritten-shared",
+    [LEAKS] = "leaks",
+    [HOLDS] = "holds-until-backward",
     [ILLEGAL_ADDRESS] = "illegal-address",
+    [LATE_ERROR] = "late-error",
     [HANGS] = "hangs",
 };
 
@@ -63,6 +72,7 @@ struct state {
     void *own_stream;
     uint32_t *counter; /* device */
     float *saved;      /* device [T,H] */
+    void *held;        /* device, from forward to backward */
     uint32_t calls;    /* of forward */
     int64_t multiprocessors, shared_bytes;
 };
@@ -104,7 +114,15 @@ static void close_variant(void *memory)
     moe_device_stream_destroy(device, state->own_stream);
     moe_device_free(device, state->counter);
     moe_device_free(device, state->saved);
+    moe_device_free(device, state->held);
     free(state);
+}
+
+/* Memory that nobody knows of any more. */
+static int leak(void)
+{
+    void *lost = NULL;
+    return moe_device_allocate(device, OWN_BYTES, &lost);
 }
 
 static int open_variant(struct moe_device *host_device, const struct moe_problem *problem,
@@ -131,6 +149,8 @@ static int open_variant(struct moe_device *host_device, const struct moe_problem
         status = moe_device_attribute(device, MOE_DEVICE_MULTIPROCESSORS, &state->multiprocessors);
     if (status == MOE_OK)
         status = moe_device_attribute(device, MOE_DEVICE_SHARED_BYTES, &state->shared_bytes);
+    if (status == MOE_OK && state->fault == LEAKS)
+        status = leak();
     if (status == MOE_OK)
         *memory = state;
     else if (device)
@@ -245,6 +265,20 @@ static int store_somewhere(struct state *state, struct order_layer *layer, void 
     return run("order_store", 1, 1, 0, stream, (void *[]){&address});
 }
 
+/* After this call, on another stream. */
+static int store_later(struct state *state, struct order_layer *layer, void *stream)
+{
+    uint64_t address = 64;
+    (void)layer, (void)stream;
+    return run("order_store_late", 1, 1, 0, state->own_stream, (void *[]){&address});
+}
+
+static int hold(struct state *state, struct order_layer *layer, void *stream)
+{
+    (void)layer, (void)stream;
+    return state->held ? MOE_OK : moe_device_allocate(device, OWN_BYTES, &state->held);
+}
+
 static int hang(struct state *state, struct order_layer *layer, void *stream)
 {
     (void)layer;
@@ -277,7 +311,9 @@ static int (*const after_forward[FAULTS])(struct state *, struct order_layer *, 
     [CACHED_OUTPUT] = cache,
     [ALL_RESIDENT] = all_come,
     [UNWRITTEN_SHARED] = read_shared,
+    [HOLDS] = hold,
     [ILLEGAL_ADDRESS] = store_somewhere,
+    [LATE_ERROR] = store_later,
     [HANGS] = hang,
 };
 
@@ -326,10 +362,34 @@ static int backward(void *memory, const struct moe_call *call)
         status = add_atomically(state->problem, &layer, stream);
     if (status == MOE_OK && stream != call->stream)
         status = moe_device_synchronize(device, stream);
+    moe_device_free(device, state->held);
+    state->held = NULL;
     return status;
 }
 
 /* ---- the plug-in ----------------------------------------------------------------------------- */
+
+/* Right, but for the case with seed=3. */
+static int open_illegal(struct moe_device *host_device, const struct moe_problem *problem,
+                        int32_t configuration, void **memory)
+{
+    (void)configuration;
+    return open_variant(host_device, problem, problem->seed == 3 ? ILLEGAL_ADDRESS : NONE, memory);
+}
+
+static int open_late(struct moe_device *host_device, const struct moe_problem *problem,
+                     int32_t configuration, void **memory)
+{
+    (void)configuration;
+    return open_variant(host_device, problem, problem->seed == 3 ? LATE_ERROR : NONE, memory);
+}
+
+static int open_hanging(struct moe_device *host_device, const struct moe_problem *problem,
+                        int32_t configuration, void **memory)
+{
+    (void)configuration;
+    return open_variant(host_device, problem, problem->seed == 3 ? HANGS : NONE, memory);
+}
 
 static const struct moe_variant variant = {
     .struct_size = sizeof(struct moe_variant),
@@ -349,7 +409,20 @@ static const struct moe_variant variant = {
     .close = close_variant,
 };
 
-static const struct moe_variant *const variants[] = {&variant};
+/* Those that are wrong in one case: names, and how they open. */
+static const struct {
+    const char *name;
+    int (*open)(struct moe_device *, const struct moe_problem *, int32_t, void **);
+} once[] = {
+    {"order-illegal-3", open_illegal},
+    {"order-late-3", open_late},
+    {"order-hangs-3", open_hanging},
+};
+
+#define ONCE (sizeof once / sizeof *once)
+
+static struct moe_variant single[ONCE];
+static const struct moe_variant *variants[1 + ONCE] = {&variant};
 
 __attribute__((visibility("default"))) const struct moe_plugin *moe_plugin(void)
 {
@@ -361,8 +434,16 @@ __attribute__((visibility("default"))) const struct moe_plugin *moe_plugin(void)
         .tensor_count = MOE_TENSOR_COUNT,
         .recipe_size = sizeof(struct moe_recipe),
         .call_size = sizeof(struct moe_call),
-        .variant_count = 1,
+        .variant_count = 1 + ONCE,
         .variants = variants,
     };
+    for (size_t i = 0; i < ONCE; i++) {
+        single[i] = variant;
+        single[i].name = once[i].name;
+        single[i].open = once[i].open;
+        single[i].configurations = NULL;
+        single[i].configuration_count = 0;
+        variants[1 + i] = &single[i];
+    }
     return &plugin;
 }

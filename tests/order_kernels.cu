@@ -202,3 +202,14 @@ extern "C" __global__ void order_store(uint64_t address)
 {
     *(volatile uint32_t *)address = 1;
 }
+
+// The same after a while.
+extern "C" __global__ void order_store_late(uint64_t address)
+{
+    uint64_t begin, now;
+    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(begin));
+    do
+        asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
+    while (now - begin < 20000000);
+    *(volatile uint32_t *)address = 1;
+}

@@ -42,7 +42,10 @@ static const struct {
     {"order", "atomics", SMALL, "determinism"},
     {"order", "all-resident", SMALL, "contention"},
     {"order", "unwritten-shared", SMALL, "contention determinism again bound"},
+    {"order", "leaks", SMALL, "footprint"},
+    {"order", "holds-until-backward", SMALL, "footprint"},
     {"order", "illegal-address", SMALL, "run"},
+    {"order", "late-error", SMALL, "run"},
     {"order", "hangs", SMALL, "a signal"},
 };
 

@@ -18,6 +18,7 @@ CHECKS = \
 	%D%/check_exact.c \
 	%D%/check_bits.c \
 	%D%/check_statistics.c \
+	%D%/check_footprint.c \
 	%D%/check_determinism.c \
 	%D%/check_batch.c \
 	%D%/check_again.c \
@@ -71,6 +72,8 @@ libverify_la_SOURCES = \
 	%D%/trial.c \
 	%D%/script.h \
 	%D%/script.c \
+	%D%/held.h \
+	%D%/held.c \
 	%D%/again.h \
 	%D%/again.c \
 	%D%/surroundings.h \

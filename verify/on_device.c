@@ -29,6 +29,7 @@ struct visit {
     void *state;  /* the variant's */
     void *around; /* memory of the surroundings */
     void *graph;
+    int called;  /* has the variant been opened? */
     int met[2];  /* has the variant been through this pass? */
     int trouble; /* status of surroundings that could not be made: no fault of the variant */
 };
@@ -158,6 +159,18 @@ static int replay(void *context)
     return status == MOE_OK ? moe_device_synchronize(visit->device, visit->stream) : status;
 }
 
+/* Of the whole device, other processes' too. */
+static int held(void *context, int64_t *bytes)
+{
+    struct visit *visit = context;
+    int64_t total = 0, left = 0;
+    int status = moe_device_attribute(visit->device, MOE_DEVICE_TOTAL_BYTES, &total);
+    if (status == MOE_OK)
+        status = moe_device_attribute(visit->device, MOE_DEVICE_FREE_BYTES, &left);
+    *bytes = total - left;
+    return status;
+}
+
 static int arrive_around(struct visit *visit)
 {
     const struct moe_surroundings *around = visit->trial->surroundings;
@@ -168,7 +181,7 @@ static int arrive_around(struct visit *visit)
  * returned. */
 static int call(struct visit *visit, const struct moe_trial *trial, struct moe_trial_result *result)
 {
-    static const struct script_actor actor = {pass, give, capture, replay};
+    static const struct script_actor actor = {pass, give, capture, replay, held};
     const struct moe_variant *variant = trial->variant;
     struct float_modes modes;
     visit->trial = trial;
@@ -183,6 +196,8 @@ static int call(struct visit *visit, const struct moe_trial *trial, struct moe_t
     int status = arrive_around(visit);
     if (status != MOE_OK)
         return status;
+    if (trial->measures && (status = held(visit, &result->held_before)) != MOE_OK)
+        return status;
     float_modes_save(&modes);
     result->step = "open";
     if (trial->place)
@@ -190,10 +205,13 @@ static int call(struct visit *visit, const struct moe_trial *trial, struct moe_t
     result->status =
         variant->open(visit->device, trial->problem, trial->configuration, &visit->state);
     if (result->status == MOE_OK) {
+        visit->called = 1;
         moe_script_run(trial, &actor, visit, result);
         variant->close(visit->state);
     }
     result->modes_changed = float_modes_restore(&modes);
+    if (trial->measures && result->status == MOE_OK)
+        result->status = held(visit, &result->held_after);
     return visit->trouble;
 }
 
@@ -222,23 +240,26 @@ static int canary(uint32_t *word)
 
 /*
  * One word written and read back, once the run's memory has been given back, which waits for all
- * that the variant has left running anywhere. An error that comes to light only here is this run's,
- * and not the next case's. The error of the variant's call, if there is one, stays the last.
+ * that the variant has left running anywhere. An error that comes to light only now, or when its
+ * outputs were fetched (`status`), is this run's, and not trouble of ours or the next case's. The
+ * error of the variant's call, if there is one, stays the last. Returns what is left of `status`.
  */
-static void try_canary(struct moe_trial_result *result)
+static int try_canary(const struct visit *visit, int status, struct moe_trial_result *result)
 {
     uint32_t word = 0;
     char text[512];
     snprintf(text, sizeof text, "%s", moe_error_text());
-    int status = canary(&word);
-    unsound |= status != MOE_OK || word != 0x5a5a5a5a;
-    if (unsound && result->status == MOE_OK) {
+    int tried = canary(&word);
+    unsound |= tried != MOE_OK || word != 0x5a5a5a5a;
+    if (unsound && visit->called && result->status == MOE_OK) {
         result->step = "work that it left behind";
-        result->status = status == MOE_OK ? moe_error(MOE_E_INTERNAL, "a word of memory is wrong")
-                                          : MOE_E_INTERNAL;
-        return;
+        result->status = MOE_E_INTERNAL;
+        if (tried == MOE_OK)
+            moe_error(MOE_E_INTERNAL, "a word of the device's memory is wrong");
+        return MOE_OK;
     }
     moe_error(MOE_E_INTERNAL, "%s", text);
+    return status;
 }
 
 /* Is the device as it was, but for what the variant wrote? A call that only refused has not spoilt
@@ -281,8 +302,7 @@ int moe_on_device_run(const struct moe_trial *trial, struct moe_arena *arena,
         if (status == MOE_OK && has_left_device_well(result))
             status = come_back(&visit, arena, result);
         leave(&visit);
-        try_canary(result);
-        return status;
+        return try_canary(&visit, status, result);
     }
     leave(&visit);
     return status;

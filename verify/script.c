@@ -7,6 +7,7 @@ struct script {
     const struct moe_trial *trial;
     const struct script_actor *actor;
     void *context;
+    struct moe_trial_result *result;
 };
 
 static int forward(const struct script *script)
@@ -49,6 +50,16 @@ static int replay(const struct script *script)
     return script->actor->replay(script->context);
 }
 
+static int mark(const struct script *script)
+{
+    struct moe_trial_result *result = script->result;
+    int64_t bytes = 0;
+    int status = script->actor->held(script->context, &bytes);
+    if (result->marks < MOE_TRIAL_MARKS)
+        result->mark[result->marks++] = bytes;
+    return status;
+}
+
 static const struct {
     char letter;
     const char *name; /* as a finding calls the step */
@@ -60,6 +71,7 @@ static const struct {
     {'B', "backward", backward_amid},
     {'i', "putting inputs back", give_own},
     {'o', "putting other inputs there", give_other},
+    {'m', "reading the memory in use", mark},
     {'c', "capture", capture},
     {'r', "replay of the graph", replay},
 };
@@ -67,7 +79,7 @@ static const struct {
 void moe_script_run(const struct moe_trial *trial, const struct script_actor *actor, void *context,
                     struct moe_trial_result *result)
 {
-    struct script script = {trial, actor, context};
+    struct script script = {trial, actor, context, result};
     const char *line = trial->script ? trial->script : "fb";
     result->status = MOE_OK;
     for (; *line && result->status == MOE_OK; line++)

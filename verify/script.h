@@ -3,9 +3,9 @@
  *
  *   f b   forward, backward
  *   F B   the same amid the trial's surroundings (surroundings.h)
- *   i o   the trial's own inputs, or the other ones, are put where the variant has been reading;
- * what it has to write is poisoned, and nothing else is touched c r   both passes captured as one
- * graph, which does not run them; that graph run once (GPU)
+ *   i o   the trial's own inputs, or the other ones, are put there; outputs are poisoned
+ *   c r   both passes captured as one graph, which does not run them; that graph run (GPU)
+ *   m     the memory in use is read
  *
  * Workspace and kept memory are filled before the first f, b or c only: what one call leaves there
  * the next one finds. The plain trial is "fb".
@@ -22,6 +22,7 @@ struct script_actor {
     int (*give)(void *context, const struct moe_tensors *tensors);
     int (*capture)(void *context);
     int (*replay)(void *context);
+    int (*held)(void *context, int64_t *bytes); /* memory in use now */
 };
 
 /* Runs trial->script. The first step that fails ends it, with its name and status in *result. */

@@ -8,6 +8,7 @@
 
 #include "verify/arena_trap.h"
 #include "verify/float_modes.h"
+#include "verify/held.h"
 #include "verify/on_device.h"
 #include "verify/script.h"
 #include "verify/trial.h"
@@ -80,6 +81,13 @@ static int give(void *context, const struct moe_tensors *from)
     return MOE_OK;
 }
 
+static int held(void *context, int64_t *bytes)
+{
+    (void)context;
+    *bytes = moe_held_bytes();
+    return MOE_OK;
+}
+
 /* The number of OpenMP's threads from here on; returns what it was. */
 static int set_threads(int threads)
 {
@@ -96,12 +104,14 @@ static int set_threads(int threads)
 static void call(const struct moe_trial *trial, const struct moe_call *call,
                  struct moe_trial_result *result)
 {
-    static const struct script_actor actor = {.pass = pass, .give = give};
+    static const struct script_actor actor = {.pass = pass, .give = give, .held = held};
     const struct moe_variant *variant = trial->variant;
     struct stay stay = {.trial = trial, .call = call};
     struct float_modes modes;
     int threads = set_threads(trial->threads);
     float_modes_save(&modes);
+    if (trial->measures)
+        result->held_before = moe_held_bytes();
     result->step = "open";
     if (trial->place)
         trial->place(trial->context, trial->check, result->step);
@@ -110,6 +120,8 @@ static void call(const struct moe_trial *trial, const struct moe_call *call,
         moe_script_run(trial, &actor, &stay, result);
         variant->close(stay.state);
     }
+    if (trial->measures)
+        result->held_after = moe_held_bytes();
     result->modes_changed = float_modes_restore(&modes);
     set_threads(threads);
 }

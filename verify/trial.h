@@ -25,7 +25,9 @@ struct moe_trial {
     const char *script; /* the calls, one letter each (script.h); NULL: forward and backward */
     const struct moe_tensors *own, *other;       /* what the steps i and o of a script put there */
     const struct moe_surroundings *surroundings; /* of the passes F and B (surroundings.h) */
-    int threads; /* of OpenMP, while a variant runs on the CPU; 0: as they are */
+    int measures; /* 1: memory in use is read before open, at the marks of the script, behind close
+                   */
+    int threads;  /* of OpenMP, while a variant runs on the CPU; 0: as they are */
     /* Told whenever control passes between us and the variant, so that a crash has an owner. */
     void (*phase)(void *context, enum moe_phase phase);
     /* Told which step begins ("forward"), and of which check's run (NULL: the judge's own), so that
@@ -36,6 +38,7 @@ struct moe_trial {
 };
 
 #define MOE_TRIAL_STRAYS 4
+#define MOE_TRIAL_MARKS 8
 
 /* Which call failed and how; the text is moe_error_text(). */
 struct moe_trial_result {
@@ -45,7 +48,10 @@ struct moe_trial_result {
     uint32_t status_word; /* as the variant left it */
     int stray_count;      /* stretches beside the buffers that changed; the first are kept */
     struct moe_stray stray[MOE_TRIAL_STRAYS];
-    int waited;  /* a call returned only when work before it on the stream had ended */
+    int waited; /* a call returned only when work before it on the stream had ended */
+    int64_t held_before, held_after; /* bytes of memory in use, where it measures */
+    int64_t mark[MOE_TRIAL_MARKS];   /* the same at the marks, in their order */
+    int marks;
     int stalled; /* a call's work ended only when other work had left the device */
 };
 
