@@ -114,7 +114,8 @@ START_TEST(habits)
     const struct moe_finding *finding = must_find(&report, "footprint", -1, rows[_i].words);
     ck_assert_msg(strstr(finding->text, rows[_i].words) != NULL, "%d: %s", _i, finding->text);
     const char *number = strpbrk(finding->text, "0123456789");
-    ck_assert_msg(number && atoll(number) >= (long long)PIECE && atoll(number) < 3LL * PIECE,
+    ck_assert_msg(number && atoll(number) >= (long long)PIECE &&
+                      atoll(number) < 3 * (long long)PIECE,
                   "%d: %s", _i, finding->text);
 }
 END_TEST
