@@ -13,6 +13,7 @@ struct bits_product {
     const uint32_t *a, *b;
     const float *start; // [rows,cols] of the first slice; NULL: zeros
     float *partial;     // [slices,rows,cols]
+    int64_t share;      // rows of C that have one row of A
     int32_t swapped;    // 1: the first two instructions change places, which is wrong
 };
 
@@ -106,15 +107,19 @@ static __device__ uint32_t word(const uint32_t *x, int64_t rows, int64_t words, 
     return row < rows ? x[row * words + at] : 0;
 }
 
+static __device__ uint32_t word_of_a(const bits_product &p, int64_t row, int64_t at)
+{
+    return row < p.rows ? p.a[row / p.share * p.words + at] : 0;
+}
+
 // The words of one instruction, from `at` of every row.
 static __device__ void step(multiply *multiply, const bits_product &p, const lane &l, int64_t at,
                             float (&c)[4])
 {
     __shared__ alignas(128) uint32_t core[8 * STEP];
-    const uint32_t a[4] = {word(p.a, p.rows, p.words, l.row, at + l.word),
-                           word(p.a, p.rows, p.words, l.row + 8, at + l.word),
-                           word(p.a, p.rows, p.words, l.row, at + l.word + 4),
-                           word(p.a, p.rows, p.words, l.row + 8, at + l.word + 4)};
+    const uint32_t a[4] = {word_of_a(p, l.row, at + l.word), word_of_a(p, l.row + 8, at + l.word),
+                           word_of_a(p, l.row, at + l.word + 4),
+                           word_of_a(p, l.row + 8, at + l.word + 4)};
     const uint32_t b[2] = {word(p.b, p.cols, p.words, l.b_row, at + l.word),
                            word(p.b, p.cols, p.words, l.b_row, at + l.word + 4)};
     if (threadIdx.x < 32) {

@@ -246,8 +246,8 @@ check_LTLIBRARIES += %D%/misbehave.la
 # A plug-in for t_gpu_order: its own copy of gpu/, with kernels of its own.
 EXTRA_DIST += %D%/order_kernels.cu %D%/order_faults.c
 if HAVE_CUDA
-ORDER_CODES = $(call kernel_codes,%D%/order_kernels.cu,$(firstword $(GPU_ARCHS)))
-KERNEL_CODES += $(ORDER_CODES)
+ORDER_CODES = $(call kernel_codes,%D%/order_kernels.cu %D%/bits_kernels.cu,$(firstword $(GPU_ARCHS)))
+KERNEL_CODES += $(filter-out $(BITS_CODES),$(ORDER_CODES))
 check_LTLIBRARIES += %D%/order_faults.la
 %C%_order_faults_la_SOURCES = %D%/order_faults.c $(libgpu_la_SOURCES)
 nodist_%C%_order_faults_la_SOURCES = %D%/order_table.c

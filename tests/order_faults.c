@@ -13,6 +13,7 @@
 #include "gpu/gpu.h"
 #include "verify/variant.h"
 
+#define PROMOTE 32
 #define OWN_BYTES (8 << 20)
 
 enum fault {
@@ -33,6 +34,7 @@ enum fault {
     ILLEGAL_ADDRESS,
     LATE_ERROR,
     HANGS,
+    NEVER_PROMOTES,
     FAULTS
 };
 
@@ -54,16 +56,30 @@ static const char *const names[FAULTS] = {
     [ILLEGAL_ADDRESS] = "illegal-address",
     [LATE_ERROR] = "late-error",
     [HANGS] = "hangs",
+    [NEVER_PROMOTES] = "never-promotes",
 };
 
 /* As order_kernels.cu has it. */
 struct order_layer {
     int64_t T, H, I, E, K;
-    const float *x, *w1, *w2, *d_o, *scores;
+    const void *x, *w1, *w2, *d_o;
+    const float *scores;
     const int32_t *picks;
-    float *z, *o, *dx, *ds, *dw1, *dw2;
+    void *z, *o, *dx, *dw1, *dw2;
+    float *ds;
     int64_t *row_of;
     float *da, *dz;
+    int32_t bf16;
+};
+
+/* As bits_kernels.cu has it. */
+struct bits_product {
+    int64_t rows, cols, words, slice, promote;
+    const void *a, *b;
+    const float *start;
+    float *partial;
+    int64_t share;
+    int32_t swapped;
 };
 
 struct state {
@@ -82,11 +98,12 @@ static struct moe_device *device;
 
 static int supports(const struct moe_problem *p, char *why, size_t size)
 {
-    if (p->dtype == MOE_F32 && p->act == MOE_RELU2 && p->router == MOE_LISTS && !p->bias &&
+    if ((p->dtype == MOE_F32 || (p->dtype == MOE_BF16 && p->H % 16 == 0)) &&
+        p->grad != MOE_GRAD_F32 && p->act == MOE_RELU2 && p->router == MOE_LISTS && !p->bias &&
         p->weight == MOE_WEIGHT_AFTER_W2 && p->shared == 0 && !p->beta && p->T > 0 &&
         p->routing != MOE_ROUTING_RAGGED)
         return MOE_OK;
-    snprintf(why, size, "dtype=f32 act=relu2 router=lists alone");
+    snprintf(why, size, "dtype=f32, or bf16 with H a multiple of 16; act=relu2 router=lists alone");
     return MOE_E_UNSUPPORTED;
 }
 
@@ -101,9 +118,16 @@ static int64_t no_bytes(const struct moe_problem *problem)
     return 0;
 }
 
+/* bf16: z comes from tensor cores, in a chain that is emptied into an f32 sum every 32 of k. */
 static void recipe(const struct moe_problem *problem, struct moe_recipe *recipe)
 {
     *recipe = moe_recipe_plain(problem, MOE_F32);
+    if (problem->dtype != MOE_BF16)
+        return;
+    recipe->product[MOE_IN_Z].accumulator = MOE_ACC_MMA16_F32;
+    recipe->product[MOE_IN_Z].extra = (int)(problem->H / PROMOTE) + 1;
+    recipe->product[MOE_IN_Z].order =
+        (struct moe_order){.instruction = MOE_MMA_K16, .promote = PROMOTE};
 }
 
 /* ---- open and close -------------------------------------------------------------------------- */
@@ -184,6 +208,7 @@ static struct order_layer layer_of(const struct moe_problem *p, const struct moe
         .ds = t[MOE_DS].data,
         .dw1 = t[MOE_DW1].data,
         .dw2 = t[MOE_DW2].data,
+        .bf16 = p->dtype == MOE_BF16,
         .row_of = call->workspace,
         .da = (float *)((char *)call->workspace + 8 * P),
     };
@@ -202,6 +227,34 @@ static int run(const char *kernel, uint32_t blocks, uint32_t threads, uint32_t s
                                 .stream = stream,
                                 .args = args};
     return moe_device_launch(device, &launch);
+}
+
+/* bf16: for each expert the product of all entries, of which its own are kept. */
+static int run_z_by_instructions(struct state *state, struct order_layer *layer, void *stream)
+{
+    int64_t P = layer->T * layer->K, words = layer->H / 2;
+    int status = MOE_OK;
+    for (int64_t e = 0; e < layer->E && status == MOE_OK; e++) {
+        struct bits_product product = {.rows = P,
+                                       .cols = layer->I,
+                                       .words = words,
+                                       .slice = words,
+                                       .promote = state->fault == NEVER_PROMOTES ? 0 : PROMOTE / 2,
+                                       .a = layer->x,
+                                       .b = (const char *)layer->w1 + e * layer->I * layer->H * 2,
+                                       .partial = layer->da,
+                                       .share = layer->K};
+        struct moe_launch launch = {
+            .kernel = "bits_sync_bf16",
+            .grid = {(uint32_t)(P + 63) / 64, (uint32_t)(layer->I + 7) / 8, 1},
+            .block = {128, 1, 1},
+            .stream = stream,
+            .args = (void *[]){&product}};
+        status = moe_device_launch(device, &launch);
+        if (status == MOE_OK)
+            status = run("order_keep", 64, 128, 0, stream, (void *[]){layer, &layer->da, &e});
+    }
+    return status;
 }
 
 static int run_all(const char *const *kernels, struct order_layer *layer, void *stream)
@@ -321,15 +374,17 @@ static int (*const after_forward[FAULTS])(struct state *, struct order_layer *, 
 
 static int forward(void *memory, const struct moe_call *call)
 {
-    static const char *const kernels[] = {"order_z", "order_o", NULL};
+    static const char *const whole[] = {"order_z", "order_o", NULL};
     struct state *state = memory;
     struct order_layer layer = layer_of(state->problem, call);
     void *stream = stream_of(state, call);
     int status = moe_call_check(call, workspace_bytes(state->problem), 0);
     if (status == MOE_OK)
         status = run_rows(state, &layer, stream);
+    if (status == MOE_OK && layer.bf16)
+        status = run_z_by_instructions(state, &layer, stream);
     if (status == MOE_OK)
-        status = run_all(kernels, &layer, stream);
+        status = run_all(layer.bf16 ? whole + 1 : whole, &layer, stream);
     if (status == MOE_OK && after_forward[state->fault])
         status = after_forward[state->fault](state, &layer, stream);
     state->calls++;

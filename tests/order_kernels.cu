@@ -1,16 +1,35 @@
 // order_kernels.cu - a small layer in plain kernels that begin early and wait, and kernels that go
-// wrong by their surroundings: for order_faults.c. f32, act=relu2, given picks.
+// wrong by their surroundings: for order_faults.c. f32 or bf16, act=relu2, given picks.
+#include <cuda_bf16.h>
+
 #include <cstdint>
 
 // As order_faults.c has it. row_of [T*K] and da, dz [T*K,I] are workspace; row -1: dropped.
 struct order_layer {
     int64_t T, H, I, E, K;
-    const float *x, *w1, *w2, *d_o, *scores;
+    const void *x, *w1, *w2, *d_o;
+    const float *scores;
     const int32_t *picks;
-    float *z, *o, *dx, *ds, *dw1, *dw2;
+    void *z, *o, *dx, *dw1, *dw2;
+    float *ds;
     int64_t *row_of;
     float *da, *dz;
+    int32_t bf16; // the tensors are; else f32
 };
+
+static __device__ float get(const order_layer &l, const void *values, int64_t i)
+{
+    return l.bf16 ? __bfloat162float(((const __nv_bfloat16 *)values)[i])
+                  : ((const float *)values)[i];
+}
+
+static __device__ void put(const order_layer &l, void *values, int64_t i, float value)
+{
+    if (l.bf16)
+        ((__nv_bfloat16 *)values)[i] = __float2bfloat16_rn(value);
+    else
+        ((float *)values)[i] = value;
+}
 
 // Lets the next launch begin, and waits for the end of the one before.
 static __device__ void enter(int wait)
@@ -63,9 +82,18 @@ extern "C" __global__ void order_z(order_layer l)
         if (e < 0)
             continue;
         for (int64_t h = 0; h < l.H; h++)
-            sum += l.x[t * l.H + h] * l.w1[(e * l.I + unit) * l.H + h];
-        l.z[l.row_of[p] * l.I + unit] = sum;
+            sum += get(l, l.x, t * l.H + h) * get(l, l.w1, (e * l.I + unit) * l.H + h);
+        put(l, l.z, l.row_of[p] * l.I + unit, sum);
     }
+}
+
+// z of the entries of expert e, from what a product gave for all of them: sums [T*K,I].
+extern "C" __global__ void order_keep(order_layer l, const float *sums, int64_t e)
+{
+    enter(1);
+    for (int64_t i = first_index(); i < l.T * l.K * l.I; i += index_step())
+        if (l.picks[i / l.I] == e)
+            put(l, l.z, l.row_of[i / l.I] * l.I + i % l.I, sums[i]);
 }
 
 extern "C" __global__ void order_o(order_layer l)
@@ -78,10 +106,11 @@ extern "C" __global__ void order_o(order_layer l)
             const int64_t e = l.picks[p];
             float y = 0;
             for (int64_t u = 0; e >= 0 && u < l.I; u++)
-                y += act(l.z[l.row_of[p] * l.I + u]) * l.w2[(e * l.H + h) * l.I + u];
+                y +=
+                    act(get(l, l.z, l.row_of[p] * l.I + u)) * get(l, l.w2, (e * l.H + h) * l.I + u);
             sum += e >= 0 ? l.scores[p] * y : 0;
         }
-        l.o[i] = sum;
+        put(l, l.o, i, sum);
     }
 }
 
@@ -95,9 +124,9 @@ extern "C" __global__ void order_dz(order_layer l)
         if (e < 0)
             continue;
         for (int64_t h = 0; h < l.H; h++)
-            sum += l.d_o[t * l.H + h] * l.w2[(e * l.H + h) * l.I + unit];
+            sum += get(l, l.d_o, t * l.H + h) * get(l, l.w2, (e * l.H + h) * l.I + unit);
         l.da[i] = sum;
-        l.dz[i] = slope(l.z[l.row_of[p] * l.I + unit]) * (l.scores[p] * sum);
+        l.dz[i] = slope(get(l, l.z, l.row_of[p] * l.I + unit)) * (l.scores[p] * sum);
     }
 }
 
@@ -109,13 +138,13 @@ extern "C" __global__ void order_dx(order_layer l)
         float sum = 0;
         for (int64_t p = t * l.K; p < (t + 1) * l.K; p++)
             for (int64_t u = 0; l.picks[p] >= 0 && u < l.I; u++)
-                sum += l.dz[p * l.I + u] * l.w1[(l.picks[p] * l.I + u) * l.H + h];
-        l.dx[i] = sum;
+                sum += l.dz[p * l.I + u] * get(l, l.w1, (l.picks[p] * l.I + u) * l.H + h);
+        put(l, l.dx, i, sum);
     }
     for (int64_t p = first_index(); p < l.T * l.K; p += index_step()) {
         float sum = 0;
         for (int64_t u = 0; l.picks[p] >= 0 && u < l.I; u++)
-            sum += l.da[p * l.I + u] * act(l.z[l.row_of[p] * l.I + u]);
+            sum += l.da[p * l.I + u] * act(get(l, l.z, l.row_of[p] * l.I + u));
         l.ds[p] = sum;
     }
 }
@@ -123,12 +152,13 @@ extern "C" __global__ void order_dx(order_layer l)
 // What entry p adds to dw1[e,u,h] and dw2[e,h,u].
 static __device__ float to_dw1(const order_layer &l, int64_t p, int64_t u, int64_t h)
 {
-    return l.dz[p * l.I + u] * l.x[p / l.K * l.H + h];
+    return l.dz[p * l.I + u] * get(l, l.x, p / l.K * l.H + h);
 }
 
 static __device__ float to_dw2(const order_layer &l, int64_t p, int64_t u, int64_t h)
 {
-    return l.d_o[p / l.K * l.H + h] * (l.scores[p] * act(l.z[l.row_of[p] * l.I + u]));
+    return get(l, l.d_o, p / l.K * l.H + h) *
+           (l.scores[p] * act(get(l, l.z, l.row_of[p] * l.I + u)));
 }
 
 extern "C" __global__ void order_dw(order_layer l)
@@ -142,20 +172,20 @@ extern "C" __global__ void order_dw(order_layer l)
                 one += to_dw1(l, p, u, h);
                 two += to_dw2(l, p, u, h);
             }
-        l.dw1[(e * l.I + u) * l.H + h] = one;
-        l.dw2[(e * l.H + h) * l.I + u] = two;
+        put(l, l.dw1, (e * l.I + u) * l.H + h, one);
+        put(l, l.dw2, (e * l.H + h) * l.I + u, two);
     }
 }
 
-// The same on zeros, an entry a block, by atomic additions in the order of arrival.
+// The same on zeros (f32), an entry a block, by atomic additions in the order of arrival.
 extern "C" __global__ void order_dw_atomic(order_layer l)
 {
     enter(1);
     for (int64_t p = blockIdx.x; p < l.T * l.K; p += gridDim.x)
         for (int64_t i = threadIdx.x; l.picks[p] >= 0 && i < l.I * l.H; i += blockDim.x) {
             const int64_t e = l.picks[p], u = i / l.H, h = i % l.H;
-            atomicAdd(&l.dw1[(e * l.I + u) * l.H + h], to_dw1(l, p, u, h));
-            atomicAdd(&l.dw2[(e * l.H + h) * l.I + u], to_dw2(l, p, u, h));
+            atomicAdd((float *)l.dw1 + ((e * l.I + u) * l.H + h), to_dw1(l, p, u, h));
+            atomicAdd((float *)l.dw2 + ((e * l.H + h) * l.I + u), to_dw2(l, p, u, h));
         }
 }
 

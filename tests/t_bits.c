@@ -28,6 +28,7 @@ struct bits_product {
     const uint32_t *a, *b;
     const float *start;
     float *partial;
+    int64_t share;
     int32_t swapped;
 };
 
@@ -173,6 +174,7 @@ static int multiply_there(int class, const struct moe_order *order, int64_t k, i
                              .b = b_there,
                              .start = started ? start_there : NULL,
                              .partial = partial_there,
+                             .share = 1,
                              .swapped = swapped};
     int status = send(&p);
     if (status == MOE_OK)

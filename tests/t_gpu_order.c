@@ -23,6 +23,8 @@
 
 #define SMALL "T=64 H=48 I=40 E=3 K=2 dtype=f32 act=relu2 router=lists seed=5"
 
+#define WIDE_BF16 "T=200 H=512 I=1024 E=2 K=1 dtype=bf16 act=relu2 router=lists seed=5"
+
 /* The check that has to find it first, or others that may; "": it passes; hangs end by a signal. */
 static const struct {
     const char *variant, *configuration, *line, *checks;
@@ -31,6 +33,8 @@ static const struct {
     {"cublas", NULL, "T=37 H=64 I=40 E=8 K=2 dtype=bf16 bias=1 seed=1", ""},
     {"cublas", NULL, "T=50 H=40 I=24 E=8 K=3 dtype=f32 router=lists routing=ragged beta=1 seed=4",
      ""},
+    {"order", "none", WIDE_BF16, ""},
+    {"order", "never-promotes", WIDE_BF16, "bits"},
     {"order", "other-stream", SMALL, "stream"},
     {"order", "default-stream", SMALL, "stream"},
     {"order", "host-waits", SMALL, "stream"},
