@@ -22,13 +22,12 @@
 
 /* Turns logits and bounds into selection values and bounds, in place. A sigmoid's slope is at most
  * 1/4, that of sqrt(softplus) below 1/2. */
-static void select_values(const struct moe_judgement *judgement, struct election *election)
+static void select_values(const struct moe_tensor *sel_bias, const struct moe_recipe *recipe,
+                          struct election *election)
 {
     const struct moe_problem *p = election->problem;
-    const struct moe_tensor *sel_bias = &judgement->tensors.tensor[MOE_SEL_BIAS];
-    double step = moe_dtype_info(judgement->recipe.elementwise)->unit_roundoff;
-    double own =
-        judgement->recipe.function_relative + judgement->recipe.function_absolute + 6 * step;
+    double step = moe_dtype_info(recipe->elementwise)->unit_roundoff;
+    double own = recipe->function_relative + recipe->function_absolute + 6 * step;
     if (p->router == MOE_TOPK_SOFTMAX || p->router == MOE_SOFTMAX_TOPK)
         return;
     for (int64_t i = 0; i < p->T * p->E; i++) {
@@ -39,10 +38,8 @@ static void select_values(const struct moe_judgement *judgement, struct election
         } else {
             v = sqrt(l > 40 ? l : log1p(exp(l)));
             slope = 0.5;
-            lost = sqrt(judgement->recipe.function_absolute); /* |sqrt(a+d) - sqrt(a)|^2 <= d */
-            lost = lost * v < judgement->recipe.function_absolute
-                       ? lost
-                       : judgement->recipe.function_absolute / v;
+            lost = sqrt(recipe->function_absolute); /* |sqrt(a+d) - sqrt(a)|^2 <= d */
+            lost = lost * v < recipe->function_absolute ? lost : recipe->function_absolute / v;
         }
         election->bound[i] = slope * election->bound[i] + own * (1 + v) + lost;
         if (sel_bias->data) {
@@ -55,21 +52,34 @@ static void select_values(const struct moe_judgement *judgement, struct election
     }
 }
 
-static int elect(const struct moe_judgement *judgement, struct election *election)
+/* NaN stands below minus infinity, whichever of the two comes of it: an expert that is picked
+ * although another is not NaN is then one that ranks too low. */
+static void rank_nan_last(struct election *election)
 {
-    const struct moe_problem *p = judgement->problem;
+    const struct moe_problem *p = election->problem;
+    for (int64_t i = 0; i < p->T * p->E; i++)
+        if (isnan(election->value[i])) {
+            election->value[i] = -INFINITY;
+            election->bound[i] = 0;
+        }
+}
+
+static int elect(const struct moe_problem *p, const struct moe_tensor *tensors,
+                 const struct moe_recipe *recipe, struct election *election)
+{
     size_t count = (size_t)(p->T * p->E > 0 ? p->T * p->E : 1);
     *election = (struct election){.problem = p};
-    election->floor = log(2 * moe_dtype_info(judgement->recipe.elementwise)->smallest_normal);
+    election->floor = log(2 * moe_dtype_info(recipe->elementwise)->smallest_normal);
     election->value = malloc(2 * count * sizeof *election->value);
     if (!election->value)
         return moe_error(MOE_E_NOMEM, "no memory for the logits [%lld,%lld]", (long long)p->T,
                          (long long)p->E);
     election->bound = election->value + count;
-    int status = moe_reference_logits(p, judgement->tensors.tensor, &judgement->recipe,
-                                      election->value, election->bound);
+    int status = moe_reference_logits(p, tensors, recipe, election->value, election->bound);
     if (status == MOE_OK)
-        select_values(judgement, election);
+        select_values(&tensors[MOE_SEL_BIAS], recipe, election);
+    if (status == MOE_OK && p->groups == 0 && p->round == MOE_ROUND_NONE)
+        rank_nan_last(election);
     return status;
 }
 
@@ -141,8 +151,8 @@ static int token_complaint(const struct election *election, int64_t t, const int
         return 1;
     }
     for (int64_t e = 0; e < p->E; e++)
-        if (isnan(v[e]) || isnan(d[e]))
-            return 0; /* the order of NaN is not for margins to judge */
+        if (isnan(v[e]) || !(d[e] < INFINITY))
+            return 0; /* nothing is known of it, or of groups with a NaN in them */
     for (int64_t k = 0; k < n; k++) {
         if (v[picks[k]] + d[picks[k]] < v[picks[weakest]] + d[picks[weakest]])
             weakest = k;
@@ -199,26 +209,36 @@ static void fail(struct moe_judgement *judgement, const struct routing_complaint
     moe_report_add(judgement->report, &finding);
 }
 
-static int judge_computed(struct moe_judgement *judgement)
+int judge_picks(const struct moe_problem *problem, const struct moe_tensor *tensors,
+                const struct moe_recipe *recipe, const struct moe_routing *routing, int64_t *wrong,
+                struct routing_complaint *first)
 {
     struct election election;
-    struct routing_complaint complaint, first = {0};
-    const struct moe_routing *routing = &judgement->routing;
-    int rounded = judgement->problem->round != MOE_ROUND_NONE;
-    int64_t wrong = 0;
-    int status = elect(judgement, &election);
+    struct routing_complaint complaint;
+    int rounded = problem->round != MOE_ROUND_NONE;
+    *wrong = 0;
+    int status = elect(problem, tensors, recipe, &election);
     if (status == MOE_OK && rounded)
-        status = judge_rounding(&election, routing, &wrong, &first);
-    for (int64_t t = 0; t < judgement->problem->T && status == MOE_OK && !rounded; t++) {
+        status = judge_rounding(&election, routing, wrong, first);
+    for (int64_t t = 0; t < problem->T && status == MOE_OK && !rounded; t++) {
         int64_t begin = routing->token_begin[t], n = routing->token_begin[t + 1] - begin;
         if (!token_complaint(&election, t, routing->pick + begin, n, &complaint))
             continue;
-        if (wrong++ == 0)
-            first = complaint;
+        if ((*wrong)++ == 0)
+            *first = complaint;
     }
-    if (wrong > 0)
-        fail(judgement, &first, wrong);
     free(election.value);
+    return status;
+}
+
+static int judge_computed(struct moe_judgement *judgement)
+{
+    struct routing_complaint first = {0};
+    int64_t wrong;
+    int status = judge_picks(judgement->problem, judgement->tensors.tensor, &judgement->recipe,
+                             &judgement->routing, &wrong, &first);
+    if (status == MOE_OK && wrong > 0)
+        fail(judgement, &first, wrong);
     return status;
 }
 

@@ -21,6 +21,7 @@ CHECKS = \
 	%D%/check_footprint.c \
 	%D%/check_determinism.c \
 	%D%/check_batch.c \
+	%D%/check_containment.c \
 	%D%/check_again.c \
 	%D%/check_stream.c \
 	%D%/check_dependent.c \
@@ -61,6 +62,11 @@ libverify_la_SOURCES = \
 	%D%/locate.c \
 	%D%/elsewhere.h \
 	%D%/elsewhere.c \
+	%D%/taint.h \
+	%D%/taint.c \
+	%D%/taint_router.c \
+	%D%/containment.h \
+	%D%/containment_plants.c \
 	%D%/arena.h \
 	%D%/arena.c \
 	%D%/arena_guard.c \

@@ -24,4 +24,13 @@ struct routing_complaint {
 int judge_rounding(const struct election *election, const struct moe_routing *routing,
                    int64_t *wrong, struct routing_complaint *first);
 
+/*
+ * check_routing.c: the picks of a computed router by margins, on the inputs that stand beside them,
+ * whose NaN rank below everything else. Counts the tokens (with token rounding: whatever) that are
+ * wrong and keeps the first complaint. MOE_E_NOMEM.
+ */
+int judge_picks(const struct moe_problem *problem, const struct moe_tensor *tensors,
+                const struct moe_recipe *recipe, const struct moe_routing *routing, int64_t *wrong,
+                struct routing_complaint *first);
+
 #endif
