@@ -51,6 +51,8 @@ UNIT_TESTS = \
 	%D%/t_check_routing \
 	%D%/t_check_exact \
 	%D%/t_check_statistics \
+	%D%/t_check_containment \
+	%D%/t_taint \
 	%D%/t_judge \
 	%D%/t_impostors \
 	%D%/t_surroundings \
@@ -159,6 +161,10 @@ support = %D%/support.c %D%/support.h
 %C%_t_compare_SOURCES = %D%/t_compare.c $(support)
 %C%_t_check_routing_SOURCES = %D%/t_check_routing.c $(support)
 %C%_t_check_statistics_SOURCES = %D%/t_check_statistics.c $(impostor)
+%C%_t_taint_SOURCES = %D%/t_taint.c $(support)
+%C%_t_taint_LDADD = $(LDADD) libverify.la $(JANSSON_LIBS)
+%C%_t_check_containment_SOURCES = %D%/t_check_containment.c $(impostor)
+%C%_t_check_containment_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
 %C%_t_judge_SOURCES = %D%/t_judge.c $(support)
 impostor = %D%/impostor.c %D%/impostor.h $(support)
 %C%_t_impostors_SOURCES = %D%/t_impostors.c $(impostor)
