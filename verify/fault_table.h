@@ -7,6 +7,7 @@
 #include "ref/moe.h"
 #include "verify/fault.h"
 
-extern const struct moe_fault fault_memory[], fault_launch[], fault_maths[], fault_elsewhere[];
+extern const struct moe_fault fault_memory[], fault_launch[], fault_maths[], fault_special[],
+    fault_elsewhere[];
 
 #endif

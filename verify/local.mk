@@ -175,6 +175,7 @@ libcommand_la_SOURCES = \
 	%D%/fault_memory.c \
 	%D%/fault_launch.c \
 	%D%/fault_maths.c \
+	%D%/fault_special.c \
 	%D%/fault_elsewhere.c \
 	%D%/model.h \
 	%D%/model.c \

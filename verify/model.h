@@ -48,6 +48,7 @@ enum model_product_fault {
     PRODUCT_ACC_BF16,
     PRODUCT_ACC_TF32,
     PRODUCT_ACC_STALE,
+    PRODUCT_ACC_TIMES_0,
     PRODUCT_STAGE_REUSED,
     PRODUCT_LAST_BLOCK_EARLY,
     PRODUCT_STAGES_UNCLAMPED,
@@ -72,6 +73,7 @@ enum model_store_fault {
     STORE_SATURATES,
     STORE_FLUSHES,
     STORE_DROPS_NAN,
+    STORE_CLAMPS,
     STORE_ADDS,
     STORE_OVERWRITES,
     STORE_AREA, /* `level` elements are noise */
@@ -221,6 +223,13 @@ enum model_step_fault {
     KEPT_LOST,
     RETURNS_ERROR,
     STOPS_AFTER_3,
+    MASK_TIMES_0_X,
+    MASK_TIMES_0_DO,
+    DW_PADDING_TIMES_0,
+    UNPICKED_TIMES_0,
+    ROW_WITH_NAN_LEFT_OUT,
+    NAN_SCORE_IS_0,
+    NAN_IS_NO_PICK,
     LAST_T_TAKEN,
     ROOM_NOT_CHECKED,
 };
@@ -228,6 +237,7 @@ enum model_step_fault {
 /* One tile of rows of one expert, staged. */
 struct tile {
     int64_t expert, first, count, number; /* number: of the tiles so far, 0 first */
+    int64_t own; /* weight gradients: rows that are the expert's; others are masked */
 };
 
 /* Arrays that a launch has in its workspace; values as doubles that their type holds. */
@@ -263,6 +273,7 @@ struct model {
     int wide; /* f64 arithmetic */
     int64_t P, N, Z;
     int launches; /* of this state */
+    double left;  /* what a fault left in an accumulator */
     const struct moe_call *call;
     struct model_space space;
     struct model_kept kept;

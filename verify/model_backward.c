@@ -132,11 +132,13 @@ void model_down_backward(struct model *m)
 /* ---- weights --------------------------------------------------------------------------------- */
 
 /* Column h of a token tensor for the rows of an expert. */
-static void gather_column(struct model *m, enum moe_tensor_id id, int64_t first, int64_t count,
+static void gather_column(struct model *m, enum moe_tensor_id id, const struct tile *tile,
                           int64_t h, double *column)
 {
-    for (int64_t r = 0; r < count; r++)
-        model_load(m, id, m->kept.row_token[first + r] * m->problem.H + h, 1, &column[r]);
+    for (int64_t r = 0; r < tile->count; r++)
+        model_load(m, id, m->kept.row_token[tile->first + r] * m->problem.H + h, 1, &column[r]);
+    for (int64_t r = tile->own; r < tile->count; r++) /* rows behind the expert's own */
+        column[r] *= 0;
 }
 
 static void w2_gradients(struct model *m, const struct tile *tile)
@@ -145,7 +147,7 @@ static void w2_gradients(struct model *m, const struct tile *tile)
     int64_t H = p->H, I = p->I, first = tile->first, count = tile->count;
     double *d_o = m->space.column, one = 1;
     for (int64_t h = 0; h < H; h++) {
-        gather_column(m, MOE_DO, first, count, h, d_o);
+        gather_column(m, MOE_DO, tile, h, d_o);
         for (int64_t i = 0; i < I; i++)
             model_put(
                 m, MOE_DW2, tile->expert * H + h, i,
@@ -156,7 +158,7 @@ static void w2_gradients(struct model *m, const struct tile *tile)
         for (int64_t r = 0; r < count && weighted; r++)
             d_o[r] = model_hold(m, model_row_score(m, first + r) * d_o[r]);
         model_put(m, MOE_DB2, tile->expert, h,
-                  model_sum(m, MOE_IN_DW2, tile, count, d_o, 1, &one, 0, 0));
+                  model_sum(m, MOE_IN_DW2, tile, tile->own, d_o, 1, &one, 0, 0));
     }
 }
 
@@ -168,7 +170,7 @@ static void w1_gradients(struct model *m, const struct tile *tile)
     double *x = m->space.column, one = 1;
     const double *dz = m->space.dz + first * Z;
     for (int64_t h = 0; h < H; h++) {
-        gather_column(m, MOE_X, first, count, h, x);
+        gather_column(m, MOE_X, tile, h, x);
         for (int64_t r = 0; r < count && scaled; r++)
             x[r] = model_round(m, m->algorithm->round_sx, model_row_score(m, first + r) * x[r]);
         for (int64_t c = 0; c < Z; c++)
@@ -177,7 +179,7 @@ static void w1_gradients(struct model *m, const struct tile *tile)
     }
     for (int64_t c = 0; c < Z && p->bias; c++)
         model_put(m, MOE_DB1, tile->expert, c,
-                  model_sum(m, MOE_IN_DW1, tile, count, dz + c, Z, &one, 0, 0));
+                  model_sum(m, MOE_IN_DW1, tile, tile->own, dz + c, Z, &one, 0, 0));
 }
 
 void model_weights_backward(struct model *m)
@@ -193,6 +195,10 @@ void model_weights_backward(struct model *m)
             tile.count++;
         if (fault(m, DW_ONE_ROW_SHORT) && tile.count > 1)
             tile.count--;
+        tile.own = tile.count;
+        if (fault(m, DW_PADDING_TIMES_0)) /* on to a whole tile */
+            tile.count =
+                tile.first + m->tile <= m->N && tile.count < m->tile ? m->tile : tile.count;
         w2_gradients(m, &tile);
         w1_gradients(m, &tile);
     }

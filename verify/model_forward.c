@@ -23,6 +23,9 @@ void model_gather(struct model *m, enum moe_tensor_id id, const struct tile *til
         model_load(m, id, token * width, width, rows + r * width);
         if (fault(m, GATHER_LAST_ROW_STALE) && r == tile->count - 1 && r > 0 && tile->number > 0)
             memcpy(rows + r * width, rows + (r - 1) * width, (size_t)width * sizeof *rows);
+        int masked = fault(m, id == MOE_X ? MASK_TIMES_0_X : MASK_TIMES_0_DO);
+        for (int64_t i = 0; i < width && masked && r > 0; i++)
+            rows[r * width + i] += 0 * rows[(r - 1) * width + i];
     }
 }
 
@@ -120,10 +123,13 @@ void model_add_row(struct model *m, double *rows, int64_t row, int64_t h, double
 {
     int64_t H = m->problem.H;
     if (!m->algorithm->atomic) {
-        rows[m->kept.row_entry[row] * H + h] = value;
+        rows[m->kept.row_entry[row] * H + h] =
+            fault(m, ROW_WITH_NAN_LEFT_OUT) && isnan(value) ? 0 : value;
         return;
     }
     double *to = &rows[m->kept.row_token[row] * H + h];
+    if (fault(m, ROW_WITH_NAN_LEFT_OUT) && isnan(value))
+        return;
     if (fault(m, LOST_UPDATE) && row % 7 == 3 && *to != 0)
         return;
     *to = model_hold(m, *to + value);
@@ -134,7 +140,9 @@ static void down_tile(struct model *m, const struct tile *tile)
     const struct moe_problem *p = &m->problem;
     int64_t H = p->H, I = p->I;
     int before = p->weight == MOE_WEIGHT_BEFORE_W2 && !m->algorithm->fold;
-    double *w = m->space.stage_w, *sa = m->space.column, *bias = m->space.other;
+    double *w = m->space.stage_w, *sa = m->space.column, *bias = m->space.other, other = 0;
+    if (fault(m, UNPICKED_TIMES_0))
+        model_load(m, MOE_W2, (tile->expert + 1) % p->E * H * I, 1, &other);
     model_load(m, MOE_W2,
                (fault(m, W2_OF_NEXT_EXPERT) ? (tile->expert + 1) % p->E : tile->expert) * H * I,
                H * I, w);
@@ -150,7 +158,7 @@ static void down_tile(struct model *m, const struct tile *tile)
             a = sa;
         }
         for (int64_t h = 0; h < H; h++) {
-            double y = model_sum(m, MOE_IN_Y, tile, I, a, 1, w + h * I, 1, 0);
+            double y = model_sum(m, MOE_IN_Y, tile, I, a, 1, w + h * I, 1, 0 * other);
             if (p->weight == MOE_WEIGHT_BEFORE_W2 && m->algorithm->fold)
                 y = model_hold(m, s * y);
             if (!fault(m, B2_NOT_WEIGHTED) || p->weight != MOE_WEIGHT_AFTER_W2)

@@ -133,6 +133,8 @@ static void pick_token(struct model *m, int64_t t)
             taken[best] = 1;
         if (fault(m, DUPLICATE_PICK) && t == p->T / 2 && k == 1)
             model_load(m, MOE_PICKS, t * p->K, 1, &value[best]), best = (int64_t)value[best];
+        if (fault(m, NAN_IS_NO_PICK) && isnan(value[best]))
+            best = -1;
         model_put(m, MOE_PICKS, t, fault(m, PICKS_ASCENDING) ? p->K - 1 - k : k, (double)best);
     }
 }
@@ -207,6 +209,8 @@ double model_score(struct model *m, int64_t entry)
         entry -= moe_problem_ragged(&m->problem) ? 0 : slot;
     model_load(m, MOE_SCORES, entry, 1, &s);
     s = gate(m, entry / K, slot, s);
+    if (fault(m, NAN_SCORE_IS_0) && isnan(s))
+        s = 0;
     if (fault(m, SCORE_SQUARED))
         s *= s;
     return fault(m, SCORE_MISSING) ? 1 : s;

@@ -154,6 +154,9 @@ static int put_value_wrong(const struct model *m, const struct moe_tensor *tenso
     case STORE_DROPS_NAN:
         store(tensor, at, isnan(value) ? 0 : value);
         return 1;
+    case STORE_CLAMPS: /* fmax takes the other one of a NaN */
+        store(tensor, at, fmin(fmax(value, -info->largest), info->largest));
+        return 1;
     case STORE_ADDS:
         store(tensor, at, value + moe_dtype_load(tensor->dtype, tensor->data, at));
         return 1;

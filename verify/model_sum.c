@@ -177,6 +177,9 @@ static double sum_wrong(struct model *m, const struct tile *tile, struct terms t
         sum = in_order(m, &terms, n, tile->number > 0 && tile->count < m->tile ? last : start);
         last = isfinite(sum) ? sum : 0;
         return sum;
+    case PRODUCT_ACC_TIMES_0:
+        m->left = in_order(m, &terms, n, start + 0 * m->left);
+        return m->left;
     case PRODUCT_STAGE_REUSED:
         return stage_reused(m, &terms, n, start);
     case PRODUCT_LAST_BLOCK_EARLY: /* read before it is done, in every other tile */
