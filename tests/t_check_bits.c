@@ -117,7 +117,8 @@ static void activation(const struct moe_problem *p, const struct moe_tensor *ten
                        const struct moe_routing *routing, int64_t row, int weighted, double *a)
 {
     for (int64_t i = 0; i < p->I; i++) {
-        a[i] = fmax(tensor_get(&tensors[MOE_Z], row * p->I + i), 0);
+        double z = tensor_get(&tensors[MOE_Z], row * p->I + i);
+        a[i] = z <= 0 ? 0 : z; /* NaN stays NaN */
         if (weighted)
             a[i] = narrow(p->dtype, routing->score[routing->row_entry[row]] * a[i]);
     }
