@@ -247,13 +247,21 @@ static int make_plan(const struct moe_variant *variant, int globs, char *const *
     return count;
 }
 
-/* Those of the plan that run side by side from `first` on: a large one is alone. */
-static int group_end(const struct planned *plan, int first, int count)
+/* What wants the GPU's memory for itself: large cases, and the leak, which `footprint` sees only
+ * while nobody else's memory changes. */
+static int is_alone(const struct moe_variant *variant, const struct planned *planned)
+{
+    return planned->large >= 0 || !strcmp(variant->configurations[planned->fault], "leak");
+}
+
+/* Those of the plan that run side by side from `first` on. */
+static int group_end(const struct moe_variant *variant, const struct planned *plan, int first,
+                     int count)
 {
     int end = first + 1;
-    if (plan[first].large >= 0)
+    if (is_alone(variant, &plan[first]))
         return end;
-    while (end < count && end < first + AT_A_TIME && plan[end].large < 0)
+    while (end < count && end < first + AT_A_TIME && !is_alone(variant, &plan[end]))
         end++;
     return end;
 }
@@ -267,7 +275,7 @@ static int run_plan(const struct moe_variant *variant, const struct planned *pla
     int failures = 0;
     printf("1..%d\n", count);
     for (int first = 0, end; first < count; first = end) {
-        end = group_end(plan, first, count);
+        end = group_end(variant, plan, first, count);
         const int runs = !why && (paranoid || plan[first].large < 0);
         for (int i = first; runs && i < end; i++)
             trying[i - first] = start(variant, &plan[i]);
