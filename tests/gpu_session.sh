@@ -108,7 +108,7 @@ note "$(uname -m), $(nproc) CPUs; $(nvidia-smi --query-gpu=name,driver_version,m
     --format=csv,noheader 2>/dev/null || echo 'no nvidia-smi')"
 small_cases >"$folder/small.cases"
 
-stage tests 270 tests.log ./run -g
+stage tests 400 tests.log ./run -g
 if test -d logs; then
     tar czf "$folder/logs.tar.gz" logs
     cat logs/tests_t_gpu_*.log 2>/dev/null | awk '
