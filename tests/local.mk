@@ -53,6 +53,7 @@ UNIT_TESTS = \
 	%D%/t_check_statistics \
 	%D%/t_check_containment \
 	%D%/t_taint \
+	%D%/t_relations \
 	%D%/t_judge \
 	%D%/t_impostors \
 	%D%/t_surroundings \
@@ -168,6 +169,8 @@ support = %D%/support.c %D%/support.h
 %C%_t_judge_SOURCES = %D%/t_judge.c $(support)
 impostor = %D%/impostor.c %D%/impostor.h $(support)
 %C%_t_impostors_SOURCES = %D%/t_impostors.c $(impostor)
+%C%_t_relations_SOURCES = %D%/t_relations.c $(impostor)
+%C%_t_relations_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
 %C%_t_check_exact_SOURCES = %D%/t_check_exact.c $(impostor)
 %C%_t_draw_exact_SOURCES = %D%/t_draw_exact.c $(support)
 %C%_t_check_bits_SOURCES = %D%/t_check_bits.c %D%/slow_mma.c %D%/slow_mma.h $(impostor)

@@ -27,8 +27,8 @@ void moe_tensor_load_row(const struct moe_tensor *tensor, int64_t row, int64_t c
 /* got was formed as old + value: in the end, rounded once where it is formed (f32 or f64
  * arithmetic) and once where it is stored; or by a sum that starts from old, each step of which
  * rounds it. */
-static double bound_of_sum(enum moe_dtype dtype, double old, double value, double bound,
-                           double old_error)
+double moe_compare_bound_of_sum(enum moe_dtype dtype, double old, double value, double bound,
+                                double old_error)
 {
     if (value == 0 && bound == 0) /* nothing was added */
         return 0;
@@ -92,7 +92,8 @@ int moe_compare_block(const struct moe_tensor *tensor, const struct moe_tensor *
         for (int64_t c = 0; c < block->cols; c++) {
             double want = value[c], allowed = bound ? bound[c] : 0;
             if (before) {
-                allowed = bound_of_sum(tensor->dtype, old[c], want, allowed, block->old_error);
+                allowed = moe_compare_bound_of_sum(tensor->dtype, old[c], want, allowed,
+                                                   block->old_error);
                 want += old[c];
             }
             if (note(comparison, block->row + r, block->col + c, got[c], want, allowed) &&

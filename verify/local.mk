@@ -1,7 +1,7 @@
 # verify/: the judge (libverify.la) and the command (moecheck).
 #
-# Checks, variants and sub-commands are tables made from the lists below: a new one is its file and its
-# line here. checks.inc, variants.inc and commands.inc then hold X(name) for each file, to be used as
+# Checks, relations, variants and sub-commands are tables made from the lists below: a new one is its file and its
+# line here. checks.inc, relations.inc, variants.inc and commands.inc then hold X(name) for each file, to be used as
 #     #define X(name) extern const struct moe_check_row moe_check_##name;
 #     #include "verify/checks.inc"
 #     #undef X
@@ -22,6 +22,7 @@ CHECKS = \
 	%D%/check_determinism.c \
 	%D%/check_batch.c \
 	%D%/check_containment.c \
+	%D%/check_relations.c \
 	%D%/check_again.c \
 	%D%/check_stream.c \
 	%D%/check_dependent.c \
@@ -38,6 +39,25 @@ VARIANTS = \
 	%D%/variant_ref_f32.c \
 	%D%/variant_naive.c \
 	gpu/variant_cublas.c
+RELATIONS = \
+	%D%/relation_tokens_permuted.c \
+	%D%/relation_experts_relabelled.c \
+	%D%/relation_slots_reversed.c \
+	%D%/relation_do_zero.c \
+	%D%/relation_do_negated.c \
+	%D%/relation_do_scaled.c \
+	%D%/relation_do_added.c \
+	%D%/relation_w2_scaled.c \
+	%D%/relation_scores_scaled.c \
+	%D%/relation_x_scaled.c \
+	%D%/relation_score_zero.c \
+	%D%/relation_batch_split.c \
+	%D%/relation_tokens_doubled.c \
+	%D%/relation_tokens_padded.c \
+	%D%/relation_experts_spread.c \
+	%D%/relation_experts_merged.c \
+	%D%/relation_experts_halved.c \
+	%D%/relation_experts_as_one.c
 COMMANDS = \
 	%D%/command_list.c \
 	%D%/command_verify.c \
@@ -123,7 +143,15 @@ libverify_la_SOURCES = \
 	%D%/convert.h \
 	%D%/convert.c \
 	%D%/tensors.c \
+	%D%/relate.h \
+	%D%/relate.c \
+	%D%/relate_make.c \
+	%D%/relate_units.c \
+	%D%/relate_rules.c \
+	%D%/relate_known.c \
+	%D%/relate_compare.c \
 	$(CHECKS) \
+	$(RELATIONS) \
 	$(VARIANTS)
 
 # The command stands on what the library exports and on nothing else of it. All but main() is a library,
@@ -199,10 +227,12 @@ moecheck_LDFLAGS = $(SANITIZER_CFLAGS)
 moecheck_SOURCES = %D%/main.c
 moecheck_LDADD = libcommand.la libmoecheck.la $(OPENBLAS_LIBS) $(JANSSON_LIBS) -lm
 
-TABLES += %D%/checks.inc %D%/variants.inc %D%/commands.inc
+TABLES += %D%/checks.inc %D%/relations.inc %D%/variants.inc %D%/commands.inc
 
 %D%/checks.inc: %D%/local.mk
 	$(call make_table,check_,$(CHECKS))
+%D%/relations.inc: %D%/local.mk
+	$(call make_table,relation_,$(RELATIONS))
 %D%/variants.inc: %D%/local.mk
 	$(call make_table,variant_,$(VARIANTS))
 %D%/commands.inc: %D%/local.mk

@@ -164,6 +164,11 @@ struct moe_comparison {
 int moe_compare_block(const struct moe_tensor *tensor, const struct moe_tensor *before,
                       const struct moe_block *block, struct moe_comparison *comparison);
 
+/* What a parameter gradient `value` with its bound may be off by once it was added to `old`,
+ * beta=1, and stored in the type; `old_error` as in struct moe_block. */
+double moe_compare_bound_of_sum(enum moe_dtype dtype, double old, double value, double bound,
+                                double old_error);
+
 /* ---- checks.c: the table of checks, made from the list of files check_*.c -------------------- */
 
 struct moe_judgement; /* judge.h */
