@@ -21,7 +21,7 @@ static const struct {
 enum { NO_BOOLEAN, BOOLEAN_AND, BOOLEAN_OR, BOOLEAN_XOR };
 
 /* data[0]: format; data[1]: which answers hold; data[2]: boolean | combined operand negated << 8;
- * data[3]: bits of a result of set, or 0 for a predicate; target: slot of q. */
+ * data[3]: bits of a result of set, or 0 for a predicate; e: slot of q. */
 static int holds(const struct ptx_code *code, uint64_t a, uint64_t b)
 {
     const int order = number_compare((enum number_format)code->data[0], a, b, code->how);
@@ -49,7 +49,7 @@ static void run_setp(struct ptx_warp *warp, const struct ptx_code *code, uint32_
     const uint64_t *a = ptx_row(warp, code->a), *b = ptx_row(warp, code->b),
                    *c = ptx_row(warp, code->c);
     uint64_t *p = ptx_row_to(warp, code->d);
-    uint64_t *q = code->target != PTX_NO_SLOT ? ptx_row_to(warp, code->target) : NULL;
+    uint64_t *q = code->e != PTX_NO_SLOT ? ptx_row_to(warp, code->e) : NULL;
     const int undefined = ptx_row_undefined(warp, code->a) | ptx_row_undefined(warp, code->b) |
                           ptx_row_undefined(warp, code->c);
     for (uint32_t rest = lanes; rest; rest &= rest - 1) {
@@ -62,13 +62,13 @@ static void run_setp(struct ptx_warp *warp, const struct ptx_code *code, uint32_
         ptx_set_undefined(warp, code->d, lane, bytes);
         if (q) {
             q[lane] = (uint64_t)combined(code, !result, other);
-            ptx_set_undefined(warp, code->target, lane, bytes);
+            ptx_set_undefined(warp, code->e, lane, bytes);
         }
     }
     if (!undefined) {
         ptx_set_defined(warp, code->d, lanes);
         if (q)
-            ptx_set_defined(warp, code->target, lanes);
+            ptx_set_defined(warp, code->e, lanes);
     }
 }
 
@@ -87,9 +87,9 @@ static void run_setp_pair(struct ptx_warp *warp, const struct ptx_code *code, ui
                   high = holds(code, a[lane] >> 16, b[lane] >> 16);
         ptx_row_to(warp, code->d)[lane] = (uint64_t)combined(code, low, other);
         ptx_set_undefined(warp, code->d, lane, bytes);
-        if (code->target != PTX_NO_SLOT) {
-            ptx_row_to(warp, code->target)[lane] = (uint64_t)combined(code, high, other);
-            ptx_set_undefined(warp, code->target, lane, bytes);
+        if (code->e != PTX_NO_SLOT) {
+            ptx_row_to(warp, code->e)[lane] = (uint64_t)combined(code, high, other);
+            ptx_set_undefined(warp, code->e, lane, bytes);
         }
     }
 }
@@ -171,10 +171,10 @@ static int lower_setp(struct ptx_build *build, const struct ptx_instruction *ins
                       struct ptx_code *code)
 {
     const struct ptx_place *to = &code->places[0];
-    code->target = PTX_NO_SLOT;
+    code->e = PTX_NO_SLOT;
     if (to->kind == PTX_PAIR) {
         code->d = to->part[0].slot;
-        code->target = to->part[1].slot;
+        code->e = to->part[1].slot;
     }
     code->bits = 1;
     const int status =

@@ -75,7 +75,7 @@ const struct ptx_opcode ptx_opcodes_hopper[] = {
     {"wgmma.wait_group", "sync aligned", "", "Ii", NEVER},
     {"wgmma.mma_async", "sync aligned satfinite sp and popc",
      "f16 f32 s32;f16 bf16 tf32 e4m3 e5m2 s8 u8 b1;f16 bf16 tf32 e4m3 e5m2 s8 u8 b1",
-     "V* M* Sl Bp M*? M*? M*? M*? M*?", NEVER},
+     "X* M* Sl Bp M*? M*? M*? M*? M*?", NEVER},
     {"barrier.cluster.arrive", "release relaxed aligned", "", "", NEVER},
     {"barrier.cluster.wait", "acquire aligned", "", "", NEVER},
     {"mapa", "shared::cluster", "u32 u64", "D0 S* Si", NEVER},

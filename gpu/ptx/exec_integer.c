@@ -278,19 +278,19 @@ enum {
     MULTIPLY_HI = 0x10000
 };
 
-/* code->target: the carry's slot; a subtraction's carry is its borrow. */
+/* code->e: the carry's slot; a subtraction's carry is its borrow. */
 static void run_carry(struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes)
 {
     const unsigned how = code->how, bits = how & BITS;
     const uint64_t *a = ptx_row(warp, code->a), *b = ptx_row(warp, code->b),
                    *c = ptx_row(warp, code->c);
-    uint64_t *d = ptx_row_to(warp, code->d), *carry = ptx_row_to(warp, code->target);
+    uint64_t *d = ptx_row_to(warp, code->d), *carry = ptx_row_to(warp, code->e);
     for (uint32_t left = lanes; left; left &= left - 1) {
         const int lane = __builtin_ctz(left);
         const uint8_t bytes = ptx_undefined(warp, code->a, lane) |
                               ptx_undefined(warp, code->b, lane) |
                               ptx_undefined(warp, code->c, lane) |
-                              (how & CARRY_IN ? ptx_undefined(warp, code->target, lane) : 0);
+                              (how & CARRY_IN ? ptx_undefined(warp, code->e, lane) : 0);
         uint64_t one = a[lane], other = b[lane];
         if (how & (MULTIPLY_LO | MULTIPLY_HI)) {
             one = how & MULTIPLY_HI ? high(one, other, how) : one * other & mask(how);
@@ -306,7 +306,7 @@ static void run_carry(struct ptx_warp *warp, const struct ptx_code *code, uint32
         ptx_set_undefined(warp, code->d, lane, bytes ? 0xff : 0);
         if (how & CARRY_OUT) {
             carry[lane] = (uint64_t)(sum >> bits) & 1;
-            ptx_set_undefined(warp, code->target, lane, bytes ? 1 : 0);
+            ptx_set_undefined(warp, code->e, lane, bytes ? 1 : 0);
         }
     }
 }
@@ -322,7 +322,7 @@ static int lower_carry(struct ptx_build *build, const struct ptx_instruction *in
                 (ptx_has(instruction, PTX_W_HI)   ? MULTIPLY_HI
                  : ptx_has(instruction, PTX_W_LO) ? MULTIPLY_LO
                                                   : 0);
-    return ptx_build_carry(build, &code->target);
+    return ptx_build_carry(build, &code->e);
 }
 
 const struct ptx_opcode ptx_opcodes_integer[] = {

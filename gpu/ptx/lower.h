@@ -1,5 +1,8 @@
 /*
- * lower.h - what the files that make programs of PTX share.
+ * lower.h - what the files share that make a program of PTX.
+ *
+ * While it is made, slots in code and places are virtual registers: those of the functions, one
+ * function after the other, then what decoding needs. lower_slots puts slots in their place.
  */
 #ifndef MOE_GPU_PTX_LOWER_H
 #define MOE_GPU_PTX_LOWER_H
@@ -7,30 +10,39 @@
 #include "gpu/ptx/arena.h"
 #include "gpu/ptx/program.h"
 
-/* A virtual register: of one function, before slots are shared. Numbers: the functions' registers
- * one function after the other, then presets, carries and return addresses. */
+#define FUNCTIONS_MAX 64 /* of one program, and so calls within calls */
+
 struct ptx_build {
     struct ptx_program *program;
-    const struct ptx_instruction *instruction; /* being decoded */
-    const struct ptx_function *function;
+    const struct ptx_instruction *instruction; /* that is being decoded */
+    int now;                                   /* index of its function */
 
-    const struct ptx_function **functions; /* that are called, the entry first */
-    int32_t function_count;
-    int32_t *register_base, *code_base, *carry; /* [function_count] */
-    int32_t now;                                /* index of `function` */
+    const struct ptx_function *functions[FUNCTIONS_MAX]; /* the entry first */
+    int function_count;
+    int32_t register_base[FUNCTIONS_MAX], code_base[FUNCTIONS_MAX];
+    int32_t carry[FUNCTIONS_MAX];     /* virtual registers, -1: none yet */
+    int32_t return_to[FUNCTIONS_MAX]; /* holds the pc behind the call */
 
     int32_t register_count, register_room; /* virtual */
-    uint8_t *pinned;                       /* [register_room] 1: has a slot of its own */
-    int32_t sink;                          /* virtual register that nobody reads */
-    int32_t code_room, constant_room, preset_room;
-    int32_t *return_register; /* [function_count] holds the pc to return to */
+    uint8_t *pinned; /* [register_room] 1: shares its slot with nobody, all of the run */
+    int32_t sink;    /* what nobody reads is written to it */
+    int32_t zero;    /* a constant row */
+    int32_t constant_room, preset_room;
+    uint8_t *used; /* [variable_count] */
 };
 
-/* A new virtual register; -1: no memory. */
+/* A new virtual register, -1: no memory. */
 int32_t lower_register(struct ptx_build *build, int pinned);
-int32_t lower_function_index(const struct ptx_build *build, const struct ptx_function *function);
+int lower_nomem(void);
 
-/* lower_slots.c: replaces virtual registers in code and presets by slots. */
+/* lower_variables.c: which variables the functions name, and where they are. */
+int lower_variables(struct ptx_build *build);
+
+/* lower_operand.c: an operand as a place, `bits` and `type` as its instruction has it. */
+int lower_place(struct ptx_build *build, const struct ptx_operand *operand, enum ptx_type type,
+                int bits, struct ptx_place *place);
+
+/* lower_slots.c */
 int lower_slots(struct ptx_build *build);
 
 #endif

@@ -209,10 +209,11 @@ struct ptx_watch {
 struct ptx_barrier {   /* bar 0 to 15 of a CTA */
     uint32_t expected; /* threads; 0: nobody is there */
     uint32_t arrived;
-    uint64_t phase;               /* times completed */
-    int32_t reduction;            /* of bar.red */
-    uint32_t count;               /* predicates that hold */
-    const struct ptx_code *first; /* who came first, for messages */
+    uint64_t phase;                  /* times completed */
+    uint32_t predicates, count;      /* of bar.red: given, and those that hold */
+    uint32_t result, result_threads; /* the same of the phase before */
+    int32_t all;                     /* for all threads of the CTA */
+    const struct ptx_code *first;    /* who came first, for messages */
 };
 #define PTX_BARRIERS 16
 
@@ -253,6 +254,7 @@ struct ptx_warp {
     uint32_t gathered; /* of the blocked, that wait for others at an instruction to be gathered */
     uint32_t number;   /* in its CTA */
     uint32_t priority;
+    uint32_t turns;       /* choices between lanes that are apart */
     uint64_t events_seen; /* when its waits were asked last */
     struct ptx_wait wait[PTX_LANES];
     struct ptx_block local[PTX_LANES]; /* data NULL: none yet */
@@ -298,6 +300,7 @@ struct ptx_machine {
     struct ptx_block param;
     struct ptx_cluster *clusters; /* that live */
     uint64_t launched, cluster_total;
+    uint32_t resident;
     struct ptx_warp **warps; /* of CTAs that live, in no order that matters */
     uint32_t warp_count, warp_room;
     struct ptx_effect *effects, **effects_end;
@@ -325,6 +328,10 @@ int ptx_memory_map(struct ptx_machine *machine, uint64_t address, uint64_t bytes
 /* The block that has [address, address + bytes), NULL: none has it whole. */
 struct ptx_block *ptx_memory_find(struct ptx_machine *machine, uint64_t address, uint64_t bytes);
 
+/* A block's own memory, of shared, local and param spaces too. MOE_E_NOMEM. */
+int ptx_block_create(struct ptx_block *block, uint64_t bytes);
+void ptx_block_free(struct ptx_machine *machine, struct ptx_block *block);
+
 int ptx_load(struct ptx_machine *machine, const struct ptx_module *module,
              struct ptx_loaded **loaded);
 void ptx_unload(struct ptx_machine *machine, struct ptx_loaded *loaded);
@@ -340,6 +347,11 @@ uint64_t ptx_random(struct ptx_machine *machine);
 uint32_t ptx_random_below(struct ptx_machine *machine, uint32_t limit);
 
 /* ---- for executors --------------------------------------------------------------------------- */
+
+/* enum ptx_order of an access or fence | enum ptx_scope << 8. */
+unsigned ptx_order_of(const struct ptx_instruction *instruction);
+/* Where an access goes: the parameters of calls are a thread's own. */
+enum ptx_space ptx_space_of(const struct ptx_code *code, const struct ptx_place *address);
 
 static inline const uint64_t *ptx_row(const struct ptx_warp *warp, int32_t slot)
 {
@@ -382,6 +394,19 @@ int ptx_require_defined(struct ptx_warp *warp, const struct ptx_code *code, int3
  * d is written, which may be an operand. */
 ptx_execute ptx_run_scalar;
 ptx_execute ptx_spread_undefined;
+
+/* The lane's local memory; NULL: there is no host memory for it, and that is reported. */
+struct ptx_block *ptx_local(struct ptx_warp *warp, int lane);
+
+/* A string in memory, cut to the room. */
+void ptx_text(struct ptx_warp *warp, uint64_t address, char *text, int room);
+/* printf of the format and the values at these addresses, onto machine->print; what vprintf
+ * returns. */
+int ptx_print(struct ptx_warp *warp, const struct ptx_code *code, int lane, uint64_t format,
+              uint64_t values);
+
+/* A warp of the CTA has ended: barriers for all may be complete. */
+void ptx_barriers_after_exit(struct ptx_cta *cta);
 
 /* Lanes end. */
 void ptx_exit(struct ptx_warp *warp, uint32_t lanes);

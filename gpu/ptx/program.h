@@ -60,12 +60,21 @@ enum ptx_gather {
     PTX_GATHER_MASK     /* the lanes of the membermask in slot `mask`, at this instruction */
 };
 
+enum ptx_flow {
+    PTX_ON,      /* to the next instruction */
+    PTX_JUMP,    /* to target; where guarded, or to the next */
+    PTX_INDEXED, /* to one of the labels of places[1] */
+    PTX_CALL,    /* to target, and back */
+    PTX_RETURN,
+    PTX_END
+};
+
 struct ptx_code {
     ptx_execute *execute;
     ptx_scalar *scalar;               /* of ptx_run_scalar and its like */
     struct number_instruction number; /* of floating-point arithmetic */
-    int32_t d, a, b, c;               /* slots of the first operands: destination and sources */
-    int32_t guard;                    /* slot, PTX_NO_SLOT: none */
+    int32_t d, a, b, c, e; /* slots: destination, first sources, one more as lower likes */
+    int32_t guard;         /* slot, PTX_NO_SLOT: none */
     uint8_t guard_negated;
     uint8_t bits;   /* of an element, of a result; as the executor likes */
     uint8_t spread; /* enum ptx_spread */
@@ -73,7 +82,8 @@ struct ptx_code {
     uint8_t space;  /* enum ptx_space of an access */
     uint8_t count;  /* elements of a vector; as the executor likes */
     uint8_t sign;   /* sources or loaded values are signed */
-    uint8_t ends;   /* ends a run: branches, barriers, what may block */
+    uint8_t ends;   /* 1: lanes may part, block or end here; their pcs are looked at again */
+    uint8_t flow;   /* enum ptx_flow */
     unsigned how;   /* enum number_how, or as the executor likes */
     int32_t target; /* of a branch or call */
     int32_t mask;   /* slot of the membermask */
@@ -109,9 +119,9 @@ struct ptx_program {
     int32_t preset_count;
     int32_t *undefined_at_start; /* slots that are read before they are written on some path */
     int32_t undefined_count;
-    uint64_t *offset; /* [module->variable_count] in shared, local, param space */
-    uint64_t shared_static, local_bytes, param_bytes;
-    uint32_t dynamic_align; /* of extern shared variables, 0: there are none */
+    uint64_t *offset;      /* [module->variable_count] in shared, local, param space */
+    uint64_t shared_bytes; /* up to where dynamic shared memory begins, the reserved included */
+    uint64_t local_bytes, param_bytes;
     struct ptx_arena *arena;
 };
 
@@ -142,9 +152,10 @@ typedef int ptx_lower(struct ptx_build *build, const struct ptx_instruction *ins
  * operands: a letter and a width each, with blanks between; ? behind one: it may be left out, with
  * all that follow. Letters: D register to write; P predicate to write; Q the same, and p|q; R
  * register, and d|p; V vector or register to write; S register, immediate, special register or
- * symbol; B predicate to read; W vector, or what S is; A address; T address with coordinates; L
- * label; I immediate; F function; C list in parentheses; M anything. Widths: 0 to 4 as that type
- * has, w twice type 0, p, h, i, l: a predicate, 16, 32, 64 bits, * any.
+ * symbol; B predicate to read; W vector, or what S is; A address; T address with coordinates; X
+ * vector that is read and written; L label; I immediate; F function; C list in parentheses; M
+ * anything. Widths: 0 to 4 as that type has, w twice type 0, p, h, i, l: a predicate, 16, 32, 64
+ * bits, * any.
  */
 struct ptx_opcode {
     const char *name, *words, *types, *operands;
@@ -174,7 +185,7 @@ int ptx_refuse(const struct ptx_build *build, const char *format, ...)
 const struct ptx_program *ptx_build_program(const struct ptx_build *build);
 /* A constant row that holds `value` in every lane. MOE_E_NOMEM. */
 int ptx_build_constant(struct ptx_build *build, uint64_t value, int32_t *slot);
-/* The slot of the function's carry flag. */
+/* The register that is the function's carry flag. */
 int ptx_build_carry(struct ptx_build *build, int32_t *slot);
 
 /* number.h's names of types and words. -1: it has none. */

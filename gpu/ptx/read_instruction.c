@@ -140,6 +140,7 @@ static int operand_fits(const struct reader *reader, const struct ptx_instructio
                    : operand->kind == PTX_SINK ||
                          (operand->kind == PTX_REGISTER && register_fits(reader, operand, bits));
     case 'V':
+    case 'X':
         return operand->kind == PTX_VECTOR
                    ? vector_fits(reader, operand, 0, 1)
                    : operand->kind == PTX_SINK ||

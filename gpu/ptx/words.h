@@ -10,13 +10,14 @@
 #define PTX_WORDS(X)                                                                               \
     /* rounding, and what becomes of a result */                                                   \
     X(RN, "rn")                                                                                    \
-    X(RZ, "rz") X(RM, "rm") X(RP, "rp") X(RNA, "rna") X(RS, "rs") X(RNI, "rni") X(RZI, "rzi")      \
-        X(RMI, "rmi") X(RPI, "rpi") X(FTZ, "ftz") X(NOFTZ, "noftz") X(SAT, "sat")                  \
-            X(SATFINITE, "satfinite") X(RELU, "relu") X(NAN_RESULT, "NaN") X(XORSIGN, "xorsign")   \
-                X(ABS, "abs") X(CC, "cc") X(APPROX, "approx") X(FULL, "full") X(WIDE, "wide")      \
-                    X(HI, "hi") X(LO, "lo") X(CLAMP, "clamp") X(WRAP, "wrap")                      \
-                        X(SHIFTAMT, "shiftamt") X(LEFT, "l") X(RIGHT, "r") X(SCALED, "scaled")     \
-                            X(F4E, "f4e") X(B4E, "b4e") X(RC8, "rc8") X(ECL, "ecl") X(ECR, "ecr")  \
+    X(RZ, "rz")                                                                                    \
+    X(RM, "rm") X(RP, "rp") X(RNA, "rna") X(RS, "rs") X(RNI, "rni") X(RZI, "rzi") X(RMI, "rmi")    \
+        X(RPI, "rpi") X(FTZ, "ftz") X(NOFTZ, "noftz") X(SAT, "sat") X(SATFINITE, "satfinite")      \
+            X(RELU, "relu") X(NAN_RESULT, "NaN") X(XORSIGN, "xorsign") X(ABS, "abs") X(CC, "cc")   \
+                X(APPROX, "approx") X(FULL, "full") X(WIDE, "wide") X(HI, "hi") X(LO, "lo")        \
+                    X(CLAMP, "clamp") X(WRAP, "wrap") X(SHIFTAMT, "shiftamt") X(LEFT, "l")         \
+                        X(RIGHT, "r") X(SCALED, "scaled") X(F4E, "f4e") X(B4E, "b4e")              \
+                            X(RC8, "rc8") X(ECL, "ecl") X(ECR, "ecr")                              \
                                 X(RC16, "rc16") /* comparisons and booleans */                     \
         X(EQ, "eq") X(NE, "ne") X(LT, "lt") X(LE, "le") X(GT, "gt") X(GE, "ge") X(LS, "ls")        \
             X(HS, "hs") X(EQU, "equ") X(NEU, "neu") X(LTU, "ltu") X(LEU, "leu") X(GTU, "gtu")      \

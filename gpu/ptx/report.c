@@ -1,0 +1,155 @@
+/*
+ * report.c - what the machine has to say, in words.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gpu/ptx/machine.h"
+#include "gpu/ptx/schedule.h"
+
+static const char *const kind_names[PTX_REPORT_KIND_COUNT] = {
+    "outside",   "misaligned", "read-only", "undefined", "divergence",
+    "barrier",   "deadlock",   "livelock",  "race",      "proxy",
+    "in flight", "descriptor", "cluster",   "trap",      "limit"};
+
+const char *ptx_report_kind_name(enum ptx_report_kind kind)
+{
+    return kind_names[kind];
+}
+
+static int is_known(const struct ptx_machine *machine, enum ptx_report_kind kind, int32_t line)
+{
+    for (uint32_t i = 0; i < machine->report_count; i++)
+        if (machine->reports[i].kind == kind && machine->reports[i].line == line)
+            return 1;
+    return 0;
+}
+
+static void say_where(struct ptx_report *report, const struct ptx_warp *warp, int lane)
+{
+    for (int i = 0; i < 3; i++)
+        report->thread[i] = report->cta[i] = UINT32_MAX;
+    if (!warp)
+        return;
+    memcpy(report->cta, warp->cta->id, sizeof report->cta);
+    if (lane < 0)
+        return;
+    const uint32_t thread = warp->number * PTX_LANES + (uint32_t)lane;
+    const uint32_t *block = warp->machine->grid->block;
+    report->thread[0] = thread % block[0];
+    report->thread[1] = thread / block[0] % block[1];
+    report->thread[2] = thread / block[0] / block[1];
+}
+
+void ptx_report(struct ptx_machine *machine, struct ptx_warp *warp, const struct ptx_code *code,
+                int lane, enum ptx_report_kind kind, enum ptx_report_class class, uint64_t address,
+                const char *rule, const char *format, ...)
+{
+    const int32_t line = code ? code->instruction->line : 0;
+    if (class == PTX_REPORT_VALUE)
+        machine->stopped = 1;
+    if (is_known(machine, kind, line) || machine->report_count == machine->options.reports_most)
+        return;
+    struct ptx_report *report = &machine->reports[machine->report_count++];
+    *report = (struct ptx_report){.kind = kind,
+                                  .class = class,
+                                  .line = line,
+                                  .address = address,
+                                  .step = machine->step,
+                                  .rule = rule};
+    say_where(report, warp, lane);
+    char *text = report->message;
+    int used = 0;
+    const int room = (int)sizeof report->message;
+    used += snprintf(text, (size_t)room, "%s: ", kind_names[kind]);
+    va_list arguments;
+    va_start(arguments, format);
+    used += vsnprintf(text + used, (size_t)(room - used), format, arguments);
+    va_end(arguments);
+    if (code) {
+        char name[80];
+        ptx_location_text(machine->program->loaded->module, code->instruction->location,
+                          report->source, sizeof report->source);
+        ptx_instruction_text(code->instruction, name, sizeof name);
+        if (used < room)
+            used += snprintf(text + used, (size_t)(room - used), "; line %d, %s%s%s%s", line, name,
+                             report->source[0] ? " (" : "", report->source,
+                             report->source[0] ? ")" : "");
+    }
+    if (warp && used < room)
+        used += snprintf(text + used, (size_t)(room - used), "; CTA %u,%u,%u", report->cta[0],
+                         report->cta[1], report->cta[2]);
+    if (warp && lane >= 0 && used < room)
+        used += snprintf(text + used, (size_t)(room - used), " thread %u,%u,%u", report->thread[0],
+                         report->thread[1], report->thread[2]);
+    if (rule && rule[0] && used < room)
+        snprintf(text + used, (size_t)(room - used), " [%s]", rule);
+}
+
+/* ---- deadlocks: every waiter, those that wait alike in one line -------------------------------
+ */
+
+static int same_wait(const struct ptx_wait *a, const struct ptx_wait *b)
+{
+    return a->kind == b->kind && a->code == b->code &&
+           !memcmp(a->argument, b->argument, sizeof a->argument);
+}
+
+static int say_warp(struct ptx_warp *warp, char *text, int used, int room)
+{
+    uint32_t left = warp->live & warp->blocked;
+    while (left && used < room) {
+        const int lane = __builtin_ctz(left);
+        const struct ptx_wait *wait = &warp->wait[lane];
+        uint32_t alike = 0;
+        char what[200] = "";
+        for (uint32_t rest = left; rest; rest &= rest - 1)
+            if (same_wait(wait, &warp->wait[__builtin_ctz(rest)]))
+                alike |= rest & -rest;
+        left &= ~alike;
+        if (wait->kind->describe)
+            wait->kind->describe(warp, lane, what, sizeof what);
+        used +=
+            snprintf(text + used, (size_t)(room - used),
+                     "; CTA %u,%u,%u warp %u lanes 0x%08x at line %d (%s) for %s", warp->cta->id[0],
+                     warp->cta->id[1], warp->cta->id[2], warp->number, alike,
+                     wait->code->instruction->line, wait->code->instruction->opcode->name, what);
+    }
+    return used;
+}
+
+void ptx_report_deadlock(struct ptx_machine *machine, int live)
+{
+    char text[sizeof machine->reports->message - 64];
+    const int room = (int)sizeof text;
+    int used = 0;
+    text[0] = '\0';
+    const struct ptx_code *code = NULL;
+    struct ptx_warp *first = NULL;
+    for (uint32_t w = 0; w < machine->warp_count && used < room; w++) {
+        struct ptx_warp *warp = machine->warps[w];
+        const uint32_t blocked = warp->live & warp->blocked;
+        if (blocked && !code) {
+            code = warp->wait[__builtin_ctz(blocked)].code;
+            first = warp;
+        }
+        used = say_warp(warp, text, used, room);
+        const uint32_t running = ptx_warp_ready(warp);
+        if (live && running && used < room) {
+            const uint32_t pc = warp->pc[__builtin_ctz(running)];
+            if (!code) {
+                code = &warp->program->code[pc];
+                first = warp;
+            }
+            used += snprintf(text + used, (size_t)(room - used),
+                             "; CTA %u,%u,%u warp %u lanes 0x%08x run at line %d", warp->cta->id[0],
+                             warp->cta->id[1], warp->cta->id[2], warp->number, running,
+                             warp->program->code[pc].instruction->line);
+        }
+    }
+    ptx_report(machine, first, code, -1, live ? PTX_REPORT_LIVELOCK : PTX_REPORT_DEADLOCK,
+               PTX_REPORT_VALUE, 0, "",
+               live ? "nothing has changed for long%s" : "nobody can go on%s", text);
+}
