@@ -7,7 +7,7 @@
 #include "ref/moe.h"
 #include "verify/variant.h"
 
-static const struct device_class *const classes[] = {&device_cuda};
+static const struct device_class *const classes[] = {&device_cuda, &device_ptx};
 
 int moe_device_open(int kind, int index, struct moe_device **device)
 {

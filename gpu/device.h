@@ -52,6 +52,6 @@ struct moe_device {
     int64_t shared_bytes; /* that one block may have */
 };
 
-extern const struct device_class device_cuda;
+extern const struct device_class device_cuda, device_ptx;
 
 #endif

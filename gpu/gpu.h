@@ -79,7 +79,8 @@ enum moe_device_attribute {
     MOE_DEVICE_PAGE_BYTES, /* what can be mapped alone */
 };
 
-/* kind is MOE_ON_CUDA (verify/variant.h); index counts what the driver shows. */
+/* kind is MOE_ON_CUDA (verify/variant.h): index counts what the driver shows; or MOE_ON_PTX: it is
+ * the seed of a PTX machine. */
 int moe_device_open(int kind, int index, struct moe_device **device);
 void moe_device_close(struct moe_device *device);
 const char *moe_device_name(const struct moe_device *device);

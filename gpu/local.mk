@@ -27,8 +27,56 @@ GPU_KERNEL_CUH = \
 	%D%/hopper/over_rows.cuh \
 	%D%/hopper/store.cuh
 
-noinst_LTLIBRARIES += libgpu.la libptxnumber.la
-libmoecheck_la_LIBADD += libgpu.la libptxnumber.la $(KERNEL_TABLE)
+noinst_LTLIBRARIES += libgpu.la libptx.la libptxnumber.la
+libmoecheck_la_LIBADD += libgpu.la libptx.la libptxnumber.la $(KERNEL_TABLE)
+
+# The PTX machine: reads PTX, and runs it.
+libptx_la_SOURCES = \
+	%D%/ptx/words.h \
+	%D%/ptx/words.c \
+	%D%/ptx/arena.h \
+	%D%/ptx/arena.c \
+	%D%/ptx/ptx.h \
+	%D%/ptx/read.h \
+	%D%/ptx/read.c \
+	%D%/ptx/read_token.c \
+	%D%/ptx/read_names.c \
+	%D%/ptx/read_variable.c \
+	%D%/ptx/read_operand.c \
+	%D%/ptx/read_instruction.c \
+	%D%/ptx/read_function.c \
+	%D%/ptx/program.h \
+	%D%/ptx/opcodes.c \
+	%D%/ptx/lower.h \
+	%D%/ptx/lower.c \
+	%D%/ptx/lower_operand.c \
+	%D%/ptx/lower_variables.c \
+	%D%/ptx/lower_slots.c \
+	%D%/ptx/machine.h \
+	%D%/ptx/machine.c \
+	%D%/ptx/memory.c \
+	%D%/ptx/access.c \
+	%D%/ptx/schedule.h \
+	%D%/ptx/cta.c \
+	%D%/ptx/warp.c \
+	%D%/ptx/async.c \
+	%D%/ptx/report.c \
+	%D%/ptx/print.c \
+	%D%/ptx/exec_scalar.c \
+	%D%/ptx/exec_integer.c \
+	%D%/ptx/exec_bits.c \
+	%D%/ptx/exec_float.c \
+	%D%/ptx/exec_convert.c \
+	%D%/ptx/exec_move.c \
+	%D%/ptx/exec_compare.c \
+	%D%/ptx/exec_memory.c \
+	%D%/ptx/exec_atom.c \
+	%D%/ptx/exec_flow.c \
+	%D%/ptx/exec_barrier.c \
+	%D%/ptx/exec_warp.c \
+	%D%/ptx/exec_matrix.c \
+	%D%/ptx/exec_hint.c \
+	%D%/ptx/exec_hopper.c
 
 # What instructions compute: pure functions, of C alone.
 libptxnumber_la_CFLAGS = $(EXACT_CFLAGS)
@@ -64,6 +112,7 @@ libgpu_la_SOURCES = \
 	%D%/device.h \
 	%D%/device.c \
 	%D%/device_graph.c \
+	%D%/ptx/device_ptx.c \
 	%D%/parts.h \
 	%D%/parts_launch.h \
 	%D%/parts.c \
@@ -137,7 +186,7 @@ nodist_moecheck_faults_la_SOURCES = %D%/faults/kernel_table.c
 moecheck_faults_la_CPPFLAGS = -DMOE_FAULTS $(libgpu_la_CPPFLAGS)
 moecheck_faults_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
 moecheck_faults_la_LDFLAGS = -module -avoid-version -rpath /nowhere
-moecheck_faults_la_LIBADD = $(ZSTD_LIBS) -lm
+moecheck_faults_la_LIBADD = libptx.la libptxnumber.la $(ZSTD_LIBS) -lm
 MOSTLYCLEANFILES += %D%/faults/kernel_table.c %D%/faults/kernel_table.bin
 %D%/faults/kernel_table.c: $(addsuffix .ptx,$(FAULT_CODES)) $(addsuffix .cubin,$(FAULT_CODES)) \
 	%D%/embed$(EXEEXT) %D%/local.mk Makefile

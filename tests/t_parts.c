@@ -8,6 +8,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tests/parts_array.h"
 #include "tests/parts_tests.h"
@@ -36,13 +37,14 @@ static const struct {
     {"types convert", types_convert},
 };
 
-int main(void)
+int main(int argc, char **argv)
 {
     const int count = LENGTH(tests);
     char why[512] = "";
     int failures = 0;
     setvbuf(stdout, NULL, _IOLBF, 0);
-    int status = moe_device_open(MOE_ON_CUDA, 0, &queue.device);
+    const int on_ptx = argc > 1 && !strcmp(argv[1], "ptx");
+    int status = moe_device_open(on_ptx ? MOE_ON_PTX : MOE_ON_CUDA, 0, &queue.device);
     if (status == MOE_OK)
         status = moe_device_stream_create(queue.device, &queue.stream);
     if (status != MOE_OK) {

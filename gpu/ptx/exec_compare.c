@@ -5,7 +5,7 @@
 
 #include "gpu/ptx/machine.h"
 
-/* Which answers of number_compare make it true: bit 0 less, 1 equal, 2 greater, 3 unordered. */
+/* Which answers make it true: bit 0 less, 1 equal, 2 greater, 3 unordered. */
 static const struct {
     enum ptx_word word;
     unsigned holds;
@@ -24,7 +24,25 @@ enum { NO_BOOLEAN, BOOLEAN_AND, BOOLEAN_OR, BOOLEAN_XOR };
  * data[3]: bits of a result of set, or 0 for a predicate; e: slot of q. */
 static int holds(const struct ptx_code *code, uint64_t a, uint64_t b)
 {
-    const int order = number_compare((enum number_format)code->data[0], a, b, code->how);
+    int order = 0;
+    switch ((enum number_format)code->data[0]) {
+    case NUMBER_U16:
+    case NUMBER_U32:
+    case NUMBER_U64:
+        order = a < b ? -1 : a > b;
+        break;
+    case NUMBER_S16:
+        order = (int16_t)a < (int16_t)b ? -1 : (int16_t)a > (int16_t)b;
+        break;
+    case NUMBER_S32:
+        order = (int32_t)a < (int32_t)b ? -1 : (int32_t)a > (int32_t)b;
+        break;
+    case NUMBER_S64:
+        order = (int64_t)a < (int64_t)b ? -1 : (int64_t)a > (int64_t)b;
+        break;
+    default:
+        order = number_compare((enum number_format)code->data[0], a, b, code->how);
+    }
     return (int)(code->data[1] >> (order + 1) & 1);
 }
 

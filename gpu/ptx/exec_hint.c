@@ -75,6 +75,9 @@ const struct ptx_opcode ptx_opcodes_hint[] = {
     {"createpolicy", "fractional " EVICTIONS, "b64", "Dl S*?", lower_policy, 0, 0},
     {"createpolicy", "range global " EVICTIONS, "b64", "Dl A* Si Si", lower_policy, 0, 0},
     {"createpolicy", "cvt L2", "b64", "Dl Sl", lower_policy, 0, 0},
+    /* Grids run one after the other: what is waited for has happened. */
+    {"griddepcontrol.wait", "", "", "", lower_nothing, 0, 0},
+    {"griddepcontrol.launch_dependents", "", "", "", lower_nothing, 0, 0},
     {"pmevent", "", "", "Ii", lower_nothing, 0, 0},
     {NULL},
 };

@@ -82,8 +82,6 @@ const struct ptx_opcode ptx_opcodes_hopper[] = {
     {"getctarank", "shared::cluster", "u32 u64", "Di S*", NEVER},
     {"setmaxnreg.inc", "sync aligned", "u32", "Ii", NEVER},
     {"setmaxnreg.dec", "sync aligned", "u32", "Ii", NEVER},
-    {"griddepcontrol.wait", "", "", "", NEVER},
-    {"griddepcontrol.launch_dependents", "", "", "", NEVER},
     {"tensormap.replace",
      "tile global shared::cta global_address rank box_dim global_dim global_stride element_stride "
      "elemtype interleave_layout swizzle_mode swizzle_atomicity fill_mode",

@@ -57,7 +57,7 @@ static void append(struct ptx_machine *machine, const char *text)
 static void print_one(struct ptx_warp *warp, const struct ptx_code *code, int lane,
                       const char *directive, char letter, int is_long, uint64_t *values)
 {
-    char text[512] = "", format[40];
+    char text[512] = "", format[64];
     uint64_t bits = 0;
     const int is_float = strchr("aAeEfFgG", letter) != NULL;
     const uint32_t bytes = is_float || is_long || letter == 's' || letter == 'p' ? 8 : 4;
@@ -68,12 +68,12 @@ static void print_one(struct ptx_warp *warp, const struct ptx_code *code, int la
     if (letter == 's') {
         char string[256];
         ptx_text(warp, bits, string, sizeof string);
-        snprintf(format, sizeof format, "%ss", directive);
+        snprintf(format, sizeof format, "%.20ss", directive);
         snprintf(text, sizeof text, format, string);
     } else if (is_float) {
         double value;
         memcpy(&value, &bits, sizeof value);
-        snprintf(format, sizeof format, "%s%c", directive, letter);
+        snprintf(format, sizeof format, "%.20s%c", directive, letter);
         snprintf(text, sizeof text, format, value);
     } else if (letter == 'c') {
         snprintf(text, sizeof text, "%c", (int)bits);
@@ -83,7 +83,7 @@ static void print_one(struct ptx_warp *warp, const struct ptx_code *code, int la
         const int is_signed = letter == 'd' || letter == 'i';
         if (is_signed && bytes == 4)
             bits = (uint64_t)(int64_t)(int32_t)bits;
-        snprintf(format, sizeof format, "%sll%c", directive, letter);
+        snprintf(format, sizeof format, "%.20sll%c", directive, letter);
         snprintf(text, sizeof text, format, (unsigned long long)bits);
     }
     append(warp->machine, text);

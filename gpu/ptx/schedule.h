@@ -6,7 +6,7 @@
 
 #include "gpu/ptx/machine.h"
 
-#define PTX_MULTIPROCESSORS 132
+#define PTX_MULTIPROCESSORS 8
 #define PTX_SHARED_MOST (227u * 1024) /* bytes of a CTA, as an H100 has */
 
 /* warp.c */
