@@ -69,27 +69,38 @@ static inline double decode(const struct format *format, uint32_t code)
     return double_of(bits_of(value) | (uint64_t)sign << 63);
 }
 
+/* condition ? yes : no without a branch, which compilers would make of it and no vector code. */
+static inline int32_t either(int condition, int32_t yes, int32_t no)
+{
+    const int32_t mask = -condition;
+    return (yes & mask) | (no & ~mask);
+}
+
+/* In 32 bits, of which a processor does twice as many at a time: of a double's lower half only the
+ * subnormals need more than whether it is zero, which is left as the last bit of the upper half. */
 static inline __attribute__((always_inline)) uint32_t encode(const struct format *format,
                                                              double value, int saturate)
 {
     const struct moe_dtype_info *info = &format->info;
-    const int shift = 52 - info->fraction_bits;
+    const int shift = 20 - info->fraction_bits;
     const uint64_t bits = bits_of(value);
-    const uint64_t magnitude = bits & ~(1ull << 63);
-    const double absolute = double_of(magnitude);
+    const uint32_t lower = (uint32_t)bits, upper = (uint32_t)(bits >> 32);
+    const int32_t magnitude = (int32_t)((upper & 0x7fffffff) | (lower != 0));
     /* Normal: add just under half of the last place kept, or half where it is odd; a carry walks
-     * into the exponent by itself. */
-    const uint64_t rounded =
-        (magnitude + (1ull << (shift - 1)) - 1 + (magnitude >> shift & 1)) >> shift;
-    const uint64_t normal = rounded - ((uint64_t)(1023 - info->bias) << info->fraction_bits);
+     * into the exponent by itself. The bias is subtracted before, so that the sum stays positive.
+     */
+    const int32_t moved = magnitude - ((1023 - info->bias) << 20);
+    const int32_t normal = (moved + (1 << (shift - 1)) - 1 + (magnitude >> shift & 1)) >> shift;
     /* Subnormal: adding 2^52 quanta makes the sum's last place one quantum, and the hardware
-     * rounds. */
+     * rounds; the quanta are the lower half of the sum. */
     const double magic = info->smallest * power_of_two(52);
-    const uint64_t subnormal = bits_of(absolute + magic) - bits_of(magic);
-    uint64_t code = absolute < info->smallest_normal ? subnormal : normal;
-    code = code > format->largest ? (saturate ? format->largest : format->overflow) : code;
-    code |= bits >> 63 << (info->bits - 1);
-    return (uint32_t)(absolute != absolute ? format->nan : code);
+    const int32_t subnormal = (int32_t)bits_of(fabs(value) + magic);
+    int32_t code = either(magnitude < (1024 - info->bias) << 20, subnormal, normal);
+    code = either(code > (int32_t)format->largest,
+                  (int32_t)(saturate ? format->largest : format->overflow), code);
+    code = either(magnitude > 0x7ff00000, (int32_t)format->nan,
+                  code | (int32_t)(upper >> 31 << (info->bits - 1)));
+    return (uint32_t)code;
 }
 
 /* Two elements a byte where there are 4 bits, the lower index in the lower half. */
@@ -393,14 +404,22 @@ static void load_many_f16(const void *array, int64_t first, int64_t count, doubl
 static void store_many_bf16(void *array, int64_t first, int64_t count, const double *values)
 {
     uint16_t *codes = (uint16_t *)array + first;
-    for (int64_t i = 0; i < count; i++)
+    int64_t i = 0;
+    for (; i + RUN <= count; i += RUN)
+        for (int j = 0; j < RUN; j++)
+            codes[i + j] = (uint16_t)encode(&formats[MOE_BF16], values[i + j], 0);
+    for (; i < count; i++)
         codes[i] = (uint16_t)encode(&formats[MOE_BF16], values[i], 0);
 }
 
 static void store_many_f16(void *array, int64_t first, int64_t count, const double *values)
 {
     uint16_t *codes = (uint16_t *)array + first;
-    for (int64_t i = 0; i < count; i++)
+    int64_t i = 0;
+    for (; i + RUN <= count; i += RUN)
+        for (int j = 0; j < RUN; j++)
+            codes[i + j] = (uint16_t)encode(&formats[MOE_F16], values[i + j], 0);
+    for (; i < count; i++)
         codes[i] = (uint16_t)encode(&formats[MOE_F16], values[i], 0);
 }
 

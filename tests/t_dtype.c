@@ -283,6 +283,18 @@ START_TEST(outside_the_range)
 }
 END_TEST
 
+/* A NaN that is infinity to who looks at its upper half only. */
+START_TEST(nan_of_the_lower_half)
+{
+    const enum moe_dtype dtype = small[_i];
+    const uint64_t nan_bits = 0x7ff0000000000001;
+    double nan;
+    memcpy(&nan, &nan_bits, sizeof nan);
+    ck_assert_uint_eq(encoded(dtype, nan, 0), encoded(dtype, NAN, 0));
+    ck_assert_uint_eq(encoded(dtype, -nan, 1), encoded(dtype, NAN, 1));
+}
+END_TEST
+
 START_TEST(wide_types)
 {
     ck_assert(same(moe_dtype_round(MOE_F64, 0x1.123456789abcdp-1070, 0), 0x1.12p-1070));
@@ -381,6 +393,7 @@ int main(void)
     tcase_add_loop_test(tests, every_midpoint, 0, SMALL);
     tcase_add_loop_test(tests, sweep_of_floats, 0, SMALL);
     tcase_add_loop_test(tests, outside_the_range, 0, sizeof edges / sizeof *edges);
+    tcase_add_loop_test(tests, nan_of_the_lower_half, 0, SMALL);
     tcase_add_test(tests, wide_types);
     tcase_add_loop_test(tests, bulk_is_single, 0, MOE_DTYPE_COUNT);
     tcase_add_loop_test(tests, bulk_decodes_every_code, 0, 2);
