@@ -19,10 +19,12 @@
 /* Below this many multiplications a second thread costs more than it brings. */
 #define WORTH_A_THREAD 1e6
 
-/* Rows and columns of a tile, at most. BLAS packs both operands anew for every tile; low and wide
- * ones cost 3 % at the widths of real layers, square ones of 512 cost 8 %. */
-#define TILE_ROWS 128
+/* Rows and columns of a tile, at most. BLAS packs both operands anew for every tile, so that tiles
+ * should be large; but a product of fewer than FEW_TILES would leave threads without any, and its
+ * tiles are half as wide. */
+#define TILE_ROWS 512
 #define TILE_COLS 1024
+#define FEW_TILES 4
 
 struct slice {
     enum form form;
@@ -100,6 +102,8 @@ void product_values(enum moe_dtype precision, enum form form, int64_t m, int64_t
     struct slice s = {form, m, n, k, form == FORM_TN ? m : k, form == FORM_NT ? k : n, n};
     int threads = threads_worth((double)m * (double)n * (double)k);
     int64_t down = (m + TILE_ROWS - 1) / TILE_ROWS, across = (n + TILE_COLS - 1) / TILE_COLS;
+    if (down * across < FEW_TILES && n > TILE_COLS / 2)
+        across *= 2;
     int single = precision == MOE_F32;
     float *a32 = scratch_f32, *b32 = single ? a32 + m * k : NULL,
           *c32 = single ? b32 + k * n : NULL;
