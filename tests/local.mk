@@ -36,6 +36,7 @@ UNIT_TESTS = \
 	%D%/t_round \
 	%D%/t_score \
 	%D%/t_product \
+	%D%/t_threads \
 	%D%/t_mma \
 	%D%/t_ptx_number \
 	%D%/t_ptx_convert \
@@ -180,6 +181,7 @@ impostor = %D%/impostor.c %D%/impostor.h $(support)
 %C%_t_surroundings_SOURCES = %D%/t_surroundings.c $(impostor)
 %C%_t_locate_SOURCES = %D%/t_locate.c $(impostor)
 %C%_t_geometry_SOURCES = %D%/t_geometry.c $(impostor)
+%C%_t_threads_SOURCES = %D%/t_threads.c $(support)
 %C%_t_product_SOURCES = %D%/t_product.c $(support)
 %C%_t_product_CPPFLAGS = $(AM_CPPFLAGS) $(OPENBLAS_CFLAGS)
 %C%_t_product_LDADD = libref.la $(LDADD) $(OPENBLAS_LIBS)
