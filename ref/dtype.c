@@ -87,8 +87,7 @@ static inline __attribute__((always_inline)) uint32_t encode(const struct format
     const uint32_t lower = (uint32_t)bits, upper = (uint32_t)(bits >> 32);
     const int32_t magnitude = (int32_t)((upper & 0x7fffffff) | (lower != 0));
     /* Normal: add just under half of the last place kept, or half where it is odd; a carry walks
-     * into the exponent by itself. The bias is subtracted before, so that the sum stays positive.
-     */
+     * into the exponent by itself. */
     const int32_t moved = magnitude - ((1023 - info->bias) << 20);
     const int32_t normal = (moved + (1 << (shift - 1)) - 1 + (magnitude >> shift & 1)) >> shift;
     /* Subnormal: adding 2^52 quanta makes the sum's last place one quantum, and the hardware
