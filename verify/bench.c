@@ -12,6 +12,9 @@
 
 #define REPEAT_SECONDS 2.0
 #define REPEAT_MOST 101
+/* A single run of a large case says little: three, unless one takes very long. */
+#define REPEAT_LEAST 3
+#define REPEAT_LONG 20.0
 
 static int compare(const void *a, const void *b)
 {
@@ -33,7 +36,7 @@ int moe_bench_repeat(int (*run)(void *context), void *context, double *seconds)
             return status;
         taken[n++] = end - start;
         start = end;
-    } while (n < REPEAT_MOST && start - begin < REPEAT_SECONDS);
+    } while (n < REPEAT_MOST && start - begin < (n < REPEAT_LEAST ? REPEAT_LONG : REPEAT_SECONDS));
     qsort(taken, (size_t)n, sizeof *taken, compare);
     *seconds = taken[n / 2];
     return MOE_OK;

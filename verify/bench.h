@@ -15,8 +15,9 @@
 int moe_bench_measure(const struct moe_job *job, const struct moe_variant *variant,
                       const struct moe_judge_options *options, struct moe_measure *measure);
 
-/* Runs again and again, at least once, at most 101 times, for about two seconds. `seconds` is the
- * median. Whatever `run` returns but MOE_OK ends it. */
+/* Runs again and again for about two seconds, three times at least (fewer where that takes more
+ * than twenty seconds) and 101 times at most. `seconds` is the median. Whatever `run` returns but
+ * MOE_OK ends it. */
 int moe_bench_repeat(int (*run)(void *context), void *context, double *seconds);
 
 /* ---- bench_products.c: the yardstick --------------------------------------------------------- */
