@@ -13,7 +13,11 @@ GPU_KERNELS = \
 GPU_KERNELS_90a = \
 	%D%/hopper/tiles.cu \
 	%D%/hopper/product.cu \
-	%D%/hopper/gradient.cu
+	%D%/hopper/forward.cu \
+	%D%/hopper/back.cu \
+	%D%/hopper/gradient.cu \
+	%D%/hopper/rows.cu \
+	%D%/hopper/router.cu
 GPU_KERNELS_100a =
 GPU_KERNELS_103a =
 GPU_KERNEL_CUH = \
@@ -25,7 +29,9 @@ GPU_KERNEL_CUH = \
 	%D%/hopper/shape.cuh \
 	%D%/hopper/by_rows.cuh \
 	%D%/hopper/over_rows.cuh \
-	%D%/hopper/store.cuh
+	%D%/hopper/store.cuh \
+	%D%/hopper/activation.cuh \
+	%D%/hopper/activate.cuh
 
 noinst_LTLIBRARIES += libgpu.la libptx.la libptxnumber.la
 libmoecheck_la_LIBADD += libgpu.la libptx.la libptxnumber.la $(KERNEL_TABLE)
@@ -122,6 +128,11 @@ libgpu_la_SOURCES = \
 	%D%/hopper/tiles.h \
 	%D%/hopper/product.h \
 	%D%/hopper/product.c \
+	%D%/hopper/rows.h \
+	%D%/hopper/layer.h \
+	%D%/hopper/layer.c \
+	%D%/hopper/layer_forward.c \
+	%D%/hopper/layer_backward.c \
 	%D%/cublas.h \
 	%D%/cublas.c \
 	%D%/cublas_layer.h \

@@ -100,7 +100,7 @@ int moe_gpu_round(const struct moe_gpu_queue *queue, const struct moe_problem *p
     struct rounding r;
     char *next = workspace;
     lay_out(problem, &next, &r);
-    int status = copy_words(queue, problem, r.words);
+    int status = mode == MOE_ROUND_STOCHASTIC ? copy_words(queue, problem, r.words) : MOE_OK;
     void *softmax[] = {&E, &K, &dtype, &logits, &top, &r.p, &r.kept};
     if (status == MOE_OK)
         status = launch_blocks(queue, "softmax_all", T, 128, 0, softmax);

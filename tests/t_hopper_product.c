@@ -76,7 +76,6 @@ static void make(struct operands *made)
 static int run(const struct operands *made, int configuration)
 {
     const struct size *size = made->size;
-    struct row_tiles *tiles = NULL;
     if (made->form == PRODUCT_GRADIENT) {
         const struct hopper_gradient gradient = {
             .dtype = made->dtype,
@@ -105,9 +104,8 @@ static int run(const struct operands *made, int configuration)
         .gather = on_device(made->gather),
         .a_stride = size->k,
         .weights = made->b->device,
-        .d = made->d->device,
-        .d_stride = size->cols,
-        .tiles = tiles,
+        .tiles = hopper_tiles_at(EXPERTS, made->tiles->device),
+        .store = {.d = made->d->device, .stride = size->cols},
     };
     return status == MOE_OK ? hopper_product_run(&queue, configuration, &product) : status;
 }
@@ -182,8 +180,13 @@ static int product_is_right(struct operands made, int configuration)
 /* What is not taken is refused in words, and nothing is launched. */
 static int refuses(void)
 {
-    const struct hopper_product right = {
-        .dtype = MOE_BF16, .N = 1, .E = 1, .cols = 8, .k = 8, .a_stride = 8, .d_stride = 8};
+    const struct hopper_product right = {.dtype = MOE_BF16,
+                                         .N = 1,
+                                         .E = 1,
+                                         .cols = 8,
+                                         .k = 8,
+                                         .a_stride = 8,
+                                         .store = {.stride = 8}};
     struct hopper_product wrong[] = {right, right, right, right, right};
     wrong[0].dtype = MOE_F32;
     wrong[1].k = 12;

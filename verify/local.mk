@@ -38,7 +38,8 @@ VARIANTS = \
 	%D%/variant_ref.c \
 	%D%/variant_ref_f32.c \
 	%D%/variant_naive.c \
-	gpu/variant_cublas.c
+	gpu/variant_cublas.c \
+	gpu/variant_hopper.c
 RELATIONS = \
 	%D%/relation_tokens_permuted.c \
 	%D%/relation_experts_relabelled.c \

@@ -1,14 +1,20 @@
 // by_rows.cuh - grouped products whose rows are tokens: gathered rows of A times the weights of the
 // rows' expert.
 //
-//   B_BY_ROW 0: D_r = A_r B_e^T, weights [E,C,k]       B_BY_ROW 1: D_r = A_r B_e, weights [E,k,C]
+//   B_BY_ROW 0: sums of A_r B_e^T, weights [E,C,k]       B_BY_ROW 1: of A_r B_e, weights [E,k,C]
+//
+// PAIRED: columns of a tile are 8 gates, their 8 ups, the next 8 gates, ..., wherever they lie in
+// memory. What becomes of the sums is finish<Shape>(epilogue, rows, first column, sums), found by
+// the epilogue's type.
 //
 // Filling threads gather rows of A by cp.async, and one of them fetches the boxes of B. Rows,
 // columns and k beyond the end are zeros; what they give is not stored.
 #pragma once
 
+#include "gpu/hopper/activate.cuh"
 #include "gpu/hopper/product.h"
 #include "gpu/hopper/shape.cuh"
+#include "gpu/hopper/store.cuh"
 
 // The tiles of a block, in turn: row tiles one after another, all columns of each.
 struct tile_walk {
@@ -43,9 +49,10 @@ struct tile_walk {
     }
 };
 
-template <class Shape, class Epilogue> struct by_rows {
+template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
     const struct product_arguments &arguments;
-    const void *weights; // tensor map [E,C,k] or [E,k,C]
+    const Epilogue &epilogue;
+    const void *weights; // tensor map: [E,C,k], [E,k,C], or, where PAIRED, [E,C/16,2,8,k]
 
     // Thread t copies piece t % 8 of the rows t / 8, t / 8 + 16, ...
     static constexpr int ROWS = TILE_ROWS / 16;
@@ -81,6 +88,8 @@ template <class Shape, class Epilogue> struct by_rows {
 #pragma unroll
             for (int i = 0; i < Shape::TILE_COLS / 64; i++)
                 copy_box(to + i * COLUMN_BYTES, weights, full, column + 64 * i, k, expert);
+        else if constexpr (PAIRED)
+            copy_box_5(to, weights, full, k, 0, 0, column / 16, expert);
         else
             copy_box(to, weights, full, k, column, expert);
     }
@@ -123,8 +132,7 @@ template <class Shape, class Epilogue> struct by_rows {
         float sum[Shape::TILE_COLS / 2];
         for (tile_walk tiles = walk(); tiles.more(); tiles.step()) {
             multiply<Shape>(sum, steps, stages, ring, at);
-            Epilogue::template run<Shape>(arguments, tiles.rows(),
-                                          tiles.column_tile() * Shape::TILE_COLS, sum);
+            finish<Shape>(epilogue, tiles.rows(), tiles.column_tile() * Shape::TILE_COLS, sum);
         }
     }
 };

@@ -84,9 +84,14 @@ __device__ __forceinline__ void copy_box(uint32_t to, const void *map, uint32_t 
                  : "memory");
 }
 
-__device__ __forceinline__ void prefetch_map(const void *map)
+// The same of five dimensions.
+__device__ __forceinline__ void copy_box_5(uint32_t to, const void *map, uint32_t barrier,
+                                           int32_t x, int32_t y, int32_t z, int32_t v, int32_t w)
 {
-    asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
+    asm volatile("cp.async.bulk.tensor.5d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+                 "[%0], [%1, {%3, %4, %5, %6, %7}], [%2];" ::"r"(to),
+                 "l"(map), "r"(barrier), "r"(x), "r"(y), "r"(z), "r"(v), "r"(w)
+                 : "memory");
 }
 
 // What this thread wrote to shared memory, copies by cp.async among it, is there for wgmma and for

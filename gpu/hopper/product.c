@@ -2,6 +2,9 @@
  * product.c - grouped products on Hopper: which kernel, what it is told, and what none of them
  * takes.
  */
+#include <stddef.h>
+#include <string.h>
+
 #include "gpu/hopper/product.h"
 #include "gpu/parts_launch.h"
 
@@ -10,39 +13,73 @@ enum { MAP_F16 = 6, MAP_BF16 = 9, MAP_SWIZZLE_128 = 3, MAP_PROMOTION_256 = 3 };
 
 enum { STAGE_K = 64, BOX_COLS = 64, THREADS = 384, LIST_THREADS = 256 };
 
-static const struct product_configuration forward[] = {
-    {"128x256", 256, 4, {"hopper_nt_bf16_256", "hopper_nt_f16_256"}},
-    {"128x192", 192, 5, {"hopper_nt_bf16_192", "hopper_nt_f16_192"}},
-    {"128x128", 128, 6, {"hopper_nt_bf16_128", "hopper_nt_f16_128"}},
-    {"128x64", 64, 8, {"hopper_nt_bf16_64", "hopper_nt_f16_64"}},
-    {0},
+/* Rows of a form end with one without a name. */
+#define MOST_ROWS 5
+static const struct product_configuration tables[PRODUCT_FORMS][MOST_ROWS] = {
+    [PRODUCT_FORWARD] = {{"128x256", 256, 4, {"hopper_nt_bf16_256", "hopper_nt_f16_256"}},
+                         {"128x192", 192, 5, {"hopper_nt_bf16_192", "hopper_nt_f16_192"}},
+                         {"128x128", 128, 6, {"hopper_nt_bf16_128", "hopper_nt_f16_128"}},
+                         {"128x64", 64, 8, {"hopper_nt_bf16_64", "hopper_nt_f16_64"}}},
+    [PRODUCT_BACKWARD] = {{"128x256", 256, 4, {"hopper_nn_bf16_256", "hopper_nn_f16_256"}},
+                          {"128x192", 192, 5, {"hopper_nn_bf16_192", "hopper_nn_f16_192"}},
+                          {"128x128", 128, 6, {"hopper_nn_bf16_128", "hopper_nn_f16_128"}},
+                          {"128x64", 64, 8, {"hopper_nn_bf16_64", "hopper_nn_f16_64"}}},
+    [PRODUCT_GRADIENT] = {{"128x256", 256, 4, {"hopper_tn_bf16_256", "hopper_tn_f16_256"}},
+                          {"128x128", 128, 6, {"hopper_tn_bf16_128", "hopper_tn_f16_128"}},
+                          {"128x64", 64, 8, {"hopper_tn_bf16_64", "hopper_tn_f16_64"}}},
+    [PRODUCT_SWIGLU] =
+        {{"128x256", 256, 4, {"hopper_swiglu_forward_bf16_256", "hopper_swiglu_forward_f16_256"}},
+         {"128x128", 128, 6, {"hopper_swiglu_forward_bf16_128", "hopper_swiglu_forward_f16_128"}}},
+    [PRODUCT_GATED] =
+        {{"128x64", 64, 8, {"hopper_gated_forward_bf16_64", "hopper_gated_forward_f16_64"}}},
+    [PRODUCT_PLAIN] =
+        {{"128x64", 64, 8, {"hopper_plain_forward_bf16_64", "hopper_plain_forward_f16_64"}}},
+    [PRODUCT_SWIGLU_BACK] =
+        {{"128x256", 256, 4, {"hopper_swiglu_back_bf16_256", "hopper_swiglu_back_f16_256"}},
+         {"128x128", 128, 6, {"hopper_swiglu_back_bf16_128", "hopper_swiglu_back_f16_128"}}},
+    [PRODUCT_GATED_BACK] =
+        {{"128x64", 64, 8, {"hopper_gated_back_bf16_64", "hopper_gated_back_f16_64"}}},
+    [PRODUCT_PLAIN_BACK] =
+        {{"128x64", 64, 8, {"hopper_plain_back_bf16_64", "hopper_plain_back_f16_64"}}},
 };
-static const struct product_configuration backward[] = {
-    {"128x256", 256, 4, {"hopper_nn_bf16_256", "hopper_nn_f16_256"}},
-    {"128x192", 192, 5, {"hopper_nn_bf16_192", "hopper_nn_f16_192"}},
-    {"128x128", 128, 6, {"hopper_nn_bf16_128", "hopper_nn_f16_128"}},
-    {"128x64", 64, 8, {"hopper_nn_bf16_64", "hopper_nn_f16_64"}},
-    {0},
+
+/* How a form's weights lie, and which of the epilogues is its. */
+static const struct {
+    int by_row; /* [E,k,C], else [E,C,k] */
+    int paired; /* a tile takes gates and their ups together */
+    size_t epilogue;
+} forms[PRODUCT_FORMS] = {
+    [PRODUCT_FORWARD] = {0, 0, offsetof(struct hopper_product, store)},
+    [PRODUCT_BACKWARD] = {1, 0, offsetof(struct hopper_product, store)},
+    [PRODUCT_SWIGLU] = {0, 1, offsetof(struct hopper_product, activate)},
+    [PRODUCT_GATED] = {0, 1, offsetof(struct hopper_product, activate)},
+    [PRODUCT_PLAIN] = {0, 0, offsetof(struct hopper_product, activate)},
+    [PRODUCT_SWIGLU_BACK] = {1, 0, offsetof(struct hopper_product, back)},
+    [PRODUCT_GATED_BACK] = {1, 0, offsetof(struct hopper_product, back)},
+    [PRODUCT_PLAIN_BACK] = {1, 0, offsetof(struct hopper_product, back)},
 };
-static const struct product_configuration gradient[] = {
-    {"128x256", 256, 4, {"hopper_tn_bf16_256", "hopper_tn_f16_256"}},
-    {"128x128", 128, 6, {"hopper_tn_bf16_128", "hopper_tn_f16_128"}},
-    {"128x64", 64, 8, {"hopper_tn_bf16_64", "hopper_tn_f16_64"}},
-    {0},
-};
-static const struct product_configuration *const tables[PRODUCT_FORMS] = {
-    [PRODUCT_FORWARD] = forward,
-    [PRODUCT_BACKWARD] = backward,
-    [PRODUCT_GRADIENT] = gradient,
-};
+
+enum product_form hopper_activation_form(enum moe_act act, int back)
+{
+    if (act == MOE_SWIGLU)
+        return back ? PRODUCT_SWIGLU_BACK : PRODUCT_SWIGLU;
+    if (moe_act_info(act)->gated)
+        return back ? PRODUCT_GATED_BACK : PRODUCT_GATED;
+    return back ? PRODUCT_PLAIN_BACK : PRODUCT_PLAIN;
+}
 
 const struct product_configuration *hopper_configuration(enum product_form form, int index)
 {
-    const struct product_configuration *row = tables[form];
-    for (int i = 0; row->name; i++, row++)
-        if (i == index)
-            return row;
-    return NULL;
+    int rows = 0;
+    while (rows < MOST_ROWS && tables[form][rows].name)
+        rows++;
+    return index >= 0 && index < rows ? &tables[form][index] : NULL;
+}
+
+int64_t hopper_product_parts(enum product_form form, int configuration, int64_t cols)
+{
+    const int32_t tile_cols = hopper_configuration(form, configuration)->tile_cols;
+    return (cols + tile_cols - 1) / tile_cols;
 }
 
 static int find(enum product_form form, int index, enum moe_dtype dtype,
@@ -74,27 +111,28 @@ int64_t hopper_tiles_bytes(int64_t rows, int64_t E)
                       most_tiles(rows, E) * (int64_t)sizeof(struct row_tile));
 }
 
-int hopper_tiles_list(const struct moe_gpu_queue *queue, int64_t E, const int64_t *expert_begin,
-                      void *memory, struct row_tiles **tiles)
+struct row_tiles *hopper_tiles_at(int64_t E, void *memory)
 {
-    char *next = memory;
-    int64_t *begin = part_take(&next, (E + 1) * 8);
-    struct row_tiles *list = (struct row_tiles *)next;
-    void *args[] = {&E, &expert_begin, &begin, &list};
-    const int status = launch_blocks(queue, "hopper_list_tiles", 1, LIST_THREADS, 0, args);
-    if (status == MOE_OK)
-        *tiles = list;
-    return status;
+    return (struct row_tiles *)((char *)memory + part_bytes((E + 1) * 8));
+}
+
+int hopper_tiles_list(const struct moe_gpu_queue *queue, int64_t E, const int64_t *expert_begin,
+                      void *memory)
+{
+    int64_t *begin = memory;
+    struct row_tiles *tiles = hopper_tiles_at(E, memory);
+    void *args[] = {&E, &expert_begin, &begin, &tiles};
+    return launch_blocks(queue, "hopper_list_tiles", 1, LIST_THREADS, 0, args);
 }
 
 /* ---- what the kernels take
  * ------------------------------------------------------------------------ */
 
-static int check_columns(const char *what, int64_t columns)
+static int check_columns(const char *what, int64_t columns, int64_t multiple)
 {
-    if (columns < 1 || columns > INT32_MAX || columns % 8)
-        return moe_error(MOE_E_UNSUPPORTED, "%lld %s: multiples of 8 are taken", (long long)columns,
-                         what);
+    if (columns < 1 || columns > INT32_MAX || columns % multiple)
+        return moe_error(MOE_E_UNSUPPORTED, "%lld %s: multiples of %lld are taken",
+                         (long long)columns, what, (long long)multiple);
     return MOE_OK;
 }
 
@@ -131,51 +169,98 @@ static int64_t column_tiles(const struct product_configuration *how, int64_t col
     return (columns + how->tile_cols - 1) / how->tile_cols;
 }
 
-static int encode_weights(struct moe_device *device, const struct hopper_product *product,
-                          int32_t tile_cols, struct moe_tensor_map *map)
+static struct moe_tensor_map_spec weights_map(const struct hopper_product *product)
 {
-    const int backward_form = product->form == PRODUCT_BACKWARD;
-    const uint64_t inner = (uint64_t)(backward_form ? product->cols : product->k);
-    const uint64_t outer = (uint64_t)(backward_form ? product->k : product->cols);
-    const struct moe_tensor_map_spec spec = {
+    return (struct moe_tensor_map_spec){
         .type = product->dtype == MOE_BF16 ? MAP_BF16 : MAP_F16,
-        .rank = 3,
         .swizzle = MAP_SWIZZLE_128,
         .promotion = MAP_PROMOTION_256,
         .base = (void *)product->weights,
-        .size = {inner, outer, (uint64_t)product->E},
-        .stride = {2 * inner, 2 * inner * outer},
-        .box = {BOX_COLS, backward_form ? STAGE_K : (uint32_t)tile_cols, 1},
-        .step = {1, 1, 1},
+        .step = {1, 1, 1, 1, 1},
     };
-    return moe_device_tensor_map_encode(device, &spec, map);
 }
 
-int hopper_product_run(const struct moe_gpu_queue *queue, int configuration,
-                       const struct hopper_product *product)
+/* [E,C,k] or [E,k,C]. */
+static struct moe_tensor_map_spec plain_map(const struct hopper_product *product,
+                                            uint32_t tile_cols)
 {
-    const struct product_configuration *how = NULL;
-    struct moe_tensor_map map;
-    int status = find(product->form, configuration, product->dtype, &how);
+    const int by_row = forms[product->form].by_row;
+    const uint64_t inner = (uint64_t)(by_row ? product->cols : product->k);
+    const uint64_t outer = (uint64_t)(by_row ? product->k : product->cols);
+    struct moe_tensor_map_spec spec = weights_map(product);
+    const uint64_t sizes[] = {inner, outer, (uint64_t)product->E};
+    const uint64_t strides[] = {2 * inner, 2 * inner * outer};
+    const uint32_t box[] = {BOX_COLS, by_row ? STAGE_K : tile_cols, 1};
+    spec.rank = 3;
+    memcpy(spec.size, sizes, sizeof sizes);
+    memcpy(spec.stride, strides, sizeof strides);
+    memcpy(spec.box, box, sizeof box);
+    return spec;
+}
+
+/* The same rows as [E, groups, gate or up, 8 units, k], whatever their order in memory. */
+static struct moe_tensor_map_spec paired_map(const struct hopper_product *product,
+                                             uint32_t tile_cols)
+{
+    const uint64_t row = 2 * (uint64_t)product->k, units = (uint64_t)product->cols / 2;
+    const int layout = product->activate.shape.layout;
+    struct moe_tensor_map_spec spec = weights_map(product);
+    const uint64_t sizes[] = {(uint64_t)product->k, 8, 2, units / 8, (uint64_t)product->E};
+    const uint64_t strides[] = {
+        layout == MOE_W1_INTERLEAVED ? 2 * row : row, /* unit to unit */
+        layout == MOE_W1_INTERLEAVED    ? row
+        : layout == MOE_W1_INTERLEAVED8 ? 8 * row
+                                        : units * row, /* gate to up */
+        layout == MOE_W1_HALVES ? 8 * row : 16 * row,
+        2 * units * row,
+    };
+    const uint32_t box[] = {BOX_COLS, 8, 2, tile_cols / 16, 1};
+    spec.rank = 5;
+    memcpy(spec.size, sizes, sizeof sizes);
+    memcpy(spec.stride, strides, sizeof strides);
+    memcpy(spec.box, box, sizeof box);
+    return spec;
+}
+
+static int check_product(const struct hopper_product *product)
+{
+    const int paired = forms[product->form].paired;
+    int status = check_columns("of k", product->k, 8);
     if (status == MOE_OK)
-        status = check_columns("of k", product->k);
-    if (status == MOE_OK)
-        status = check_columns("columns", product->cols);
+        status = check_columns("columns", product->cols,
+                               paired                                                ? 16
+                               : product->store.wide && !forms[product->form].by_row ? 1
+                                                                                     : 8);
     if (status == MOE_OK)
         status = check_rows("a", product->a, product->a_stride, 16);
     if (status == MOE_OK)
-        status = check_rows("weights", product->weights, product->k, 16);
+        status = check_rows("weights", product->weights, 8, 16);
+    if (status == MOE_OK && !product->store.wide)
+        status = check_rows("d", product->store.d, product->store.stride, 4);
+    return status;
+}
+
+int hopper_product_run(const struct moe_gpu_queue *queue, int configuration,
+                       const struct hopper_product *given)
+{
+    const struct product_configuration *how = NULL;
+    struct hopper_product product = *given;
+    struct moe_tensor_map map;
+    int status = find(product.form, configuration, product.dtype, &how);
     if (status == MOE_OK)
-        status = check_rows("d", product->d, product->d_stride, 4);
-    if (status != MOE_OK || product->N == 0)
+        status = check_product(&product);
+    if (status != MOE_OK || product.N == 0)
         return status;
-    status = encode_weights(queue->device, product, how->tile_cols, &map);
-    struct product_arguments arguments = {
-        product->a,        product->gather, product->a_stride,   product->d,
-        product->d_stride, product->tiles,  (int32_t)product->k, (int32_t)product->cols};
-    void *args[] = {&map, &arguments};
-    const int64_t tiles = most_tiles(product->N, product->E) * column_tiles(how, product->cols);
-    return status == MOE_OK ? launch(queue, how, product->dtype, tiles, args) : status;
+    const struct moe_tensor_map_spec spec = forms[product.form].paired
+                                                ? paired_map(&product, (uint32_t)how->tile_cols)
+                                                : plain_map(&product, (uint32_t)how->tile_cols);
+    status = moe_device_tensor_map_encode(queue->device, &spec, &map);
+    product.store.cols = (int32_t)product.cols;
+    struct product_arguments arguments = {product.a,     product.gather,     product.a_stride,
+                                          product.tiles, (int32_t)product.k, (int32_t)product.cols};
+    void *args[] = {&map, &arguments, (char *)&product + forms[product.form].epilogue};
+    const int64_t tiles = most_tiles(product.N, product.E) * column_tiles(how, product.cols);
+    return status == MOE_OK ? launch(queue, how, product.dtype, tiles, args) : status;
 }
 
 int hopper_gradient_run(const struct moe_gpu_queue *queue, int configuration,
@@ -184,9 +269,9 @@ int hopper_gradient_run(const struct moe_gpu_queue *queue, int configuration,
     const struct product_configuration *how = NULL;
     int status = find(PRODUCT_GRADIENT, configuration, product->dtype, &how);
     if (status == MOE_OK)
-        status = check_columns("columns of p", product->p_cols);
+        status = check_columns("columns of p", product->p_cols, 1);
     if (status == MOE_OK)
-        status = check_columns("columns of q", product->q_cols);
+        status = check_columns("columns of q", product->q_cols, 8);
     if (status == MOE_OK)
         status = check_rows("p", product->p.data, product->p.stride, 16);
     if (status == MOE_OK)

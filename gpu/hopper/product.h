@@ -23,15 +23,47 @@ extern "C" {
 /* ---- what the kernels are told
  * ------------------------------------------------------------------- */
 
-struct product_arguments { /* product.cu; the weights come as a tensor map */
+struct product_arguments { /* of product.cu and layer.cu; the weights come as a tensor map */
     const void *a;
     const int64_t *gather; /* [N] rows of a, or NULL */
     int64_t a_stride;      /* elements from row to row; a multiple of 8 */
-    void *d;
-    int64_t d_stride; /* even */
     const struct row_tiles *tiles;
     int32_t k;    /* a multiple of 8 */
-    int32_t cols; /* C, a multiple of 8 */
+    int32_t cols; /* C */
+};
+
+/* What becomes of the sums: one of these, the kernel's last argument. */
+
+struct store_rows { /* D_r = sums + bias */
+    void *d;
+    int64_t stride;
+    const void *bias; /* [E,C], or NULL */
+    int32_t cols;
+    int32_t wide; /* 1: D and bias are f32; C is any number then, and even else */
+};
+
+struct unit_shape { /* of Z and A */
+    int64_t units;  /* I, a multiple of 8 */
+    int32_t act, layout;
+    float clamp;
+};
+
+struct activate_rows { /* Z_r = s sums + bias, as stored; A_r = s act(Z_r) */
+    struct unit_shape shape;
+    void *z, *a;
+    const void *bias;        /* [E,Z], or NULL */
+    const float *score_of_z; /* [N] weight=input, or NULL: 1 */
+    const float *score_of_a; /* [N] weight=before-w2, or NULL: 1 */
+};
+
+struct activate_back { /* dA' = sums; dZ_r = act'(Z_r) s dA'_r; sA_r = s act(Z_r); <dA', A> in parts
+                        */
+    struct unit_shape shape;
+    const void *z;
+    void *dz, *sa;
+    const float *score; /* [N], or NULL: 1 */
+    float *parts;       /* [N, parts of a row], or NULL */
+    int32_t part_count;
 };
 
 struct gradient_operand {
@@ -44,7 +76,7 @@ struct gradient_arguments { /* gradient.cu */
     struct gradient_operand p, q;
     const int64_t *expert_begin;     /* [E+1] */
     void *d;                         /* dense */
-    int32_t experts, p_cols, q_cols; /* columns: multiples of 8 */
+    int32_t experts, p_cols, q_cols; /* rows of D: any number; columns: multiples of 8 */
     int32_t wide;                    /* 1: D is f32 */
     int32_t add;                     /* 1: the sums are added to what D holds */
 };
@@ -59,29 +91,47 @@ struct product_configuration {
     const char *kernel[2]; /* for bf16 and f16 */
 };
 
-enum product_form { PRODUCT_FORWARD, PRODUCT_BACKWARD, PRODUCT_GRADIENT, PRODUCT_FORMS };
+enum product_form {
+    PRODUCT_FORWARD,  /* A_r B_e^T, stored */
+    PRODUCT_BACKWARD, /* A_r B_e, stored */
+    PRODUCT_GRADIENT,
+    PRODUCT_SWIGLU, /* forward, and through the activation: its own kernels */
+    PRODUCT_GATED,  /* the other gated ones */
+    PRODUCT_PLAIN,
+    PRODUCT_SWIGLU_BACK, /* backward, and back through the activation */
+    PRODUCT_GATED_BACK,
+    PRODUCT_PLAIN_BACK,
+    PRODUCT_FORMS
+};
+
+/* The form that takes an activation forward (back 0), or back (1). */
+enum product_form hopper_activation_form(enum moe_act act, int back);
 
 /* Row `index` of a form's table; NULL past the end. */
 const struct product_configuration *hopper_configuration(enum product_form form, int index);
 
 struct hopper_product {
-    enum product_form form; /* PRODUCT_FORWARD or PRODUCT_BACKWARD */
-    enum moe_dtype dtype;   /* MOE_BF16 or MOE_F16, of A, B and D */
-    int64_t N, E, cols, k;  /* N: rows, or more */
+    enum product_form form; /* any but PRODUCT_GRADIENT */
+    enum moe_dtype dtype;   /* MOE_BF16 or MOE_F16, of A, weights and what is stored */
+    int64_t N, E, cols, k;  /* N: rows, or more; cols: Z forward through an activation */
     const void *a;
     const int64_t *gather;
     int64_t a_stride;
     const void *weights; /* dense */
-    void *d;
-    int64_t d_stride;
     const struct row_tiles *tiles;
+    struct store_rows store; /* of these, the form's; cols are set */
+    struct activate_rows activate;
+    struct activate_back back;
 };
+
+/* Parts of a row's <dA', A> that a form back through the activation writes. */
+int64_t hopper_product_parts(enum product_form form, int configuration, int64_t cols);
 
 struct hopper_gradient {
     enum moe_dtype dtype;   /* of P and Q */
     enum moe_dtype d_dtype; /* the same, or f32 */
     int64_t E;
-    int64_t p_cols, q_cols;
+    int64_t p_cols, q_cols; /* q_cols a multiple of 8; rows of p are padded to one */
     struct gradient_operand p, q;
     const int64_t *expert_begin;
     void *d;
@@ -92,7 +142,9 @@ struct hopper_gradient {
  * on the device. */
 int64_t hopper_tiles_bytes(int64_t rows, int64_t E);
 int hopper_tiles_list(const struct moe_gpu_queue *queue, int64_t E, const int64_t *expert_begin,
-                      void *memory, struct row_tiles **tiles);
+                      void *memory);
+/* Where it leaves them. */
+struct row_tiles *hopper_tiles_at(int64_t E, void *memory);
 
 /* Enqueue a product. MOE_E_UNSUPPORTED: a size or an address that the kernels do not take, with the
  * reason; what moe_device_launch returns. */

@@ -1,4 +1,4 @@
-// store.cuh - epilogues that store the sums, rounded once.
+// store.cuh - sums are stored, rounded once.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -42,21 +42,38 @@ static __device__ __forceinline__ void take_pairs(const float (&sum)[Shape::TILE
                  sum[4 * i + 2 * half + 1]);
 }
 
-// D_r = the sums.
-struct store_rows {
-    template <class Shape>
-    static __device__ __forceinline__ void run(const struct product_arguments &arguments,
-                                               const struct row_tile &rows, int32_t column,
-                                               const float (&sum)[Shape::TILE_COLS / 2])
-    {
-        uint16_t *const d = (uint16_t *)arguments.d + rows.row * arguments.d_stride + column;
+// D_r = the sums, with the bias of the rows' expert.
+template <class Shape>
+static __device__ __forceinline__ void finish(const struct store_rows &store,
+                                              const struct row_tile &rows, int32_t column,
+                                              const float (&sum)[Shape::TILE_COLS / 2])
+{
+    using Type = typename Shape::Type;
+    const int64_t to = rows.row * store.stride + column;
+    const int64_t of_expert = (int64_t)rows.expert * store.cols + column;
+    if (store.wide) {
+        float *const d = (float *)store.d + to;
+        const float *const bias = store.bias ? (const float *)store.bias + of_expert : nullptr;
         take_pairs<Shape>(sum, [&](int row, int c, float first, float second) {
-            if (row < rows.rows && column + c < arguments.cols)
-                *(uint32_t *)(d + row * arguments.d_stride + c) =
-                    pack<typename Shape::Type>(first, second);
+            if (row < rows.rows && column + c < store.cols)
+                d[row * store.stride + c] = first + (bias ? bias[c] : 0);
+            if (row < rows.rows && column + c + 1 < store.cols)
+                d[row * store.stride + c + 1] = second + (bias ? bias[c + 1] : 0);
+        });
+    } else {
+        uint16_t *const d = (uint16_t *)store.d + to;
+        const uint16_t *const bias =
+            store.bias ? (const uint16_t *)store.bias + of_expert : nullptr;
+        take_pairs<Shape>(sum, [&](int row, int c, float first, float second) {
+            if (row >= rows.rows || column + c >= store.cols)
+                return;
+            const float2 more =
+                bias ? unpack<Type>(*(const uint32_t *)(bias + c)) : make_float2(0, 0);
+            *(uint32_t *)(d + row * store.stride + c) =
+                bias ? pack<Type>(first + more.x, second + more.y) : pack<Type>(first, second);
         });
     }
-};
+}
 
 // Two neighbours in memory of a gradient, as f32 or as the operands' type.
 template <class Type> struct narrow_pair {

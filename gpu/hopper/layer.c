@@ -1,0 +1,165 @@
+/*
+ * layer.c - what both passes of the variant `hopper` stand on: memory cut up, rows, launches by
+ * type.
+ */
+#include <stdio.h>
+
+#include "gpu/hopper/layer.h"
+#include "gpu/parts_launch.h"
+
+/* ---- configurations
+ * -------------------------------------------------------------------------------- */
+
+const char *const hopper_configuration_names[HOPPER_CONFIGURATIONS] = {"128x256", "128x192",
+                                                                       "128x128", "128x64"};
+static const int32_t configuration_cols[HOPPER_CONFIGURATIONS] = {256, 192, 128, 64};
+
+static int choose(int configuration, enum product_form form)
+{
+    const struct product_configuration *row;
+    int found = 0;
+    for (int i = 0; (row = hopper_configuration(form, i)); i++) {
+        found = i;
+        if (row->tile_cols <= configuration_cols[configuration])
+            break;
+    }
+    return found;
+}
+
+int hopper_choose(const struct hopper_layer *layer, enum product_form form)
+{
+    return choose(layer->configuration, form);
+}
+
+/* ---- memory
+ * ------------------------------------------------------------------------------------------ */
+
+/* Enough blocks for any GPU where E and H are small, and few enough to add up. */
+#define ROUTER_SLICE 1024
+
+int64_t hopper_router_slices(const struct moe_problem *problem)
+{
+    return (problem->T + ROUTER_SLICE - 1) / ROUTER_SLICE;
+}
+
+/* Parts of a row in any configuration: those of the narrowest tiles. */
+static int64_t most_parts(int64_t units)
+{
+    const int32_t narrowest = configuration_cols[HOPPER_CONFIGURATIONS - 1];
+    return (units + narrowest - 1) / narrowest;
+}
+
+int64_t hopper_space_lay_out(const struct moe_problem *p, void *at, struct hopper_space *s)
+{
+    const int64_t N = moe_problem_max_entries(p), T = p->T, H = p->H, I = p->I, S = p->shared;
+    const int64_t Z = moe_problem_z_rows(p), U = moe_problem_shared_rows(p);
+    const int rounded = p->round != MOE_ROUND_NONE, routes = p->router != MOE_LISTS;
+    const int64_t parts = N * most_parts(I), shared_parts = T * most_parts(S);
+    char *next = at;
+    s->rounding = part_take(&next, rounded ? moe_gpu_round_bytes(p) : 0);
+    s->top = part_take(&next, rounded ? T * p->K * 4 : 0);
+    s->a = part_take(&next, N * I * 2);
+    s->y = part_take(&next, N * H * 2);
+    s->dz = part_take(&next, N * Z * 2);
+    s->sx = part_take(&next, p->weight == MOE_WEIGHT_INPUT ? N * H * 2 : 0);
+    s->parts = part_take(&next, 4 * (parts > shared_parts ? parts : shared_parts));
+    s->shared_z = part_take(&next, T * U * 2);
+    s->shared_dz = part_take(&next, T * U * 2);
+    s->shared_a = part_take(&next, T * S * 2);
+    s->shared_y = part_take(&next, S > 0 ? T * H * 2 : 0);
+    s->gate = part_take(&next, p->shared_gate ? T * 4 : 0);
+    s->q = part_take(&next, p->shared_gate ? T * 4 : 0);
+    s->router_dx = part_take(&next, routes ? T * H * 4 : 0);
+    s->router_dw = part_take(&next, routes ? hopper_router_slices(p) * p->E * H * 4 : 0);
+    return next - (char *)at;
+}
+
+int64_t hopper_kept_lay_out(const struct moe_problem *p, void *at, struct hopper_kept *k)
+{
+    const int64_t N = moe_problem_max_entries(p);
+    char *next = at;
+    k->row_memory = part_take(&next, moe_gpu_rows_bytes(p));
+    k->tile_memory = part_take(&next, hopper_tiles_bytes(N, p->E));
+    k->row_score = part_take(&next, N * 4);
+    k->token_begin = part_take(&next, 2 * 8);
+    k->token_tile_memory = part_take(&next, hopper_tiles_bytes(p->T, 1));
+    return next - (char *)at;
+}
+
+/* ---- launches
+ * ------------------------------------------------------------------------------------------ */
+
+static void name_of(const struct hopper_layer *layer, const char *name, size_t size, char *kernel)
+{
+    snprintf(kernel, size, "%s_%s", name, layer->dtype == MOE_BF16 ? "bf16" : "f16");
+}
+
+int hopper_launch(const struct hopper_layer *layer, const char *name, int64_t threads, void **args)
+{
+    char kernel[64];
+    name_of(layer, name, sizeof kernel, kernel);
+    return launch_elements(&layer->queue, kernel, threads, args);
+}
+
+/* ---- rows
+ * ------------------------------------------------------------------------------------------------
+ */
+
+void hopper_layer_find_kept(struct hopper_layer *layer, void *kept)
+{
+    hopper_kept_lay_out(layer->problem, kept, &layer->kept);
+    moe_gpu_rows_at(layer->problem, layer->kept.row_memory, &layer->rows);
+    layer->tiles = hopper_tiles_at(layer->problem->E, layer->kept.tile_memory);
+    layer->token_tiles = hopper_tiles_at(1, layer->kept.token_tile_memory);
+}
+
+int hopper_layer_list_tokens(struct hopper_layer *layer)
+{
+    int64_t T = layer->problem->T;
+    void *args[] = {&T, &layer->kept.token_begin};
+    const int status = launch_blocks(&layer->queue, "hopper_one_expert", 1, 32, 0, args);
+    return status == MOE_OK ? hopper_tiles_list(&layer->queue, 1, layer->kept.token_begin,
+                                                layer->kept.token_tile_memory)
+                            : status;
+}
+
+int hopper_layer_rows(struct hopper_layer *layer, uint32_t *status_word)
+{
+    const struct moe_problem *p = layer->problem;
+    struct hopper_kept *kept = &layer->kept;
+    int64_t E = p->E;
+    const void *scores = hopper_data(layer, MOE_SCORES);
+    int status =
+        moe_gpu_rows(&layer->queue, p, layer->N, layer->offsets, hopper_data(layer, MOE_PICKS),
+                     status_word, kept->row_memory, &layer->rows);
+    if (status == MOE_OK)
+        status = hopper_tiles_list(&layer->queue, E, layer->rows.expert_begin, kept->tile_memory);
+    void *args[] = {&E, &layer->rows.expert_begin, &layer->rows.row_entry, &scores,
+                    &kept->row_score};
+    return status == MOE_OK ? launch_elements(&layer->queue, "hopper_row_scores", layer->N, args)
+                            : status;
+}
+
+/* ---- products
+ * -------------------------------------------------------------------------------------------- */
+
+int hopper_layer_product(const struct hopper_layer *layer, int shared,
+                         struct hopper_product *product)
+{
+    product->dtype = layer->dtype;
+    product->N = shared ? layer->problem->T : layer->N;
+    product->E = shared ? 1 : layer->problem->E;
+    product->tiles = shared ? layer->token_tiles : layer->tiles;
+    return hopper_product_run(&layer->queue, hopper_choose(layer, product->form), product);
+}
+
+int hopper_layer_gradient(const struct hopper_layer *layer, int shared,
+                          struct hopper_gradient *product)
+{
+    product->dtype = layer->dtype;
+    product->d_dtype = layer->grad;
+    product->E = shared ? 1 : layer->problem->E;
+    product->expert_begin = shared ? layer->kept.token_begin : layer->rows.expert_begin;
+    product->add = layer->problem->beta;
+    return hopper_gradient_run(&layer->queue, hopper_choose(layer, PRODUCT_GRADIENT), product);
+}

@@ -1,0 +1,96 @@
+/*
+ * layer.h - one case on one device as the variant `hopper` holds it: its workspace and kept memory,
+ * cut up, and what both passes share. variant_hopper.c, layer_forward.c, layer_backward.c.
+ */
+#ifndef MOE_HOPPER_LAYER_H
+#define MOE_HOPPER_LAYER_H
+
+#include "gpu/hopper/product.h"
+#include "gpu/hopper/rows.h"
+#include "gpu/parts.h"
+#include "verify/variant.h"
+
+/* What forward leaves for backward: O(N + E) beside z, picks and scores, which are the caller's. */
+struct hopper_kept {
+    void *row_memory; /* moe_gpu_rows */
+    void *tile_memory;
+    float *row_score; /* [N] */
+    /* All tokens as the rows of one expert: what the router and the shared expert work on. */
+    int64_t *token_begin; /* [2]: 0, T */
+    void *token_tile_memory;
+};
+
+/* Parts of the workspace, of the case's type unless said. Sizes are for the most rows that the case
+ * can have. */
+struct hopper_space {
+    void *rounding;             /* moe_gpu_round */
+    int32_t *top;               /* [T,K] before token rounding */
+    void *a;                    /* [N,I] A, or s A */
+    void *y;                    /* [N,H] Y, or dX~ */
+    void *dz;                   /* [N,Z] */
+    void *sx;                   /* [N,H] s X, weight=input */
+    float *parts;               /* [N, parts of a row] */
+    void *shared_z, *shared_dz; /* [T,U] */
+    void *shared_a;             /* [T,S] */
+    void *shared_y;             /* [T,H] */
+    float *gate, *q;            /* [T] */
+    float *router_dx;           /* [T,H] */
+    float *router_dw;           /* [slices,E,H] */
+};
+
+struct hopper_layer {
+    const struct moe_problem *problem;
+    struct moe_device *device;
+    int configuration;
+    enum moe_dtype dtype, grad;
+    int64_t Z, U, N; /* N: the most rows */
+    const struct moe_tensor *tensors;
+    struct moe_gpu_queue queue;
+    struct hopper_space space;
+    struct hopper_kept kept;
+    struct moe_gpu_rows rows; /* in kept memory, as the next two */
+    struct row_tiles *tiles, *token_tiles;
+    const int64_t *offsets; /* on the device, or NULL: K a token */
+};
+
+/* Bytes; with `at` also cuts it up. */
+int64_t hopper_space_lay_out(const struct moe_problem *problem, void *at,
+                             struct hopper_space *space);
+int64_t hopper_kept_lay_out(const struct moe_problem *problem, void *at, struct hopper_kept *kept);
+
+/* Data of a tensor, NULL where the case has none. */
+static inline void *hopper_data(const struct hopper_layer *layer, enum moe_tensor_id id)
+{
+    return layer->tensors[id].data;
+}
+
+/* The configuration of a form's table that is nearest to the variant's. */
+int hopper_choose(const struct hopper_layer *layer, enum product_form form);
+
+/* What stands in kept memory at a call's beginning: its places, not its contents. */
+void hopper_layer_find_kept(struct hopper_layer *layer, void *kept);
+/* Tokens as rows; rows of the picks at hand, their scores and their tiles: into kept memory. */
+int hopper_layer_list_tokens(struct hopper_layer *layer);
+int hopper_layer_rows(struct hopper_layer *layer, uint32_t *status_word);
+
+/* The kernel of the case's type: NAME_bf16 or NAME_f16; a warp or a thread an item. */
+int hopper_launch(const struct hopper_layer *layer, const char *name, int64_t threads, void **args);
+
+/* A product with the rows of the routing (shared 0), or with all tokens (1): its tiles, sizes and
+ * types are filled in. */
+int hopper_layer_product(const struct hopper_layer *layer, int shared,
+                         struct hopper_product *product);
+int hopper_layer_gradient(const struct hopper_layer *layer, int shared,
+                          struct hopper_gradient *product);
+
+/* Splits of the tokens for dWr. */
+int64_t hopper_router_slices(const struct moe_problem *problem);
+
+int hopper_layer_forward(struct hopper_layer *layer, uint32_t *status_word);
+int hopper_layer_backward(struct hopper_layer *layer);
+
+/* The names of the variant's configurations. */
+#define HOPPER_CONFIGURATIONS 4
+extern const char *const hopper_configuration_names[HOPPER_CONFIGURATIONS];
+
+#endif

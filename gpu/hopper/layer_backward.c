@@ -1,0 +1,321 @@
+/*
+ * layer_backward.c - the backward pass of the variant `hopper`: dA' goes back through the
+ * activation in its product; dW2, dW1 and biases; dX~; ds; the router; dX.
+ */
+#include "gpu/hopper/layer.h"
+#include "gpu/parts_launch.h"
+
+/* dZ, s A and the parts of <dA', A> from gathered rows of dO; of the shared expert where `shared`.
+ */
+static int back(struct hopper_layer *layer, int shared, int *part_count)
+{
+    const struct moe_problem *p = layer->problem;
+    struct hopper_space *s = &layer->space;
+    const int64_t units = shared ? p->shared : p->I;
+    const enum product_form form = hopper_activation_form(p->act, 1);
+    const int scored = shared ? p->shared_gate : p->weight != MOE_WEIGHT_INPUT;
+    *part_count = (int)hopper_product_parts(form, hopper_choose(layer, form), units);
+    struct hopper_product product = {
+        .form = form,
+        .cols = units,
+        .k = p->H,
+        .a = hopper_data(layer, MOE_DO),
+        .gather = shared ? NULL : layer->rows.row_token,
+        .a_stride = p->H,
+        .weights = hopper_data(layer, shared ? MOE_WS2 : MOE_W2),
+        .back = {.shape = {units, (int32_t)p->act, (int32_t)p->w1, (float)p->act_clamp},
+                 .z = shared ? s->shared_z : hopper_data(layer, MOE_Z),
+                 .dz = shared ? s->shared_dz : s->dz,
+                 .sa = shared ? s->shared_a : s->a,
+                 .score = !scored  ? NULL
+                          : shared ? s->gate
+                                   : layer->kept.row_score,
+                 .parts = scored ? s->parts : NULL,
+                 .part_count = *part_count},
+    };
+    return hopper_layer_product(layer, shared, &product);
+}
+
+/* dW2 = sum dO (sA)^T and dW1 = sum dZ X^T. */
+static int weights(struct hopper_layer *layer, int shared)
+{
+    const struct moe_problem *p = layer->problem;
+    struct hopper_space *s = &layer->space;
+    const int64_t *gather = shared ? NULL : layer->rows.row_token;
+    const int64_t units = shared ? p->shared : p->I, Z = shared ? layer->U : layer->Z;
+    const int scaled = !shared && p->weight == MOE_WEIGHT_INPUT;
+    struct hopper_gradient dw2 = {
+        .p_cols = p->H,
+        .q_cols = units,
+        .p = {hopper_data(layer, MOE_DO), gather, p->H},
+        .q = {shared ? s->shared_a : s->a, NULL, units},
+        .d = hopper_data(layer, shared ? MOE_DWS2 : MOE_DW2),
+    };
+    struct hopper_gradient dw1 = {
+        .p_cols = Z,
+        .q_cols = p->H,
+        .p = {shared ? s->shared_dz : s->dz, NULL, Z},
+        .q = {scaled ? s->sx : hopper_data(layer, MOE_X), scaled ? NULL : gather, p->H},
+        .d = hopper_data(layer, shared ? MOE_DWS1 : MOE_DW1),
+    };
+    const int status = hopper_layer_gradient(layer, shared, &dw2);
+    return status == MOE_OK ? hopper_layer_gradient(layer, shared, &dw1) : status;
+}
+
+static int sum_columns(const struct hopper_layer *layer, int64_t E, struct column_sums sums)
+{
+    void *args[] = {&sums};
+    sums.wide = layer->grad == MOE_F32;
+    sums.add = layer->problem->beta;
+    struct moe_launch launch = {
+        .kernel = layer->dtype == MOE_BF16 ? "hopper_sum_columns_bf16" : "hopper_sum_columns_f16",
+        .grid = {(uint32_t)((sums.cols + 255) / 256), (uint32_t)E, 1},
+        .block = {256, 1, 1},
+        .stream = layer->queue.stream,
+        .args = args,
+    };
+    return moe_device_launch(layer->device, &launch);
+}
+
+/* db1 = sum dZ, db2 = sum (s) dO. */
+static int biases(struct hopper_layer *layer)
+{
+    const struct moe_problem *p = layer->problem;
+    struct column_sums db1 = {
+        .cols = layer->Z,
+        .expert_begin = layer->rows.expert_begin,
+        .q = layer->space.dz,
+        .d = hopper_data(layer, MOE_DB1),
+    };
+    struct column_sums db2 = {
+        .cols = p->H,
+        .expert_begin = layer->rows.expert_begin,
+        .gather = layer->rows.row_token,
+        .score = p->weight == MOE_WEIGHT_AFTER_W2 ? layer->kept.row_score : NULL,
+        .q = hopper_data(layer, MOE_DO),
+        .d = hopper_data(layer, MOE_DB2),
+    };
+    const int status = sum_columns(layer, p->E, db1);
+    return status == MOE_OK ? sum_columns(layer, p->E, db2) : status;
+}
+
+/* out = dZ W1, a row of each expert. */
+static int expert_dx(struct hopper_layer *layer, int shared)
+{
+    const struct moe_problem *p = layer->problem;
+    struct hopper_space *s = &layer->space;
+    struct hopper_product product = {
+        .form = PRODUCT_BACKWARD,
+        .cols = p->H,
+        .k = shared ? layer->U : layer->Z,
+        .a = shared ? s->shared_dz : s->dz,
+        .a_stride = shared ? layer->U : layer->Z,
+        .weights = hopper_data(layer, shared ? MOE_WS1 : MOE_W1),
+        .store = {.d = shared ? s->shared_y : s->y, .stride = p->H},
+    };
+    return hopper_layer_product(layer, shared, &product);
+}
+
+/* ds of every entry, and 0 where dropped. */
+static int score_gradients(struct hopper_layer *layer, int part_count)
+{
+    const struct moe_problem *p = layer->problem;
+    const int input = p->weight == MOE_WEIGHT_INPUT;
+    struct row_gradients rows = {
+        .E = p->E,
+        .H = p->H,
+        .expert_begin = layer->rows.expert_begin,
+        .row_token = layer->rows.row_token,
+        .row_entry = layer->rows.row_entry,
+        .parts = input ? NULL : layer->space.parts,
+        .part_count = part_count,
+        .d_o = hopper_data(layer, MOE_DO),
+        .b2 = p->weight == MOE_WEIGHT_AFTER_W2 ? hopper_data(layer, MOE_B2) : NULL,
+        .dxe = input ? layer->space.y : NULL,
+        .x = hopper_data(layer, MOE_X),
+        .ds = hopper_data(layer, MOE_DS),
+    };
+    int64_t T = p->T, K = p->K;
+    void *args[] = {&rows};
+    void *clearing[] = {&T, &K, &layer->offsets, &layer->rows.entry_row, &rows.ds};
+    const int status = launch_elements(&layer->queue, "hopper_clear_dropped", layer->N, clearing);
+    return status == MOE_OK ? hopper_launch(layer, "hopper_score_gradients", layer->N * 32, args)
+                            : status;
+}
+
+/* s X of each row, for dW1. */
+static int scale_rows(struct hopper_layer *layer)
+{
+    int64_t E = layer->problem->E, H = layer->problem->H;
+    const void *x = hopper_data(layer, MOE_X);
+    void *args[] = {&E,
+                    &H,
+                    &layer->rows.expert_begin,
+                    &layer->rows.row_token,
+                    &layer->kept.row_score,
+                    &x,
+                    &layer->space.sx};
+    return hopper_launch(layer, "hopper_scale_rows", layer->N * (H / 8), args);
+}
+
+static int experts(struct hopper_layer *layer)
+{
+    const struct moe_problem *p = layer->problem;
+    int part_count = 0, status = back(layer, 0, &part_count);
+    if (status == MOE_OK && p->weight == MOE_WEIGHT_INPUT)
+        status = scale_rows(layer);
+    if (status == MOE_OK)
+        status = expert_dx(layer, 0);
+    if (status == MOE_OK)
+        status = weights(layer, 0);
+    if (status == MOE_OK && p->bias)
+        status = biases(layer);
+    return status == MOE_OK ? score_gradients(layer, part_count) : status;
+}
+
+/* ---- the router
+ * ------------------------------------------------------------------------------------------ */
+
+static int router_products(struct hopper_layer *layer)
+{
+    const struct moe_problem *p = layer->problem;
+    struct hopper_space *s = &layer->space;
+    const int is_bf16 = layer->dtype == MOE_BF16;
+    const void *dl = hopper_data(layer, MOE_DLOGITS), *x = hopper_data(layer, MOE_X);
+    const void *wr = hopper_data(layer, MOE_WR);
+    void *dwr = hopper_data(layer, MOE_DWR);
+    int64_t T = p->T, H = p->H, E = p->E, S = hopper_router_slices(p), count = E * H;
+    int64_t slice = S > 0 ? (T + S - 1) / S : 1;
+    int wide = layer->grad == MOE_F32, add = p->beta, status = MOE_OK;
+    void *back_args[] = {&T, &H, &E, &dl, &wr, &s->router_dx};
+    void *sum_args[] = {&T, &H, &E, &slice, &dl, &x, &s->router_dw};
+    struct moe_launch launch = {
+        .kernel = is_bf16 ? "hopper_router_dx_bf16" : "hopper_router_dx_f16",
+        .grid = {(uint32_t)((H + 63) / 64), (uint32_t)((T + 63) / 64), 1},
+        .block = {256, 1, 1},
+        .stream = layer->queue.stream,
+        .args = back_args,
+    };
+    if (T > 0)
+        status = moe_device_launch(layer->device, &launch);
+    launch.kernel = is_bf16 ? "hopper_router_dw_bf16" : "hopper_router_dw_f16";
+    launch.grid[1] = (uint32_t)((E + 63) / 64);
+    launch.grid[2] = (uint32_t)S;
+    launch.args = sum_args;
+    if (status == MOE_OK && T > 0)
+        status = moe_device_launch(layer->device, &launch);
+    void *args[] = {&count, &S, &s->router_dw, &wide, &add, &dwr};
+    return status == MOE_OK ? hopper_launch(layer, "hopper_add_parts", count, args) : status;
+}
+
+static int router(struct hopper_layer *layer)
+{
+    const struct moe_problem *p = layer->problem;
+    void *dlogits = hopper_data(layer, MOE_DLOGITS);
+    int status =
+        moe_gpu_route_backward(&layer->queue, p, layer->offsets, hopper_data(layer, MOE_LOGITS),
+                               hopper_data(layer, MOE_PICKS), hopper_data(layer, MOE_DS),
+                               layer->rows.expert_begin, dlogits);
+    if (status == MOE_OK)
+        status = router_products(layer);
+    if (status == MOE_OK && p->router_bias)
+        status = moe_gpu_column_sums(&layer->queue, 1, p->T, p->E, NULL, NULL, MOE_F32, dlogits,
+                                     MOE_F32, p->beta, hopper_data(layer, MOE_DBR));
+    return status;
+}
+
+/* ---- the shared expert: an expert whose rows are the tokens and whose score is its gate
+ * ----------------- */
+
+/* z and the gate once more: they are not kept. */
+static int shared_again(struct hopper_layer *layer)
+{
+    const struct moe_problem *p = layer->problem;
+    struct hopper_space *s = &layer->space;
+    const void *x = hopper_data(layer, MOE_X), *wsg = hopper_data(layer, MOE_WSG);
+    int64_t T = p->T, H = p->H;
+    struct hopper_product product = {
+        .form = PRODUCT_FORWARD,
+        .cols = layer->U,
+        .k = H,
+        .a = x,
+        .a_stride = H,
+        .weights = hopper_data(layer, MOE_WS1),
+        .store = {.d = s->shared_z, .stride = layer->U},
+    };
+    const int status = hopper_layer_product(layer, 1, &product);
+    void *args[] = {&T, &H, &x, &wsg, &s->gate};
+    return status == MOE_OK && p->shared_gate
+               ? hopper_launch(layer, "hopper_shared_gate", T * 32, args)
+               : status;
+}
+
+/* q [T] = gate (1 - gate) <dA', A>, and dwsg = sum q x. */
+static int shared_gate_back(struct hopper_layer *layer, int part_count)
+{
+    const struct moe_problem *p = layer->problem;
+    struct hopper_space *s = &layer->space;
+    int64_t T = p->T;
+    struct row_gradients rows = {
+        .E = 1,
+        .H = p->H,
+        .expert_begin = layer->kept.token_begin,
+        .parts = s->parts,
+        .part_count = part_count,
+        .ds = s->q,
+    };
+    struct column_sums dwsg = {
+        .cols = p->H,
+        .expert_begin = layer->kept.token_begin,
+        .score = s->q,
+        .q = hopper_data(layer, MOE_X),
+        .d = hopper_data(layer, MOE_DWSG),
+    };
+    void *adding[] = {&rows}, *sloping[] = {&T, &s->gate, &s->q};
+    int status = hopper_launch(layer, "hopper_score_gradients", T * 32, adding);
+    if (status == MOE_OK)
+        status = launch_elements(&layer->queue, "hopper_shared_gate_back", T, sloping);
+    return status == MOE_OK ? sum_columns(layer, 1, dwsg) : status;
+}
+
+static int shared_expert(struct hopper_layer *layer)
+{
+    int part_count = 0, status = shared_again(layer);
+    if (status == MOE_OK)
+        status = back(layer, 1, &part_count);
+    if (status == MOE_OK)
+        status = expert_dx(layer, 1);
+    if (status == MOE_OK)
+        status = weights(layer, 1);
+    return status == MOE_OK && layer->problem->shared_gate ? shared_gate_back(layer, part_count)
+                                                           : status;
+}
+
+int hopper_layer_backward(struct hopper_layer *layer)
+{
+    const struct moe_problem *p = layer->problem;
+    struct hopper_space *s = &layer->space;
+    const int routes = p->router != MOE_LISTS;
+    int status = experts(layer);
+    if (status == MOE_OK && routes)
+        status = router(layer);
+    if (status == MOE_OK && p->shared > 0)
+        status = shared_expert(layer);
+    struct token_sums sums = {
+        .T = p->T,
+        .H = p->H,
+        .K = p->K,
+        .offsets = layer->offsets,
+        .entry_row = layer->rows.entry_row,
+        .y = s->y,
+        .scores = p->weight == MOE_WEIGHT_INPUT ? hopper_data(layer, MOE_SCORES) : NULL,
+        .shared = p->shared > 0 ? s->shared_y : NULL,
+        .extra = routes ? s->router_dx : NULL,
+        .q = p->shared_gate ? s->q : NULL,
+        .wsg = hopper_data(layer, MOE_WSG),
+        .out = hopper_data(layer, MOE_DX),
+    };
+    void *args[] = {&sums};
+    return status == MOE_OK ? hopper_launch(layer, "hopper_aggregate", p->T * (p->H / 8), args)
+                            : status;
+}

@@ -1,0 +1,143 @@
+// router.cu - the router's products back: dL Wr [T,H] and dL^T X [E,H]. dL is f32 and has more
+// digits than tensor cores of 16 bits take, so these run on plain f32, in tiles of 64 x 64.
+//
+// C [m,n] = sum over k of A(m,k) B(k,n). A thread has 4 x 4 elements; sums run over k upwards.
+#include "gpu/hopper/store.cuh"
+
+constexpr int TILE = 64, DEPTH = 16;
+
+template <class Type> static __device__ __forceinline__ float load_one(const uint16_t *from)
+{
+    return unpack<Type>(*from).x;
+}
+
+// k from `begin` to `end`; a(m, k) and b(k, n) give 0 beyond the ends.
+template <class A, class B>
+static __device__ __forceinline__ void multiply_tile(int64_t begin, int64_t end, const A &a,
+                                                     const B &b, float (&sum)[4][4])
+{
+    __shared__ float left[DEPTH][TILE + 4], right[DEPTH][TILE + 4];
+    const int x = threadIdx.x % 16, y = threadIdx.x / 16;
+    for (int64_t k = begin; k < end; k += DEPTH) {
+        for (int i = threadIdx.x; i < TILE * DEPTH; i += 256) {
+            const int64_t depth = i / TILE;
+            left[depth][i % TILE] = k + depth < end ? a(i % TILE, k + depth) : 0;
+            right[depth][i % TILE] = k + depth < end ? b(k + depth, i % TILE) : 0;
+        }
+        __syncthreads();
+#pragma unroll
+        for (int depth = 0; depth < DEPTH; depth++)
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+#pragma unroll
+                for (int j = 0; j < 4; j++)
+                    sum[i][j] = fmaf(left[depth][4 * y + i], right[depth][4 * x + j], sum[i][j]);
+        __syncthreads();
+    }
+}
+
+template <class Put>
+static __device__ __forceinline__ void put_tile(const float (&sum)[4][4], const Put &put)
+{
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+#pragma unroll
+        for (int j = 0; j < 4; j++)
+            put(threadIdx.x / 16 * 4 + i, threadIdx.x % 16 * 4 + j, sum[i][j]);
+}
+
+// out [T,H] f32 = dL [T,E] Wr [E,H]. Grid (ceil(H/64), ceil(T/64)).
+template <class Type>
+static __device__ __forceinline__ void router_dx(int64_t T, int64_t H, int64_t E, const float *dl,
+                                                 const uint16_t *wr, float *out)
+{
+    const int64_t t0 = (int64_t)blockIdx.y * TILE, h0 = (int64_t)blockIdx.x * TILE;
+    float sum[4][4] = {};
+    multiply_tile(
+        0, E, [&](int64_t m, int64_t k) { return t0 + m < T ? dl[(t0 + m) * E + k] : 0; },
+        [&](int64_t k, int64_t n) { return h0 + n < H ? load_one<Type>(wr + k * H + h0 + n) : 0; },
+        sum);
+    put_tile(sum, [&](int m, int n, float value) {
+        if (t0 + m < T && h0 + n < H)
+            out[(t0 + m) * H + h0 + n] = value;
+    });
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    hopper_router_dx_bf16(int64_t T, int64_t H, int64_t E, const float *dl, const uint16_t *wr,
+                          float *out)
+{
+    router_dx<wgmma_bf16>(T, H, E, dl, wr, out);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    hopper_router_dx_f16(int64_t T, int64_t H, int64_t E, const float *dl, const uint16_t *wr,
+                         float *out)
+{
+    router_dx<wgmma_f16>(T, H, E, dl, wr, out);
+}
+
+// parts [S,E,H] f32: part s is the sum over `slice` tokens. Grid (ceil(H/64), ceil(E/64), S).
+template <class Type>
+static __device__ __forceinline__ void router_dw(int64_t T, int64_t H, int64_t E, int64_t slice,
+                                                 const float *dl, const uint16_t *x, float *parts)
+{
+    const int64_t e0 = (int64_t)blockIdx.y * TILE, h0 = (int64_t)blockIdx.x * TILE;
+    const int64_t begin = blockIdx.z * slice, end = begin + slice < T ? begin + slice : T;
+    float *const to = parts + blockIdx.z * E * H;
+    float sum[4][4] = {};
+    multiply_tile(
+        begin, end, [&](int64_t m, int64_t k) { return e0 + m < E ? dl[k * E + e0 + m] : 0; },
+        [&](int64_t k, int64_t n) { return h0 + n < H ? load_one<Type>(x + k * H + h0 + n) : 0; },
+        sum);
+    put_tile(sum, [&](int m, int n, float value) {
+        if (e0 + m < E && h0 + n < H)
+            to[(e0 + m) * H + h0 + n] = value;
+    });
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    hopper_router_dw_bf16(int64_t T, int64_t H, int64_t E, int64_t slice, const float *dl,
+                          const uint16_t *x, float *parts)
+{
+    router_dw<wgmma_bf16>(T, H, E, slice, dl, x, parts);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    hopper_router_dw_f16(int64_t T, int64_t H, int64_t E, int64_t slice, const float *dl,
+                         const uint16_t *x, float *parts)
+{
+    router_dw<wgmma_f16>(T, H, E, slice, dl, x, parts);
+}
+
+// d [count] (+)= sum of S parts, in order.
+template <class Type>
+static __device__ __forceinline__ void add_parts(int64_t count, int64_t S, const float *parts,
+                                                 int wide, int add, void *d)
+{
+    const int64_t step = (int64_t)gridDim.x * blockDim.x;
+    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {
+        float sum = 0;
+        for (int64_t s = 0; s < S; s++)
+            sum += parts[s * count + i];
+        if (wide) {
+            float *const to = (float *)d + i;
+            *to = add ? *to + sum : sum;
+        } else {
+            uint16_t *const to = (uint16_t *)d + i;
+            *to = (uint16_t)pack<Type>(add ? load_one<Type>(to) + sum : sum, 0);
+        }
+    }
+}
+
+extern "C" __global__ void hopper_add_parts_bf16(int64_t count, int64_t S, const float *parts,
+                                                 int wide, int add, void *d)
+{
+    add_parts<wgmma_bf16>(count, S, parts, wide, add, d);
+}
+
+extern "C" __global__ void hopper_add_parts_f16(int64_t count, int64_t S, const float *parts,
+                                                int wide, int add, void *d)
+{
+    add_parts<wgmma_f16>(count, S, parts, wide, add, d);
+}

@@ -1,0 +1,314 @@
+// rows.cu - what happens to rows and tokens between the products: scores, their gradients, sums
+// over a token's rows and over an expert's.
+//
+// The number of rows, expert_begin[E], is known on the device alone, so every kernel reads it
+// there. Values of 16 bits are taken 8 at a time, 16 bytes; H is a multiple of 8.
+#include "gpu/hopper/rows.h"
+#include "gpu/hopper/store.cuh"
+
+static __device__ __forceinline__ int64_t first_item()
+{
+    return (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
+}
+
+static __device__ __forceinline__ int64_t item_step()
+{
+    return (int64_t)gridDim.x * blockDim.x;
+}
+
+// Eight neighbours as f32.
+struct eight {
+    float v[8];
+};
+
+template <class Type> static __device__ __forceinline__ eight load_eight(const uint16_t *from)
+{
+    const uint4 bits = *(const uint4 *)from;
+    const uint32_t word[4] = {bits.x, bits.y, bits.z, bits.w};
+    eight values;
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        const float2 pair = unpack<Type>(word[i]);
+        values.v[2 * i] = pair.x;
+        values.v[2 * i + 1] = pair.y;
+    }
+    return values;
+}
+
+template <class Type>
+static __device__ __forceinline__ void store_eight(uint16_t *to, const eight &values)
+{
+    const uint4 bits = {pack<Type>(values.v[0], values.v[1]), pack<Type>(values.v[2], values.v[3]),
+                        pack<Type>(values.v[4], values.v[5]), pack<Type>(values.v[6], values.v[7])};
+    *(uint4 *)to = bits;
+}
+
+static __device__ __forceinline__ float sum_of_warp(float value)
+{
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2)
+        value += __shfl_xor_sync(~0u, value, step);
+    return value;
+}
+
+// begin = {0, T}: all tokens as the rows of one expert.
+extern "C" __global__ void hopper_one_expert(int64_t T, int64_t *begin)
+{
+    if (threadIdx.x < 2)
+        begin[threadIdx.x] = threadIdx.x ? T : 0;
+}
+
+// row_score [N] = scores of the rows' entries.
+extern "C" __global__ void hopper_row_scores(int64_t E, const int64_t *expert_begin,
+                                             const int64_t *row_entry, const float *scores,
+                                             float *row_score)
+{
+    for (int64_t r = first_item(); r < expert_begin[E]; r += item_step())
+        row_score[r] = scores[row_entry[r]];
+}
+
+// out [N,H] = s x of each row's token, rounded: weight=input.
+template <class Type>
+static __device__ __forceinline__ void scale_rows(int64_t E, int64_t H, const int64_t *expert_begin,
+                                                  const int64_t *row_token, const float *row_score,
+                                                  const uint16_t *x, uint16_t *out)
+{
+    const int64_t pieces = H / 8;
+    for (int64_t i = first_item(); i < expert_begin[E] * pieces; i += item_step()) {
+        const int64_t r = i / pieces, h = i % pieces * 8;
+        eight values = load_eight<Type>(x + row_token[r] * H + h);
+#pragma unroll
+        for (int j = 0; j < 8; j++)
+            values.v[j] *= row_score[r];
+        store_eight<Type>(out + r * H + h, values);
+    }
+}
+
+extern "C" __global__ void hopper_scale_rows_bf16(int64_t E, int64_t H, const int64_t *expert_begin,
+                                                  const int64_t *row_token, const float *row_score,
+                                                  const uint16_t *x, uint16_t *out)
+{
+    scale_rows<wgmma_bf16>(E, H, expert_begin, row_token, row_score, x, out);
+}
+
+extern "C" __global__ void hopper_scale_rows_f16(int64_t E, int64_t H, const int64_t *expert_begin,
+                                                 const int64_t *row_token, const float *row_score,
+                                                 const uint16_t *x, uint16_t *out)
+{
+    scale_rows<wgmma_f16>(E, H, expert_begin, row_token, row_score, x, out);
+}
+
+// ---- gradients of scores
+// ------------------------------------------------------------------------------
+
+// <a, b> over H, by one warp.
+template <class Type>
+static __device__ __forceinline__ float row_product(const uint16_t *a, const uint16_t *b, int64_t H)
+{
+    float sum = 0;
+    for (int64_t h = threadIdx.x % 32 * 8; h < H; h += 32 * 8) {
+        const eight x = load_eight<Type>(a + h), y = load_eight<Type>(b + h);
+#pragma unroll
+        for (int j = 0; j < 8; j++)
+            sum += x.v[j] * y.v[j];
+    }
+    return sum_of_warp(sum);
+}
+
+// ds of each row's entry: the parts of <dA', A>, <d_o, b2> and <dX~, x> as far as they are given. A
+// warp a row.
+template <class Type>
+static __device__ __forceinline__ void score_gradients(const struct row_gradients &g)
+{
+    const int64_t warps = item_step() / 32, N = g.expert_begin[g.E];
+    int64_t expert = 0;
+    for (int64_t r = first_item() / 32; r < N; r += warps) {
+        const uint16_t *const d_o = (const uint16_t *)g.d_o, *const b2 = (const uint16_t *)g.b2;
+        float sum = 0;
+        if (g.parts) {
+            for (int64_t p = threadIdx.x % 32; p < g.part_count; p += 32)
+                sum += g.parts[r * g.part_count + p];
+            sum = sum_of_warp(sum);
+        }
+        if (b2) {
+            while (g.expert_begin[expert + 1] <= r)
+                expert++;
+            sum += row_product<Type>(d_o + g.row_token[r] * g.H, b2 + expert * g.H, g.H);
+        }
+        if (g.dxe)
+            sum += row_product<Type>((const uint16_t *)g.dxe + r * g.H,
+                                     (const uint16_t *)g.x + g.row_token[r] * g.H, g.H);
+        if (threadIdx.x % 32 == 0)
+            g.ds[g.row_entry ? g.row_entry[r] : r] = sum;
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    hopper_score_gradients_bf16(const __grid_constant__ struct row_gradients gradients)
+{
+    score_gradients<wgmma_bf16>(gradients);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    hopper_score_gradients_f16(const __grid_constant__ struct row_gradients gradients)
+{
+    score_gradients<wgmma_f16>(gradients);
+}
+
+// ds of dropped entries is 0. offsets NULL: K entries a token.
+extern "C" __global__ void hopper_clear_dropped(int64_t T, int64_t K, const int64_t *offsets,
+                                                const int64_t *entry_row, float *ds)
+{
+    const int64_t P = offsets ? offsets[T] : T * K;
+    for (int64_t p = first_item(); p < P; p += item_step())
+        if (entry_row[p] < 0)
+            ds[p] = 0;
+}
+
+// ---- sums over a token's rows
+// ---------------------------------------------------------------------------
+
+// out [T,H] = sum of (score) y over the token's rows, then gate * shared, extra and q wsg, as far
+// as given.
+template <class Type> static __device__ __forceinline__ void aggregate(const struct token_sums &s)
+{
+    const int64_t pieces = s.H / 8;
+    for (int64_t i = first_item(); i < s.T * pieces; i += item_step()) {
+        const int64_t t = i / pieces, h = i % pieces * 8;
+        const int64_t begin = s.offsets ? s.offsets[t] : t * s.K;
+        const int64_t end = s.offsets ? s.offsets[t + 1] : begin + s.K;
+        eight sum = {};
+#pragma unroll 4
+        for (int64_t p = begin; p < end; p++) {
+            const int64_t row = s.entry_row[p];
+            if (row < 0)
+                continue;
+            const eight y = load_eight<Type>((const uint16_t *)s.y + row * s.H + h);
+            const float score = s.scores ? s.scores[p] : 1;
+#pragma unroll
+            for (int j = 0; j < 8; j++)
+                sum.v[j] += score * y.v[j];
+        }
+        if (s.shared) {
+            const eight y = load_eight<Type>((const uint16_t *)s.shared + t * s.H + h);
+            const float gate = s.gate ? s.gate[t] : 1;
+#pragma unroll
+            for (int j = 0; j < 8; j++)
+                sum.v[j] += gate * y.v[j];
+        }
+        if (s.extra) {
+#pragma unroll
+            for (int j = 0; j < 8; j++)
+                sum.v[j] += s.extra[t * s.H + h + j];
+        }
+        if (s.q) {
+            const eight w = load_eight<Type>((const uint16_t *)s.wsg + h);
+#pragma unroll
+            for (int j = 0; j < 8; j++)
+                sum.v[j] += s.q[t] * w.v[j];
+        }
+        store_eight<Type>((uint16_t *)s.out + t * s.H + h, sum);
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    hopper_aggregate_bf16(const __grid_constant__ struct token_sums sums)
+{
+    aggregate<wgmma_bf16>(sums);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    hopper_aggregate_f16(const __grid_constant__ struct token_sums sums)
+{
+    aggregate<wgmma_f16>(sums);
+}
+
+// ---- sums over an expert's rows
+// -------------------------------------------------------------------------
+
+// d [E,C] (+)= sum over the expert's rows of (score) q. Grid (ceil(C / 256), E): a warp takes every
+// eighth row, a lane 8 columns; then warps are added in order.
+template <class Type>
+static __device__ __forceinline__ void sum_columns(const struct column_sums &s)
+{
+    __shared__ float room[8][256];
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    const int64_t e = blockIdx.y, column = (int64_t)blockIdx.x * 256 + lane * 8;
+    eight sum = {};
+    for (int64_t r = s.expert_begin[e] + warp; r < s.expert_begin[e + 1]; r += 8) {
+        if (column >= s.cols)
+            break;
+        const int64_t place = s.gather ? s.gather[r] : r;
+        const eight q = load_eight<Type>((const uint16_t *)s.q + place * s.cols + column);
+        const float score = s.score ? s.score[r] : 1;
+#pragma unroll
+        for (int j = 0; j < 8; j++)
+            sum.v[j] += score * q.v[j];
+    }
+#pragma unroll
+    for (int j = 0; j < 8; j++)
+        room[warp][lane * 8 + j] = sum.v[j];
+    __syncthreads();
+    const int64_t own = (int64_t)blockIdx.x * 256 + threadIdx.x, at = e * s.cols + own;
+    if (own >= s.cols)
+        return;
+    float total = 0;
+    for (int w = 0; w < 8; w++)
+        total += room[w][threadIdx.x];
+    if (s.wide) {
+        float *const d = (float *)s.d + at;
+        *d = s.add ? *d + total : total;
+    } else {
+        uint16_t *const d = (uint16_t *)s.d + at;
+        const float old = s.add ? unpack<Type>(*d).x : 0;
+        *d = (uint16_t)pack<Type>(s.add ? old + total : total, 0);
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    hopper_sum_columns_bf16(const __grid_constant__ struct column_sums sums)
+{
+    sum_columns<wgmma_bf16>(sums);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    hopper_sum_columns_f16(const __grid_constant__ struct column_sums sums)
+{
+    sum_columns<wgmma_f16>(sums);
+}
+
+// ---- the shared expert's gate
+// -----------------------------------------------------------------------------
+
+// gate [T] = sigmoid(<x, wsg>). A warp a token.
+template <class Type>
+static __device__ __forceinline__ void shared_gate(int64_t T, int64_t H, const uint16_t *x,
+                                                   const uint16_t *wsg, float *gate)
+{
+    for (int64_t t = first_item() / 32; t < T; t += item_step() / 32) {
+        const float logit = row_product<Type>(x + t * H, wsg, H);
+        if (threadIdx.x % 32 == 0)
+            gate[t] = 1 / (1 + expf(-logit));
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    hopper_shared_gate_bf16(int64_t T, int64_t H, const uint16_t *x, const uint16_t *wsg,
+                            float *gate)
+{
+    shared_gate<wgmma_bf16>(T, H, x, wsg, gate);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    hopper_shared_gate_f16(int64_t T, int64_t H, const uint16_t *x, const uint16_t *wsg,
+                           float *gate)
+{
+    shared_gate<wgmma_f16>(T, H, x, wsg, gate);
+}
+
+// q [T] *= gate (1 - gate).
+extern "C" __global__ void hopper_shared_gate_back(int64_t T, const float *gate, float *q)
+{
+    for (int64_t t = first_item(); t < T; t += item_step())
+        q[t] *= gate[t] * (1 - gate[t]);
+}

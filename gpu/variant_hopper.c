@@ -1,0 +1,141 @@
+/*
+ * variant_hopper.c - the layer on Hopper's tensor cores, without a library: forward and backward in
+ * bf16 and f16. It waits for nothing, allocates nothing, and gives the same bits every time.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "gpu/hopper/layer.h"
+
+/* Pieces of 16 bytes are the smallest thing that its kernels copy. */
+static int supports(const struct moe_problem *problem, char *why, size_t size)
+{
+    const char *reason =
+        problem->dtype != MOE_BF16 && problem->dtype != MOE_F16 ? "dtype is neither bf16 nor f16"
+        : problem->H % 8 || problem->I % 8 || problem->shared % 8
+            ? "H, I or shared is no multiple of 8"
+        : problem->E > 65535 || problem->groups > 4096 ? "E > 65535 or groups > 4096"
+        : problem->round == MOE_ROUND_STOCHASTIC
+            ? "round=stochastic: its words are drawn on the host"
+            : NULL;
+    if (!reason)
+        return MOE_OK;
+    snprintf(why, size, "%s", reason);
+    return MOE_E_UNSUPPORTED;
+}
+
+static int64_t workspace_bytes(const struct moe_problem *problem)
+{
+    struct hopper_space space;
+    return hopper_space_lay_out(problem, NULL, &space);
+}
+
+static int64_t kept_bytes(const struct moe_problem *problem)
+{
+    struct hopper_kept kept;
+    return hopper_kept_lay_out(problem, NULL, &kept);
+}
+
+/* Products run over k upwards, 16 at a time, each sum in one accumulator. */
+static void recipe(const struct moe_problem *problem, struct moe_recipe *recipe)
+{
+    static const enum moe_point stored[] = {MOE_AT_Z, MOE_AT_A,  MOE_AT_SA,
+                                            MOE_AT_Y, MOE_AT_DZ, MOE_AT_DXE};
+    static const enum moe_product on_tensor_cores[] = {
+        MOE_IN_LOGITS, MOE_IN_Z, MOE_IN_Y, MOE_IN_DA, MOE_IN_DW2, MOE_IN_DXE, MOE_IN_DW1};
+    *recipe = moe_recipe_plain(problem, MOE_F32);
+    for (size_t i = 0; i < sizeof stored / sizeof *stored; i++)
+        recipe->at[stored[i]].when = MOE_ALWAYS;
+    recipe->at[MOE_AT_SX].when = MOE_MAY; /* folded into Z's epilogue forward, rounded for dW1 */
+    for (size_t i = 0; i < sizeof on_tensor_cores / sizeof *on_tensor_cores; i++) {
+        recipe->product[on_tensor_cores[i]].accumulator = MOE_ACC_MMA16_F32;
+        recipe->product[on_tensor_cores[i]].extra = 16; /* biases are sums of f32 */
+        recipe->product[on_tensor_cores[i]].order = (struct moe_order){.instruction = MOE_MMA_K16};
+    }
+    recipe->product[MOE_IN_DS].extra = 16;
+    recipe->product[MOE_IN_DWR].extra = (int)hopper_router_slices(problem);
+    recipe->function_relative = 0x1p-17; /* gpu/hopper/activation.cuh */
+    recipe->function_absolute = 0x1p-120;
+}
+
+static int open_variant(struct moe_device *device, const struct moe_problem *problem,
+                        int32_t configuration, void **state)
+{
+    struct hopper_layer *layer = calloc(1, sizeof *layer);
+    if (!layer)
+        return moe_error(MOE_E_NOMEM, "no memory for the state of hopper");
+    layer->problem = problem;
+    layer->device = device;
+    layer->configuration = configuration;
+    layer->dtype = problem->dtype;
+    layer->grad = problem->grad == MOE_GRAD_F32 ? MOE_F32 : problem->dtype;
+    layer->Z = moe_problem_z_rows(problem);
+    layer->U = moe_problem_shared_rows(problem);
+    layer->N = moe_problem_max_entries(problem);
+    *state = layer;
+    return MOE_OK;
+}
+
+static void close_variant(void *state)
+{
+    free(state);
+}
+
+static int check_dense(const struct moe_tensor *tensors)
+{
+    for (int id = 0; id < MOE_TENSOR_COUNT; id++) {
+        const struct moe_tensor *t = &tensors[id];
+        int64_t step = 1;
+        if (t->data && (uintptr_t)t->data % 16)
+            return moe_error(MOE_E_UNSUPPORTED, "%s begins at no multiple of 16 bytes",
+                             moe_tensor_info(id)->name);
+        for (int axis = t->rank - 1; axis >= 0 && t->data; axis--) {
+            if (t->shape[axis] > 1 && t->stride[axis] != step)
+                return moe_error(MOE_E_UNSUPPORTED, "%s is not dense", moe_tensor_info(id)->name);
+            step *= t->shape[axis];
+        }
+    }
+    return MOE_OK;
+}
+
+static int begin_call(struct hopper_layer *layer, const struct moe_call *call)
+{
+    layer->tensors = call->tensors;
+    layer->queue = (struct moe_gpu_queue){layer->device, call->stream};
+    layer->offsets = moe_problem_ragged(layer->problem) ? hopper_data(layer, MOE_OFFSETS) : NULL;
+    const int64_t workspace = hopper_space_lay_out(layer->problem, call->workspace, &layer->space);
+    hopper_layer_find_kept(layer, call->kept);
+    const int status = moe_call_check(call, workspace, kept_bytes(layer->problem));
+    return status == MOE_OK ? check_dense(call->tensors) : status;
+}
+
+static int forward(void *state, const struct moe_call *call)
+{
+    const int status = begin_call(state, call);
+    return status == MOE_OK ? hopper_layer_forward(state, call->status) : status;
+}
+
+static int backward(void *state, const struct moe_call *call)
+{
+    const int status = begin_call(state, call);
+    return status == MOE_OK ? hopper_layer_backward(state) : status;
+}
+
+const struct moe_variant moe_variant_hopper = {
+    .struct_size = sizeof(struct moe_variant),
+    .devices = MOE_ON_CUDA,
+    .flags = MOE_DETERMINISTIC | MOE_BATCH_INVARIANT | MOE_CAPTURABLE | MOE_DENSE_ONLY,
+    .name = "hopper",
+    .summary = "fused products on Hopper's tensor cores, no library",
+    .supports = supports,
+    .configurations = hopper_configuration_names,
+    .configuration_count = HOPPER_CONFIGURATIONS,
+    .alignment = 16,
+    .workspace_bytes = workspace_bytes,
+    .kept_bytes = kept_bytes,
+    .recipe = recipe,
+    .open = open_variant,
+    .forward = forward,
+    .backward = backward,
+    .close = close_variant,
+};
