@@ -39,13 +39,16 @@ static int64_t kept_bytes(const struct moe_problem *problem)
 /* Products run over k upwards, 16 at a time, each sum in one accumulator. */
 static void recipe(const struct moe_problem *problem, struct moe_recipe *recipe)
 {
-    static const enum moe_point stored[] = {MOE_AT_Z, MOE_AT_A,  MOE_AT_SA,
-                                            MOE_AT_Y, MOE_AT_DZ, MOE_AT_DXE};
+    static const enum moe_point stored[] = {MOE_AT_Z, MOE_AT_SA, MOE_AT_Y, MOE_AT_DZ, MOE_AT_DXE};
     static const enum moe_product on_tensor_cores[] = {
         MOE_IN_LOGITS, MOE_IN_Z, MOE_IN_Y, MOE_IN_DA, MOE_IN_DW2, MOE_IN_DXE, MOE_IN_DW1};
     *recipe = moe_recipe_plain(problem, MOE_F32);
     for (size_t i = 0; i < sizeof stored / sizeof *stored; i++)
         recipe->at[stored[i]].when = MOE_ALWAYS;
+    /* A is stored where no score is folded into it: after-w2 does that forward, and backward not */
+    recipe->at[MOE_AT_A].when = problem->weight == MOE_WEIGHT_INPUT       ? MOE_ALWAYS
+                                : problem->weight == MOE_WEIGHT_BEFORE_W2 ? MOE_NEVER
+                                                                          : MOE_MAY;
     recipe->at[MOE_AT_SX].when = MOE_MAY; /* folded into Z's epilogue forward, rounded for dW1 */
     for (size_t i = 0; i < sizeof on_tensor_cores / sizeof *on_tensor_cores; i++) {
         recipe->product[on_tensor_cores[i]].accumulator = MOE_ACC_MMA16_F32;

@@ -92,7 +92,7 @@ static int run(const struct operands *made, int configuration)
         return hopper_gradient_run(&queue, configuration, &gradient);
     }
     const int status =
-        hopper_tiles_list(&queue, EXPERTS, made->expert_begin->device, made->tiles->device, &tiles);
+        hopper_tiles_list(&queue, EXPERTS, made->expert_begin->device, made->tiles->device);
     const struct hopper_product product = {
         .form = made->form,
         .dtype = made->dtype,
