@@ -16,6 +16,7 @@ GPU_KERNELS_90a = \
 	%D%/hopper/forward.cu \
 	%D%/hopper/back.cu \
 	%D%/hopper/gradient.cu \
+	%D%/hopper/routing.cu \
 	%D%/hopper/rows.cu \
 	%D%/hopper/router.cu
 GPU_KERNELS_100a =
@@ -128,6 +129,7 @@ libgpu_la_SOURCES = \
 	%D%/hopper/tiles.h \
 	%D%/hopper/product.h \
 	%D%/hopper/product.c \
+	%D%/hopper/routing.h \
 	%D%/hopper/rows.h \
 	%D%/hopper/layer.h \
 	%D%/hopper/layer.c \

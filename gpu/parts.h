@@ -61,8 +61,6 @@ struct moe_gpu_rows {
     int64_t *entry_row;    /* [P] -1: dropped */
 };
 int64_t moe_gpu_rows_bytes(const struct moe_problem *problem);
-/* Where moe_gpu_rows leaves them in its workspace. P: entries, or more where there are offsets. */
-void moe_gpu_rows_at(const struct moe_problem *problem, void *workspace, struct moe_gpu_rows *rows);
 int moe_gpu_rows(const struct moe_gpu_queue *queue, const struct moe_problem *problem, int64_t P,
                  const int64_t *offsets, const int32_t *picks, uint32_t *status, void *workspace,
                  struct moe_gpu_rows *rows);

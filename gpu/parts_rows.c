@@ -23,12 +23,6 @@ int64_t moe_gpu_rows_bytes(const struct moe_problem *problem)
     return (int64_t)(intptr_t)next;
 }
 
-void moe_gpu_rows_at(const struct moe_problem *problem, void *workspace, struct moe_gpu_rows *rows)
-{
-    char *next = workspace;
-    lay_out(problem, &next, rows);
-}
-
 int moe_gpu_rows(const struct moe_gpu_queue *queue, const struct moe_problem *problem, int64_t P,
                  const int64_t *offsets, const int32_t *picks, uint32_t *status_word,
                  void *workspace, struct moe_gpu_rows *rows)
@@ -38,11 +32,7 @@ int moe_gpu_rows(const struct moe_gpu_queue *queue, const struct moe_problem *pr
     char *next = workspace;
     lay_out(problem, &next, &r);
     void *cleaning[] = {&T, &E, &K, &offsets, &picks, &r.picks, &status_word};
-    int status = MOE_OK;
-    if (offsets && P > 0) /* there may be fewer entries than P: the rest are of no expert */
-        status = moe_device_fill(queue->device, r.picks, 0xff, P * 4, queue->stream);
-    if (status == MOE_OK)
-        status = launch_elements(queue, "clean_entries", T, cleaning);
+    int status = launch_elements(queue, "clean_entries", T, cleaning);
     void *counting[] = {&P, &r.picks, &r.counts};
     if (status == MOE_OK)
         status = launch_blocks(queue, "count_rows", E, 256, 0, counting);

@@ -10,14 +10,14 @@
 /* Pieces of 16 bytes are the smallest thing that its kernels copy. */
 static int supports(const struct moe_problem *problem, char *why, size_t size)
 {
-    const char *reason =
-        problem->dtype != MOE_BF16 && problem->dtype != MOE_F16 ? "dtype is neither bf16 nor f16"
-        : problem->H % 8 || problem->I % 8 || problem->shared % 8
-            ? "H, I or shared is no multiple of 8"
-        : problem->E > 65535 || problem->groups > 4096 ? "E > 65535 or groups > 4096"
-        : problem->round == MOE_ROUND_STOCHASTIC
-            ? "round=stochastic: its words are drawn on the host"
-            : NULL;
+    const char *reason = problem->dtype != MOE_BF16 && problem->dtype != MOE_F16
+                             ? "dtype is neither bf16 nor f16"
+                         : problem->H % 8 || problem->I % 8 || problem->shared % 8
+                             ? "H, I or shared is no multiple of 8"
+                         : problem->E > SORTED_EXPERTS ? "E > 4096"
+                         : problem->round == MOE_ROUND_STOCHASTIC
+                             ? "round=stochastic: its words are drawn on the host"
+                             : NULL;
     if (!reason)
         return MOE_OK;
     snprintf(why, size, "%s", reason);

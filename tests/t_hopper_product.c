@@ -33,7 +33,7 @@ struct operands {
     const struct size *size;
     enum product_form form;
     enum moe_dtype dtype, d_dtype;
-    int add;
+    int add, turned;
     int64_t N, begin[EXPERTS + 1];
     struct array *a, *b, *d, *before, *gather, *expert_begin, *tiles;
 };
@@ -80,7 +80,9 @@ static int run(const struct operands *made, int configuration)
         const struct hopper_gradient gradient = {
             .dtype = made->dtype,
             .d_dtype = made->d_dtype,
+            .N = made->N,
             .E = EXPERTS,
+            .places = made->N > size->T ? made->N : size->T,
             .p_cols = size->cols,
             .q_cols = size->k,
             .p = {made->a->device, on_device(made->gather), size->cols},
@@ -88,6 +90,7 @@ static int run(const struct operands *made, int configuration)
             .expert_begin = made->expert_begin->device,
             .d = made->d->device,
             .add = made->add,
+            .turned = made->turned,
         };
         return hopper_gradient_run(&queue, configuration, &gradient);
     }
@@ -110,8 +113,7 @@ static int run(const struct operands *made, int configuration)
     return status == MOE_OK ? hopper_product_run(&queue, configuration, &product) : status;
 }
 
-/* ---- what must come out
- * --------------------------------------------------------------------------- */
+/* ---- what must come out ------------------------------------------------------------------- */
 
 /* Operands of one expert's product as moe_mma_product takes them, A [m,k] and B [n,k]. */
 struct expert_product {
@@ -153,8 +155,9 @@ static int expert_is_right(const struct operands *made, int e)
     if (p.k > 0)
         done(moe_mma_product(&order, made->dtype, p.m, p.n, p.k, p.a, p.b, NULL, c));
     for (int64_t i = 0; i < p.m * p.n && good; i++) {
-        const float sum = made->add ? (float)array_get(made->before, first + i) + c[i] : c[i];
-        good = is_exactly(made->size->what, made->d, first + i,
+        const int64_t at = first + (made->turned ? i % p.n * p.m + i / p.n : i);
+        const float sum = made->add ? (float)array_get(made->before, at) + c[i] : c[i];
+        good = is_exactly(made->size->what, made->d, at,
                           moe_dtype_round(made->d_dtype, (double)sum, 0));
     }
     free(p.a);
@@ -237,16 +240,18 @@ static const struct {
     const char *what;
     enum product_form form;
     enum moe_dtype dtype, d_dtype;
-    int add;
+    int add, turned;
 } products[] = {
-    {"forward bf16", PRODUCT_FORWARD, MOE_BF16, MOE_BF16, 0},
-    {"forward f16", PRODUCT_FORWARD, MOE_F16, MOE_F16, 0},
-    {"backward bf16", PRODUCT_BACKWARD, MOE_BF16, MOE_BF16, 0},
-    {"backward f16", PRODUCT_BACKWARD, MOE_F16, MOE_F16, 0},
-    {"gradient bf16", PRODUCT_GRADIENT, MOE_BF16, MOE_BF16, 0},
-    {"gradient bf16, added", PRODUCT_GRADIENT, MOE_BF16, MOE_BF16, 1},
-    {"gradient f16 to f32", PRODUCT_GRADIENT, MOE_F16, MOE_F32, 0},
-    {"gradient f16 to f32, added", PRODUCT_GRADIENT, MOE_F16, MOE_F32, 1},
+    {"forward bf16", PRODUCT_FORWARD, MOE_BF16, MOE_BF16, 0, 0},
+    {"forward f16", PRODUCT_FORWARD, MOE_F16, MOE_F16, 0, 0},
+    {"backward bf16", PRODUCT_BACKWARD, MOE_BF16, MOE_BF16, 0, 0},
+    {"backward f16", PRODUCT_BACKWARD, MOE_F16, MOE_F16, 0, 0},
+    {"gradient bf16", PRODUCT_GRADIENT, MOE_BF16, MOE_BF16, 0, 0},
+    {"gradient bf16, added", PRODUCT_GRADIENT, MOE_BF16, MOE_BF16, 1, 0},
+    {"gradient f16 to f32", PRODUCT_GRADIENT, MOE_F16, MOE_F32, 0, 0},
+    {"gradient f16 to f32, added", PRODUCT_GRADIENT, MOE_F16, MOE_F32, 1, 0},
+    {"gradient bf16, turned", PRODUCT_GRADIENT, MOE_BF16, MOE_BF16, 0, 1},
+    {"gradient bf16 to f32, turned, added", PRODUCT_GRADIENT, MOE_BF16, MOE_F32, 1, 1},
 };
 
 static int number, failures;
@@ -273,7 +278,8 @@ int main(void)
         struct operands made = {.form = products[p].form,
                                 .dtype = products[p].dtype,
                                 .d_dtype = products[p].d_dtype,
-                                .add = products[p].add};
+                                .add = products[p].add,
+                                .turned = products[p].turned};
         const struct product_configuration *how;
         for (int c = 0; (how = hopper_configuration(made.form, c)); c++)
             for (int s = 0; s < LENGTH(sizes); s++) {

@@ -13,8 +13,7 @@ struct two_units {
     float2 gate, up;
 };
 
-// ---- two units in a row of z
-// -------------------------------------------------------------------------
+// ---- two units in a row of z ------------------------------------------------------------------
 
 static __device__ __forceinline__ int64_t gate_place(const struct unit_shape &shape, int64_t unit)
 {
@@ -44,21 +43,21 @@ static __device__ __forceinline__ two_units store_units(const struct unit_shape 
     return {unpack<Type>(gates), unpack<Type>(ups)};
 }
 
+// What is read here no kernel writes meanwhile: the loads may pass the stores around them.
 template <class Type>
 static __device__ __forceinline__ two_units load_units(const struct unit_shape &shape,
                                                        const uint16_t *row, int64_t unit)
 {
     if (shape.layout == MOE_W1_INTERLEAVED) {
-        const uint2 packed = *(const uint2 *)(row + 2 * unit);
+        const uint2 packed = __ldg((const uint2 *)(row + 2 * unit));
         const float2 first = unpack<Type>(packed.x), second = unpack<Type>(packed.y);
         return {{first.x, second.x}, {first.y, second.y}};
     }
-    return {unpack<Type>(*(const uint32_t *)(row + gate_place(shape, unit))),
-            unpack<Type>(*(const uint32_t *)(row + up_place(shape, unit)))};
+    return {unpack<Type>(__ldg((const uint32_t *)(row + gate_place(shape, unit)))),
+            unpack<Type>(__ldg((const uint32_t *)(row + up_place(shape, unit))))};
 }
 
-// ---- forward
-// -----------------------------------------------------------------------------------------
+// ---- forward ----------------------------------------------------------------------------------
 
 static __device__ __forceinline__ float score_at(const float *scores, int64_t row)
 {
@@ -140,7 +139,7 @@ static __device__ __forceinline__ void activate_plain(const struct activate_rows
                 continue;
             float2 value = scaled({sum[4 * i + 2 * half], sum[4 * i + 2 * half + 1]}, of_z);
             if (bias) {
-                const float2 b = unpack<Type>(*(const uint32_t *)(bias + at));
+                const float2 b = unpack<Type>(__ldg((const uint32_t *)(bias + at)));
                 value = {value.x + b.x, value.y + b.y};
             }
             const uint32_t stored = pack<Type>(value.x, value.y);
@@ -186,8 +185,7 @@ static __device__ __forceinline__ void finish(const plain_forward &to, const str
     with_plain(to.shape.act, [&](auto act) { activate_plain<Shape, act>(to, rows, unit, sum); });
 }
 
-// ---- back
-// --------------------------------------------------------------------------------------------
+// ---- back -------------------------------------------------------------------------------------
 
 // What one unit gives: its share of <dA', A>, and s A.
 struct unit_back {
@@ -269,7 +267,7 @@ go_back_plain(const struct activate_back &to, const struct row_tile &rows, int64
             const int64_t at = unit + 8 * i;
             if (!there || at >= shape.units)
                 continue;
-            const float2 kept = unpack<Type>(*(const uint32_t *)(z + at));
+            const float2 kept = unpack<Type>(__ldg((const uint32_t *)(z + at)));
             const activated first = gate<ACT>(kept.x, shape.clamp);
             const activated second = gate<ACT>(kept.y, shape.clamp);
             const float2 d = {sum[4 * i + 2 * half], sum[4 * i + 2 * half + 1]};

@@ -1,46 +1,55 @@
-// gradient.cu - products summed over the rows of each expert, by tile width and type.
+// gradient.cu - products summed over the rows of each expert, by type and tile width.
+#include <cuda.h>
+
 #include "gpu/hopper/over_rows.cuh"
 #include "gpu/hopper/store.cuh"
 
 template <int COLS, int STAGES, class Type>
-static __device__ __forceinline__ void run(const struct gradient_arguments &arguments)
+static __device__ __forceinline__ void run(const CUtensorMap &p, const CUtensorMap &q,
+                                           const struct gradient_arguments &arguments)
 {
     using Shape = product_shape<COLS, STAGES, Type, 1, 1>;
-    run_block<Shape>(over_rows<Shape, store_gradient>{arguments});
+    run_block<Shape>(over_rows<Shape, store_gradient>{arguments, &p, &q});
 }
 
 extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
-    hopper_tn_bf16_256(const __grid_constant__ struct gradient_arguments arguments)
+    hopper_tn_bf16_256(const __grid_constant__ CUtensorMap p, const __grid_constant__ CUtensorMap q,
+                       const __grid_constant__ struct gradient_arguments arguments)
 {
-    run<256, 4, wgmma_bf16>(arguments);
+    run<256, 4, wgmma_bf16>(p, q, arguments);
 }
 
 extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
-    hopper_tn_bf16_128(const __grid_constant__ struct gradient_arguments arguments)
+    hopper_tn_bf16_128(const __grid_constant__ CUtensorMap p, const __grid_constant__ CUtensorMap q,
+                       const __grid_constant__ struct gradient_arguments arguments)
 {
-    run<128, 6, wgmma_bf16>(arguments);
+    run<128, 6, wgmma_bf16>(p, q, arguments);
 }
 
 extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
-    hopper_tn_bf16_64(const __grid_constant__ struct gradient_arguments arguments)
+    hopper_tn_bf16_64(const __grid_constant__ CUtensorMap p, const __grid_constant__ CUtensorMap q,
+                      const __grid_constant__ struct gradient_arguments arguments)
 {
-    run<64, 8, wgmma_bf16>(arguments);
+    run<64, 8, wgmma_bf16>(p, q, arguments);
 }
 
 extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
-    hopper_tn_f16_256(const __grid_constant__ struct gradient_arguments arguments)
+    hopper_tn_f16_256(const __grid_constant__ CUtensorMap p, const __grid_constant__ CUtensorMap q,
+                      const __grid_constant__ struct gradient_arguments arguments)
 {
-    run<256, 4, wgmma_f16>(arguments);
+    run<256, 4, wgmma_f16>(p, q, arguments);
 }
 
 extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
-    hopper_tn_f16_128(const __grid_constant__ struct gradient_arguments arguments)
+    hopper_tn_f16_128(const __grid_constant__ CUtensorMap p, const __grid_constant__ CUtensorMap q,
+                      const __grid_constant__ struct gradient_arguments arguments)
 {
-    run<128, 6, wgmma_f16>(arguments);
+    run<128, 6, wgmma_f16>(p, q, arguments);
 }
 
 extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
-    hopper_tn_f16_64(const __grid_constant__ struct gradient_arguments arguments)
+    hopper_tn_f16_64(const __grid_constant__ CUtensorMap p, const __grid_constant__ CUtensorMap q,
+                     const __grid_constant__ struct gradient_arguments arguments)
 {
-    run<64, 8, wgmma_f16>(arguments);
+    run<64, 8, wgmma_f16>(p, q, arguments);
 }

@@ -12,7 +12,6 @@ __device__ __forceinline__ uint32_t shared_address(const void *pointer)
 }
 
 // ---- mbarriers: 8 bytes of shared memory; a phase ends with its last arrival and its last byte
-// ----
 
 __device__ __forceinline__ void barrier_init(uint32_t barrier, uint32_t arrivals)
 {
@@ -52,8 +51,7 @@ __device__ __forceinline__ void barrier_wait(uint32_t barrier, uint32_t parity)
                  : "memory");
 }
 
-// ---- copies to shared memory
-// ---------------------------------------------------------------------
+// ---- copies to shared memory ------------------------------------------------------------------
 
 // 16 bytes of global memory; what is beyond `bytes` (0 to 16) of them is zeros and is not read.
 __device__ __forceinline__ void copy_async_16(uint32_t to, const void *from, uint32_t bytes)
@@ -84,7 +82,16 @@ __device__ __forceinline__ void copy_box(uint32_t to, const void *map, uint32_t 
                  : "memory");
 }
 
-// The same of five dimensions.
+// The same of two dimensions, and of five.
+__device__ __forceinline__ void copy_box_2(uint32_t to, const void *map, uint32_t barrier,
+                                           int32_t x, int32_t y)
+{
+    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+                 "[%0], [%1, {%3, %4}], [%2];" ::"r"(to),
+                 "l"(map), "r"(barrier), "r"(x), "r"(y)
+                 : "memory");
+}
+
 __device__ __forceinline__ void copy_box_5(uint32_t to, const void *map, uint32_t barrier,
                                            int32_t x, int32_t y, int32_t z, int32_t v, int32_t w)
 {
@@ -101,8 +108,7 @@ __device__ __forceinline__ void fence_shared_for_async()
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
 
-// ---- registers
-// -------------------------------------------------------------------------------------
+// ---- registers --------------------------------------------------------------------------------
 
 // Registers a thread of this warpgroup has from here on; all its warps take part.
 template <int COUNT> __device__ __forceinline__ void registers_grow()

@@ -6,15 +6,17 @@
 #define MOE_HOPPER_LAYER_H
 
 #include "gpu/hopper/product.h"
+#include "gpu/hopper/routing.h"
 #include "gpu/hopper/rows.h"
 #include "gpu/parts.h"
 #include "verify/variant.h"
 
 /* What forward leaves for backward: O(N + E) beside z, picks and scores, which are the caller's. */
 struct hopper_kept {
-    void *row_memory; /* moe_gpu_rows */
-    void *tile_memory;
+    int32_t *picks; /* [P] lists: those that are allowed */
+    int64_t *expert_begin, *row_token, *row_entry, *entry_row;
     float *row_score; /* [N] */
+    void *tile_memory;
     /* All tokens as the rows of one expert: what the router and the shared expert work on. */
     int64_t *token_begin; /* [2]: 0, T */
     void *token_tile_memory;
@@ -25,6 +27,8 @@ struct hopper_kept {
 struct hopper_space {
     void *rounding;             /* moe_gpu_round */
     int32_t *top;               /* [T,K] before token rounding */
+    int32_t *counts;            /* of the sort: [chunks,E] */
+    int64_t *tile_begin;        /* and [E+1] */
     void *a;                    /* [N,I] A, or s A */
     void *y;                    /* [N,H] Y, or dX~ */
     void *dz;                   /* [N,Z] */
@@ -48,9 +52,8 @@ struct hopper_layer {
     struct moe_gpu_queue queue;
     struct hopper_space space;
     struct hopper_kept kept;
-    struct moe_gpu_rows rows; /* in kept memory, as the next two */
-    struct row_tiles *tiles, *token_tiles;
-    const int64_t *offsets; /* on the device, or NULL: K a token */
+    struct row_tiles *tiles, *token_tiles; /* in kept memory */
+    const int64_t *offsets;                /* on the device, or NULL: K a token */
 };
 
 /* Bytes; with `at` also cuts it up. */
@@ -72,6 +75,9 @@ void hopper_layer_find_kept(struct hopper_layer *layer, void *kept);
 /* Tokens as rows; rows of the picks at hand, their scores and their tiles: into kept memory. */
 int hopper_layer_list_tokens(struct hopper_layer *layer);
 int hopper_layer_rows(struct hopper_layer *layer, uint32_t *status_word);
+
+/* picks [T,K] from the logits. */
+int hopper_layer_top_k(struct hopper_layer *layer, int32_t *picks);
 
 /* The kernel of the case's type: NAME_bf16 or NAME_f16; a warp or a thread an item. */
 int hopper_launch(const struct hopper_layer *layer, const char *name, int64_t threads, void **args);

@@ -20,7 +20,7 @@ static int back(struct hopper_layer *layer, int shared, int *part_count)
         .cols = units,
         .k = p->H,
         .a = hopper_data(layer, MOE_DO),
-        .gather = shared ? NULL : layer->rows.row_token,
+        .gather = shared ? NULL : layer->kept.row_token,
         .a_stride = p->H,
         .weights = hopper_data(layer, shared ? MOE_WS2 : MOE_W2),
         .back = {.shape = {units, (int32_t)p->act, (int32_t)p->w1, (float)p->act_clamp},
@@ -41,7 +41,7 @@ static int weights(struct hopper_layer *layer, int shared)
 {
     const struct moe_problem *p = layer->problem;
     struct hopper_space *s = &layer->space;
-    const int64_t *gather = shared ? NULL : layer->rows.row_token;
+    const int64_t *gather = shared ? NULL : layer->kept.row_token;
     const int64_t units = shared ? p->shared : p->I, Z = shared ? layer->U : layer->Z;
     const int scaled = !shared && p->weight == MOE_WEIGHT_INPUT;
     struct hopper_gradient dw2 = {
@@ -52,11 +52,12 @@ static int weights(struct hopper_layer *layer, int shared)
         .d = hopper_data(layer, shared ? MOE_DWS2 : MOE_DW2),
     };
     struct hopper_gradient dw1 = {
-        .p_cols = Z,
-        .q_cols = p->H,
-        .p = {shared ? s->shared_dz : s->dz, NULL, Z},
-        .q = {scaled ? s->sx : hopper_data(layer, MOE_X), scaled ? NULL : gather, p->H},
+        .p_cols = p->H,
+        .q_cols = Z,
+        .p = {scaled ? s->sx : hopper_data(layer, MOE_X), scaled ? NULL : gather, p->H},
+        .q = {shared ? s->shared_dz : s->dz, NULL, Z},
         .d = hopper_data(layer, shared ? MOE_DWS1 : MOE_DW1),
+        .turned = 1,
     };
     const int status = hopper_layer_gradient(layer, shared, &dw2);
     return status == MOE_OK ? hopper_layer_gradient(layer, shared, &dw1) : status;
@@ -83,14 +84,14 @@ static int biases(struct hopper_layer *layer)
     const struct moe_problem *p = layer->problem;
     struct column_sums db1 = {
         .cols = layer->Z,
-        .expert_begin = layer->rows.expert_begin,
+        .expert_begin = layer->kept.expert_begin,
         .q = layer->space.dz,
         .d = hopper_data(layer, MOE_DB1),
     };
     struct column_sums db2 = {
         .cols = p->H,
-        .expert_begin = layer->rows.expert_begin,
-        .gather = layer->rows.row_token,
+        .expert_begin = layer->kept.expert_begin,
+        .gather = layer->kept.row_token,
         .score = p->weight == MOE_WEIGHT_AFTER_W2 ? layer->kept.row_score : NULL,
         .q = hopper_data(layer, MOE_DO),
         .d = hopper_data(layer, MOE_DB2),
@@ -124,9 +125,9 @@ static int score_gradients(struct hopper_layer *layer, int part_count)
     struct row_gradients rows = {
         .E = p->E,
         .H = p->H,
-        .expert_begin = layer->rows.expert_begin,
-        .row_token = layer->rows.row_token,
-        .row_entry = layer->rows.row_entry,
+        .expert_begin = layer->kept.expert_begin,
+        .row_token = layer->kept.row_token,
+        .row_entry = layer->kept.row_entry,
         .parts = input ? NULL : layer->space.parts,
         .part_count = part_count,
         .d_o = hopper_data(layer, MOE_DO),
@@ -137,7 +138,7 @@ static int score_gradients(struct hopper_layer *layer, int part_count)
     };
     int64_t T = p->T, K = p->K;
     void *args[] = {&rows};
-    void *clearing[] = {&T, &K, &layer->offsets, &layer->rows.entry_row, &rows.ds};
+    void *clearing[] = {&T, &K, &layer->offsets, &layer->kept.entry_row, &rows.ds};
     const int status = launch_elements(&layer->queue, "hopper_clear_dropped", layer->N, clearing);
     return status == MOE_OK ? hopper_launch(layer, "hopper_score_gradients", layer->N * 32, args)
                             : status;
@@ -150,8 +151,8 @@ static int scale_rows(struct hopper_layer *layer)
     const void *x = hopper_data(layer, MOE_X);
     void *args[] = {&E,
                     &H,
-                    &layer->rows.expert_begin,
-                    &layer->rows.row_token,
+                    &layer->kept.expert_begin,
+                    &layer->kept.row_token,
                     &layer->kept.row_score,
                     &x,
                     &layer->space.sx};
@@ -173,8 +174,7 @@ static int experts(struct hopper_layer *layer)
     return status == MOE_OK ? score_gradients(layer, part_count) : status;
 }
 
-/* ---- the router
- * ------------------------------------------------------------------------------------------ */
+/* ---- the router --------------------------------------------------------------------------- */
 
 static int router_products(struct hopper_layer *layer)
 {
@@ -215,7 +215,7 @@ static int router(struct hopper_layer *layer)
     int status =
         moe_gpu_route_backward(&layer->queue, p, layer->offsets, hopper_data(layer, MOE_LOGITS),
                                hopper_data(layer, MOE_PICKS), hopper_data(layer, MOE_DS),
-                               layer->rows.expert_begin, dlogits);
+                               layer->kept.expert_begin, dlogits);
     if (status == MOE_OK)
         status = router_products(layer);
     if (status == MOE_OK && p->router_bias)
@@ -224,8 +224,7 @@ static int router(struct hopper_layer *layer)
     return status;
 }
 
-/* ---- the shared expert: an expert whose rows are the tokens and whose score is its gate
- * ----------------- */
+/* ---- the shared expert: an expert whose rows are the tokens and whose score is its gate --- */
 
 /* z and the gate once more: they are not kept. */
 static int shared_again(struct hopper_layer *layer)
@@ -306,7 +305,7 @@ int hopper_layer_backward(struct hopper_layer *layer)
         .H = p->H,
         .K = p->K,
         .offsets = layer->offsets,
-        .entry_row = layer->rows.entry_row,
+        .entry_row = layer->kept.entry_row,
         .y = s->y,
         .scores = p->weight == MOE_WEIGHT_INPUT ? hopper_data(layer, MOE_SCORES) : NULL,
         .shared = p->shared > 0 ? s->shared_y : NULL,

@@ -22,8 +22,7 @@ static int route(struct hopper_layer *layer)
     };
     int status = hopper_layer_product(layer, 1, &product);
     if (status == MOE_OK)
-        status = moe_gpu_route_top(&layer->queue, p, logits, hopper_data(layer, MOE_SEL_BIAS),
-                                   rounded ? layer->space.top : picks);
+        status = hopper_layer_top_k(layer, rounded ? layer->space.top : picks);
     if (status == MOE_OK && rounded)
         status = moe_gpu_round(&layer->queue, p, logits, layer->space.top, layer->space.rounding,
                                hopper_data(layer, MOE_OFFSETS), picks);
@@ -42,7 +41,7 @@ static int up(struct hopper_layer *layer)
         .cols = layer->Z,
         .k = p->H,
         .a = hopper_data(layer, MOE_X),
-        .gather = layer->rows.row_token,
+        .gather = layer->kept.row_token,
         .a_stride = p->H,
         .weights = hopper_data(layer, MOE_W1),
         .activate = {.shape = {p->I, (int32_t)p->act, (int32_t)p->w1, (float)p->act_clamp},
@@ -115,7 +114,7 @@ static int aggregate(struct hopper_layer *layer)
         .H = p->H,
         .K = p->K,
         .offsets = layer->offsets,
-        .entry_row = layer->rows.entry_row,
+        .entry_row = layer->kept.entry_row,
         .y = layer->space.y,
         .scores = p->weight == MOE_WEIGHT_AFTER_W2 ? hopper_data(layer, MOE_SCORES) : NULL,
         .shared = p->shared > 0 ? layer->space.shared_y : NULL,

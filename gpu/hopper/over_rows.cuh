@@ -1,10 +1,11 @@
 // over_rows.cuh - grouped products that add up over the rows of an expert: D_e = sum over r of P_r
 // Q_r^T, the gradients of weights.
 //
-// Both operands lie by rows of k, where k counts the expert's rows; either may be gathered. Filling
-// threads copy both by cp.async, so that what is beyond the expert's last row is zeros in both: a
-// NaN of the next expert does not come in. An expert without rows has zeros, or, where sums are
-// added to what D holds, D.
+// Both operands lie by rows of k, where k counts the expert's rows; either may be gathered. Whole
+// slices of 64 rows that are not gathered come as boxes of a tensor map. All else is copied by
+// cp.async, so that what is beyond the expert's last row is zeros in both operands: a NaN of the
+// next expert does not come in. An expert without rows has zeros, or, where sums are added to what
+// D holds, D.
 #pragma once
 
 #include "gpu/hopper/product.h"
@@ -49,69 +50,111 @@ struct gradient_walk {
     }
 };
 
-// Copies of one operand of a stage: COLS columns of 64 rows. Thread t takes 8 columns of the rows t
-// / (COLS / 8) and further ones at that distance.
+// One operand of the stages of a tile, in COLS columns, as a filling thread sees it: it copies 8
+// columns of the rows thread / (COLS / 8) and further ones at that distance. Rows are known by what
+// stands before them in memory, in pieces of 16 bytes: lane l looks up rows l and l + 32 of a
+// slice, one slice ahead.
 template <int COLS> struct slice_copy {
     static constexpr int PIECES = COLS / 8, STEP = GROUP / PIECES, ROWS = STAGE_K / STEP;
     static_assert(PIECES % 8 == 0 && 32 % STEP == 0, "a thread's pieces are alike");
+    static constexpr uint32_t NO_ROW = ~0u, BYTES = COLS * ROW_BYTES;
+
+    const struct gradient_operand &operand;
+    const void *map;
+    int32_t column;
     const char *from; // the thread's piece of row 0
-    int64_t stride;   // bytes from row to row
     bool within;      // the piece has columns of the operand
     uint32_t to;      // the thread's piece of row 0 of the stage
+    uint32_t first = NO_ROW, second = NO_ROW;
 
-    __device__ __forceinline__ slice_copy(const struct gradient_operand &operand, int32_t cols,
-                                          int32_t column, int thread)
-        : from((const char *)operand.data + 2 * (int64_t)(column + thread % PIECES * 8)),
-          stride(2 * operand.stride), within(column + thread % PIECES * 8 < cols),
+    __device__ __forceinline__ slice_copy(const struct gradient_operand &operand, const void *map,
+                                          int32_t cols, int32_t column, int thread)
+        : operand(operand), map(map), column(column), within(column + thread % PIECES * 8 < cols),
           to(thread % PIECES / 8 * COLUMN_BYTES)
     {
+        // where nothing is copied the address is one of the operand's all the same
+        from = (const char *)operand.data + (within ? 2 * (column + thread % PIECES * 8) : 0);
     }
 
-    // places: of the stage's rows, lane l's own and that of row l + 32; -1: no such row.
-    __device__ __forceinline__ void run(uint32_t stage, const void *anywhere, int64_t first,
-                                        int64_t second, int thread) const
+    __device__ __forceinline__ uint32_t pieces_before(int64_t row, int64_t end) const
     {
-#pragma unroll 4
+        if (row >= end)
+            return NO_ROW;
+        const int64_t place = operand.gather ? operand.gather[row] : row;
+        return (uint32_t)(place * (operand.stride / 8));
+    }
+
+    __device__ __forceinline__ void look_up(int64_t row, int64_t end)
+    {
+        first = pieces_before(row + threadIdx.x % 32, end);
+        second = pieces_before(row + threadIdx.x % 32 + 32, end);
+    }
+
+    // Can the slice come as boxes?
+    __device__ __forceinline__ bool boxed(int64_t row, int64_t end) const
+    {
+        return !operand.gather && row + STAGE_K <= end;
+    }
+
+    // By one thread.
+    __device__ __forceinline__ void fetch(uint32_t stage, uint32_t full, int64_t row) const
+    {
+        barrier_expect(full, BYTES);
+#pragma unroll
+        for (int i = 0; i < COLS / 64; i++)
+            copy_box_2(stage + i * COLUMN_BYTES, map, full, column + 64 * i, (int32_t)row);
+    }
+
+    __device__ __forceinline__ void copy(uint32_t stage, int thread) const
+    {
+        const uint32_t at = stage + to + thread / PIECES * ROW_BYTES;
+#pragma unroll
         for (int i = 0; i < ROWS; i++) {
             const int row = thread / PIECES + STEP * i;
-            const int64_t place = __shfl_sync(~0u, i * STEP < 32 ? first : second, row % 32);
-            const bool there = within && place >= 0;
-            copy_async_16(stage + to + row * ROW_BYTES + (thread % 8 ^ row % 8) * 16,
-                          there ? from + place * stride : (const char *)anywhere, there ? 16 : 0);
+            const uint32_t before = __shfl_sync(~0u, i * STEP < 32 ? first : second, row % 32);
+            const bool there = within && before != NO_ROW;
+            copy_async_16(at + STEP * i * ROW_BYTES + (thread % 8 ^ row % 8) * 16,
+                          from + 16 * (uint64_t)(there ? before : 0), there ? 16 : 0);
         }
+    }
+
+    __device__ __forceinline__ void run(uint32_t stage, uint32_t full, int64_t row, int64_t end,
+                                        int thread)
+    {
+        if (!boxed(row, end))
+            copy(stage, thread);
+        else if (thread == 0)
+            fetch(stage, full, row);
+        if (!boxed(row + STAGE_K, end))
+            look_up(row + STAGE_K, end);
     }
 };
 
 template <class Shape, class Epilogue> struct over_rows {
     const struct gradient_arguments &arguments;
-
-    static __device__ __forceinline__ int64_t place(const struct gradient_operand &operand,
-                                                    int64_t row, int64_t end)
-    {
-        return row >= end ? -1 : operand.gather ? operand.gather[row] : row;
-    }
+    const void *p_map, *q_map; // [N,C] and [N,k]
 
     __device__ __forceinline__ void fill(uint32_t stages, const typename Shape::Ring &ring) const
     {
-        const int thread = threadIdx.x % GROUP, lane = thread % 32;
+        const int thread = threadIdx.x % GROUP;
         typename Shape::Place at;
         hand_over copies;
         for (gradient_walk tiles(arguments, Shape::TILE_COLS); tiles.more(); tiles.step()) {
-            const slice_copy<TILE_ROWS> p(arguments.p, arguments.p_cols,
-                                          tiles.row_tile() * TILE_ROWS, thread);
-            const slice_copy<Shape::TILE_COLS> q(arguments.q, arguments.q_cols,
-                                                 tiles.column_tile() * Shape::TILE_COLS, thread);
+            slice_copy<TILE_ROWS> p(arguments.p, p_map, arguments.p_cols,
+                                    tiles.row_tile() * TILE_ROWS, thread);
+            slice_copy<Shape::TILE_COLS> q(arguments.q, q_map, arguments.q_cols,
+                                           tiles.column_tile() * Shape::TILE_COLS, thread);
+            int64_t row = arguments.expert_begin[tiles.expert()];
             const int64_t end = arguments.expert_begin[tiles.expert() + 1];
-            for (int64_t row = arguments.expert_begin[tiles.expert()]; row < end; row += STAGE_K) {
+            p.look_up(row, end);
+            q.look_up(row, end);
+            for (; row < end; row += STAGE_K) {
                 const uint32_t stage = stages + at.stage * Shape::STAGE_BYTES;
-                const int64_t p_first = place(arguments.p, row + lane, end);
-                const int64_t p_second = place(arguments.p, row + lane + 32, end);
-                const int64_t q_first = place(arguments.q, row + lane, end);
-                const int64_t q_second = place(arguments.q, row + lane + 32, end);
+                const uint32_t full = ring.full(at.stage);
                 ring.wait_empty(at);
-                p.run(stage, arguments.p.data, p_first, p_second, thread);
-                q.run(stage + Shape::A_BYTES, arguments.q.data, q_first, q_second, thread);
-                copies.next(ring.full(at.stage));
+                p.run(stage, full, row, end, thread);
+                q.run(stage + Shape::A_BYTES, full, row, end, thread);
+                copies.next(full);
                 at.step();
             }
         }
@@ -121,13 +164,13 @@ template <class Shape, class Epilogue> struct over_rows {
     __device__ __forceinline__ void consume(uint32_t stages, const typename Shape::Ring &ring) const
     {
         typename Shape::Place at;
-        float sum[Shape::TILE_COLS / 2];
         for (gradient_walk tiles(arguments, Shape::TILE_COLS); tiles.more(); tiles.step()) {
             const int64_t rows =
                 arguments.expert_begin[tiles.expert() + 1] - arguments.expert_begin[tiles.expert()];
             const int32_t row = tiles.row_tile() * TILE_ROWS;
             const int32_t column = tiles.column_tile() * Shape::TILE_COLS;
             if (rows > 0) {
+                float sum[Shape::TILE_COLS / 2];
                 multiply<Shape>(sum, (rows + STAGE_K - 1) / STAGE_K, stages, ring, at);
                 Epilogue::template run<Shape>(arguments, tiles.expert(), row, column, sum);
             } else {

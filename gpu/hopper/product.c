@@ -95,8 +95,7 @@ static int find(enum product_form form, int index, enum moe_dtype dtype,
     return MOE_OK;
 }
 
-/* ---- tiles: where each expert's begin, then their list
- * -------------------------------------------- */
+/* ---- tiles: where each expert's begin, then their list ------------------------------------ */
 
 static int64_t most_tiles(int64_t rows, int64_t E)
 {
@@ -125,8 +124,7 @@ int hopper_tiles_list(const struct moe_gpu_queue *queue, int64_t E, const int64_
     return launch_blocks(queue, "hopper_list_tiles", 1, LIST_THREADS, 0, args);
 }
 
-/* ---- what the kernels take
- * ------------------------------------------------------------------------ */
+/* ---- what the kernels take ---------------------------------------------------------------- */
 
 static int check_columns(const char *what, int64_t columns, int64_t multiple)
 {
@@ -145,8 +143,7 @@ static int check_rows(const char *what, const void *data, int64_t stride, int64_
     return MOE_OK;
 }
 
-/* ---- launches
- * --------------------------------------------------------------------------------------- */
+/* ---- launches ----------------------------------------------------------------------------- */
 
 /* One block a multiprocessor, and no more than there can be tiles. */
 static int launch(const struct moe_gpu_queue *queue, const struct product_configuration *how,
@@ -263,10 +260,43 @@ int hopper_product_run(const struct moe_gpu_queue *queue, int configuration,
     return status == MOE_OK ? launch(queue, how, product.dtype, tiles, args) : status;
 }
 
+/* Places in an operand are counted in pieces of 16 bytes, below 2^32. */
+static int check_pieces(const struct hopper_gradient *product)
+{
+    const int64_t p = product->places * (product->p.stride / 8);
+    const int64_t q = product->places * (product->q.stride / 8);
+    if (p >= UINT32_MAX || q >= UINT32_MAX)
+        return moe_error(MOE_E_UNSUPPORTED, "operands of 64 GiB and more");
+    return MOE_OK;
+}
+
+/* [N,cols] in boxes of 64 x 64. A gathered operand has no boxes, and any map does. */
+static int encode_slices(struct moe_device *device, enum moe_dtype dtype, int64_t N, int64_t cols,
+                         const struct gradient_operand *operand, struct moe_tensor_map *map)
+{
+    const struct moe_tensor_map_spec spec = {
+        .type = dtype == MOE_BF16 ? MAP_BF16 : MAP_F16,
+        .rank = 2,
+        .swizzle = MAP_SWIZZLE_128,
+        .promotion = MAP_PROMOTION_256,
+        .base = (void *)operand->data,
+        .size = {(uint64_t)cols, (uint64_t)N},
+        .stride = {2 * (uint64_t)operand->stride},
+        .box = {BOX_COLS, STAGE_K},
+        .step = {1, 1},
+    };
+    if (operand->gather || N == 0) {
+        memset(map, 0, sizeof *map);
+        return MOE_OK;
+    }
+    return moe_device_tensor_map_encode(device, &spec, map);
+}
+
 int hopper_gradient_run(const struct moe_gpu_queue *queue, int configuration,
                         const struct hopper_gradient *product)
 {
     const struct product_configuration *how = NULL;
+    struct moe_tensor_map p, q;
     int status = find(PRODUCT_GRADIENT, configuration, product->dtype, &how);
     if (status == MOE_OK)
         status = check_columns("columns of p", product->p_cols, 1);
@@ -282,6 +312,14 @@ int hopper_gradient_run(const struct moe_gpu_queue *queue, int configuration,
         status =
             moe_error(MOE_E_UNSUPPORTED, "gradients of %s from %s",
                       moe_dtype_info(product->d_dtype)->name, moe_dtype_info(product->dtype)->name);
+    if (status == MOE_OK)
+        status = check_pieces(product);
+    if (status == MOE_OK)
+        status = encode_slices(queue->device, product->dtype, product->N, product->p_cols,
+                               &product->p, &p);
+    if (status == MOE_OK)
+        status = encode_slices(queue->device, product->dtype, product->N, product->q_cols,
+                               &product->q, &q);
     if (status != MOE_OK)
         return status;
     struct gradient_arguments arguments = {
@@ -294,8 +332,9 @@ int hopper_gradient_run(const struct moe_gpu_queue *queue, int configuration,
         (int32_t)product->q_cols,
         product->d_dtype == MOE_F32,
         product->add,
+        product->turned,
     };
-    void *args[] = {&arguments};
+    void *args[] = {&p, &q, &arguments};
     const int64_t row_tiles = (product->p_cols + TILE_ROWS - 1) / TILE_ROWS;
     return launch(queue, how, product->dtype,
                   product->E * row_tiles * column_tiles(how, product->q_cols), args);

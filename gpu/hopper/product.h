@@ -20,8 +20,7 @@
 extern "C" {
 #endif
 
-/* ---- what the kernels are told
- * ------------------------------------------------------------------- */
+/* ---- what the kernels are told ------------------------------------------------------------ */
 
 struct product_arguments { /* of product.cu and layer.cu; the weights come as a tensor map */
     const void *a;
@@ -79,10 +78,10 @@ struct gradient_arguments { /* gradient.cu */
     int32_t experts, p_cols, q_cols; /* rows of D: any number; columns: multiples of 8 */
     int32_t wide;                    /* 1: D is f32 */
     int32_t add;                     /* 1: the sums are added to what D holds */
+    int32_t turned;                  /* 1: D is [E,Q,P] */
 };
 
-/* ---- product.c
- * ------------------------------------------------------------------------------------- */
+/* ---- product.c ---------------------------------------------------------------------------- */
 
 /* A way to cut the work: a row of the tables in product.c. */
 struct product_configuration {
@@ -130,12 +129,13 @@ int64_t hopper_product_parts(enum product_form form, int configuration, int64_t 
 struct hopper_gradient {
     enum moe_dtype dtype;   /* of P and Q */
     enum moe_dtype d_dtype; /* the same, or f32 */
-    int64_t E;
+    int64_t N, E;           /* N: rows that there is room for */
+    int64_t places;         /* the most rows of an operand: N, or those that gather names */
     int64_t p_cols, q_cols; /* q_cols a multiple of 8; rows of p are padded to one */
     struct gradient_operand p, q;
     const int64_t *expert_begin;
     void *d;
-    int add;
+    int add, turned; /* turned: D_e is Q P^T, for a gathered operand costs less as P */
 };
 
 /* The list of tiles of a routing with at most `rows` rows, for hopper_product; expert_begin [E+1]

@@ -58,15 +58,6 @@ extern "C" __global__ void hopper_one_expert(int64_t T, int64_t *begin)
         begin[threadIdx.x] = threadIdx.x ? T : 0;
 }
 
-// row_score [N] = scores of the rows' entries.
-extern "C" __global__ void hopper_row_scores(int64_t E, const int64_t *expert_begin,
-                                             const int64_t *row_entry, const float *scores,
-                                             float *row_score)
-{
-    for (int64_t r = first_item(); r < expert_begin[E]; r += item_step())
-        row_score[r] = scores[row_entry[r]];
-}
-
 // out [N,H] = s x of each row's token, rounded: weight=input.
 template <class Type>
 static __device__ __forceinline__ void scale_rows(int64_t E, int64_t H, const int64_t *expert_begin,
@@ -98,8 +89,7 @@ extern "C" __global__ void hopper_scale_rows_f16(int64_t E, int64_t H, const int
     scale_rows<wgmma_f16>(E, H, expert_begin, row_token, row_score, x, out);
 }
 
-// ---- gradients of scores
-// ------------------------------------------------------------------------------
+// ---- gradients of scores ----------------------------------------------------------------------
 
 // <a, b> over H, by one warp.
 template <class Type>
@@ -165,8 +155,7 @@ extern "C" __global__ void hopper_clear_dropped(int64_t T, int64_t K, const int6
             ds[p] = 0;
 }
 
-// ---- sums over a token's rows
-// ---------------------------------------------------------------------------
+// ---- sums over a token's rows -----------------------------------------------------------------
 
 // out [T,H] = sum of (score) y over the token's rows, then gate * shared, extra and q wsg, as far
 // as given.
@@ -223,8 +212,7 @@ extern "C" __global__ void __launch_bounds__(256)
     aggregate<wgmma_f16>(sums);
 }
 
-// ---- sums over an expert's rows
-// -------------------------------------------------------------------------
+// ---- sums over an expert's rows ---------------------------------------------------------------
 
 // d [E,C] (+)= sum over the expert's rows of (score) q. Grid (ceil(C / 256), E): a warp takes every
 // eighth row, a lane 8 columns; then warps are added in order.
@@ -277,8 +265,7 @@ extern "C" __global__ void __launch_bounds__(256)
     sum_columns<wgmma_f16>(sums);
 }
 
-// ---- the shared expert's gate
-// -----------------------------------------------------------------------------
+// ---- the shared expert's gate -----------------------------------------------------------------
 
 // gate [T] = sigmoid(<x, wsg>). A warp a token.
 template <class Type>

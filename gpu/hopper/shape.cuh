@@ -74,6 +74,7 @@ static __device__ __forceinline__ void multiply(float (&sum)[Shape::TILE_COLS / 
         at.step();
     } while (++done < steps);
     wgmma_wait<0>();
+    wgmma_settle(sum);
     if (speaks)
         barrier_arrive(used);
 }

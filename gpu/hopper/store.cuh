@@ -100,24 +100,88 @@ struct wide_pair {
     }
 };
 
-// D_e [P,Q] = the sums, or D_e + the sums.
+// An 8 x 8 block of 16-bit elements of a warp, two neighbours of row lane / 4 in each lane:
+// transposed.
+static __device__ __forceinline__ uint32_t transpose_16(uint32_t pair)
+{
+    uint32_t turned;
+    asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(turned) : "r"(pair));
+    return turned;
+}
+
+// In a form that the compiler cannot carry into the loop that makes the sums: it would keep those
+// as integers, and move them to and fro around wgmma.
+static __device__ __forceinline__ uint32_t bits_of(float value)
+{
+    uint32_t bits;
+    asm("mov.b32 %0, %1;" : "=r"(bits) : "f"(value));
+    return bits;
+}
+
+// The same of f32, in halves.
+static __device__ __forceinline__ float2 transpose_pair(float first, float second)
+{
+    const uint32_t a = bits_of(first), b = bits_of(second);
+    const uint32_t low = transpose_16((a & 0xffff) | b << 16);
+    const uint32_t high = transpose_16(a >> 16 | (b & 0xffff0000u));
+    return {__uint_as_float((low & 0xffff) | high << 16),
+            __uint_as_float(low >> 16 | (high & 0xffff0000u))};
+}
+
+// D_e [P,Q] = the sums, or D_e + the sums; TURNED: D_e is [Q,P].
 struct store_gradient {
+    template <class Pair, bool ADD>
+    static __device__ __forceinline__ void put(typename Pair::Element *at, float2 sum)
+    {
+        const float2 old = ADD ? Pair::load(at) : make_float2(0, 0);
+        Pair::store(at, ADD ? make_float2(old.x + sum.x, old.y + sum.y) : sum);
+    }
+
     template <class Shape, class Pair, bool ADD>
-    static __device__ __forceinline__ void put(const struct gradient_arguments &arguments,
-                                               int32_t expert, int32_t p, int32_t q,
-                                               const float (&sum)[Shape::TILE_COLS / 2])
+    static __device__ __forceinline__ void straight(const struct gradient_arguments &arguments,
+                                                    int32_t expert, int32_t p, int32_t q,
+                                                    const float (&sum)[Shape::TILE_COLS / 2])
     {
         using Element = typename Pair::Element;
         Element *const d = (Element *)arguments.d +
                            ((int64_t)expert * arguments.p_cols + p) * arguments.q_cols + q;
         take_pairs<Shape>(sum, [&](int row, int c, float first, float second) {
-            if (p + row >= arguments.p_cols || q + c >= arguments.q_cols)
-                return;
-            Element *const at = d + (int64_t)row * arguments.q_cols + c;
-            const float2 old = ADD ? Pair::load(at) : make_float2(0, 0);
-            Pair::store(at, ADD ? make_float2(old.x + first, old.y + second)
-                                : make_float2(first, second));
+            if (p + row < arguments.p_cols && q + c < arguments.q_cols)
+                put<Pair, ADD>(d + (int64_t)row * arguments.q_cols + c, {first, second});
         });
+    }
+
+    template <class Shape, class Pair, bool ADD>
+    static __device__ __forceinline__ void turned(const struct gradient_arguments &arguments,
+                                                  int32_t expert, int32_t p, int32_t q,
+                                                  const float (&sum)[Shape::TILE_COLS / 2])
+    {
+        using Element = typename Pair::Element;
+        const int thread = threadIdx.x % GROUP, lane = thread % 32;
+        const int row = (int)threadIdx.x / GROUP * 64 + thread / 32 * 16 + lane % 4 * 2;
+        Element *const d = (Element *)arguments.d +
+                           ((int64_t)expert * arguments.q_cols + q) * arguments.p_cols + p;
+#pragma unroll
+        for (int i = 0; i < Shape::TILE_COLS / 8; i++)
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                const int c = 8 * i + lane / 4, r = row + 8 * half;
+                const float2 pair =
+                    transpose_pair(sum[4 * i + 2 * half], sum[4 * i + 2 * half + 1]);
+                if (p + r < arguments.p_cols && q + c < arguments.q_cols)
+                    put<Pair, ADD>(d + (int64_t)c * arguments.p_cols + r, pair);
+            }
+    }
+
+    template <class Shape, class Pair, bool ADD>
+    static __device__ __forceinline__ void either(const struct gradient_arguments &arguments,
+                                                  int32_t expert, int32_t p, int32_t q,
+                                                  const float (&sum)[Shape::TILE_COLS / 2])
+    {
+        if (arguments.turned)
+            turned<Shape, Pair, ADD>(arguments, expert, p, q, sum);
+        else
+            straight<Shape, Pair, ADD>(arguments, expert, p, q, sum);
     }
 
     template <class Shape, class Pair>
@@ -126,9 +190,9 @@ struct store_gradient {
                                               const float (&sum)[Shape::TILE_COLS / 2])
     {
         if (arguments.add)
-            put<Shape, Pair, true>(arguments, expert, p, q, sum);
+            either<Shape, Pair, true>(arguments, expert, p, q, sum);
         else
-            put<Shape, Pair, false>(arguments, expert, p, q, sum);
+            either<Shape, Pair, false>(arguments, expert, p, q, sum);
     }
 
     template <class Shape>

@@ -25,6 +25,15 @@ template <int N> __device__ __forceinline__ void wgmma_wait()
     asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(N) : "memory");
 }
 
+// The compiler knows of no tie between registers of D and the wait: what reads them has to stay
+// behind it.
+template <int COUNT> __device__ __forceinline__ void wgmma_settle(float (&d)[COUNT])
+{
+#pragma unroll
+    for (int i = 0; i < COUNT; i++)
+        asm volatile("" : "+f"(d[i])::"memory");
+}
+
 // An operand in shared memory, in rows of 128 bytes (64 elements of 16 bits) that are swizzled by
 // 128 bytes, blocks of 8 rows beginning at multiples of 1024 bytes.
 //   BY_ROW 0: a row is 64 of k; the operand's rows follow each other.

@@ -1,0 +1,211 @@
+// routing.cu - from logits to rows: top-k, and a stable counting sort of entries by expert.
+//
+// Tokens are cut into chunks. One kernel counts each chunk's rows by expert; the next places them:
+// a row stands behind those of smaller experts, of its expert's in earlier chunks, and of earlier
+// entries in its chunk. So the order is the same every time, and no block waits for another.
+#include "gpu/hopper/routing.h"
+#include "gpu/hopper/tiles.h"
+
+constexpr int WARPS = ROUTING_THREADS / 32;
+
+// ---- top-k ------------------------------------------------------------------------------------
+
+// Larger where the logit ranks before: NaN below all, -0 equal to +0.
+static __device__ __forceinline__ uint32_t rank_key(float logit)
+{
+    const uint32_t bits = __float_as_uint(logit + 0.f);
+    if (logit != logit)
+        return 0;
+    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+// picks [T,K] by logits [T,E], E at most TOP_K_EXPERTS, in order of rank; of equal ones the smaller
+// id first. A warp a token; lane l has experts l, l + 32, ...
+extern "C" __global__ void __launch_bounds__(ROUTING_THREADS)
+    hopper_top_k(int64_t T, int32_t E, int32_t K, const float *logits, int32_t *picks)
+{
+    constexpr int MOST = TOP_K_EXPERTS / 32;
+    const int lane = threadIdx.x % 32;
+    const int64_t warps = (int64_t)gridDim.x * WARPS;
+    for (int64_t t = (int64_t)blockIdx.x * WARPS + threadIdx.x / 32; t < T; t += warps) {
+        uint32_t key[MOST], taken = 0;
+#pragma unroll
+        for (int i = 0; i < MOST; i++)
+            key[i] = lane + 32 * i < E ? rank_key(logits[t * E + lane + 32 * i]) : 0;
+        for (int k = 0; k < K; k++) {
+            uint32_t best = 0;
+            int32_t place = -1; // of this lane's experts, the first of the best
+#pragma unroll
+            for (int i = 0; i < MOST; i++)
+                if (lane + 32 * i < E && !(taken >> i & 1) && (place < 0 || key[i] > best)) {
+                    best = key[i];
+                    place = i;
+                }
+            const uint32_t top = __reduce_max_sync(~0u, place >= 0 ? best : 0);
+            const uint32_t id = place >= 0 && best == top ? (uint32_t)(lane + 32 * place) : ~0u;
+            const uint32_t pick = __reduce_min_sync(~0u, id);
+            if (id == pick)
+                taken |= 1u << place;
+            if (lane == 0)
+                picks[t * K + k] = (int32_t)pick;
+        }
+    }
+}
+
+// ---- the sort ---------------------------------------------------------------------------------
+
+// Entries of a chunk.
+static __device__ __forceinline__ void chunk_entries(const struct routing &r, int64_t chunk,
+                                                     int64_t *begin, int64_t *end)
+{
+    const int64_t first = chunk * r.chunk_tokens;
+    const int64_t last = first + r.chunk_tokens < r.T ? first + r.chunk_tokens : r.T;
+    *begin = r.offsets ? r.offsets[first] : first * r.K;
+    *end = r.offsets ? r.offsets[last] : last * r.K;
+}
+
+// counts [chunks,E]. A block a chunk; dynamic shared memory: E counts.
+extern "C" __global__ void __launch_bounds__(ROUTING_THREADS)
+    hopper_count(const __grid_constant__ struct routing r)
+{
+    extern __shared__ int32_t room[];
+    int64_t begin, end;
+    for (int e = threadIdx.x; e < r.E; e += ROUTING_THREADS)
+        room[e] = 0;
+    __syncthreads();
+    chunk_entries(r, blockIdx.x, &begin, &end);
+    for (int64_t p = begin + threadIdx.x; p < end; p += ROUTING_THREADS)
+        if (r.picks[p] >= 0)
+            atomicAdd(&room[r.picks[p]], 1);
+    __syncthreads();
+    for (int e = threadIdx.x; e < r.E; e += ROUTING_THREADS)
+        r.counts[(int64_t)blockIdx.x * r.E + e] = room[e];
+}
+
+// Exclusive sum over the block of one value a thread; every thread gets the total.
+static __device__ int64_t sum_before(int64_t value, int64_t *total)
+{
+    __shared__ int64_t sums[WARPS];
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    int64_t inclusive = value;
+#pragma unroll
+    for (int step = 1; step < 32; step *= 2) {
+        const int64_t more = __shfl_up_sync(~0u, inclusive, step);
+        inclusive += lane >= step ? more : 0;
+    }
+    if (lane == 31)
+        sums[warp] = inclusive;
+    __syncthreads();
+    int64_t before = 0, all = 0;
+    for (int w = 0; w < WARPS; w++) {
+        before += w < warp ? sums[w] : 0;
+        all += sums[w];
+    }
+    __syncthreads();
+    *total = all;
+    return before + inclusive - value;
+}
+
+// Of every expert: where this chunk's rows begin (room), and, by block 0, where its rows and its
+// tiles do.
+static __device__ void place_experts(const struct routing &r, int64_t *room)
+{
+    int64_t row_carry = 0, tile_carry = 0;
+    for (int64_t base = 0; base < r.E; base += ROUTING_THREADS) {
+        const int64_t e = base + threadIdx.x;
+        int64_t earlier = 0, rows = 0, total;
+        for (int64_t c = 0; c < r.chunks && e < r.E; c++) {
+            const int32_t count = r.counts[c * r.E + e];
+            earlier += c < blockIdx.x ? count : 0;
+            rows += count;
+        }
+        const int64_t begin = row_carry + sum_before(rows, &total);
+        row_carry += total;
+        const int64_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+        const int64_t first_tile = tile_carry + sum_before(tiles, &total);
+        tile_carry += total;
+        if (e >= r.E)
+            continue;
+        room[e] = begin + earlier;
+        if (blockIdx.x == 0) {
+            r.expert_begin[e + 1] = begin + rows;
+            r.tile_begin[e + 1] = first_tile + tiles;
+        }
+    }
+    if (blockIdx.x == 0 && threadIdx.x == 0) {
+        r.expert_begin[0] = r.tile_begin[0] = 0;
+        r.tiles->count = tile_carry;
+    }
+    __syncthreads();
+}
+
+// By block 0: the tiles of each expert, a warp an expert.
+static __device__ void list_tiles(const struct routing &r)
+{
+    struct row_tile *const list = (struct row_tile *)(r.tiles + 1);
+    for (int64_t e = threadIdx.x / 32; e < r.E; e += WARPS) {
+        const int64_t begin = r.expert_begin[e], end = r.expert_begin[e + 1];
+        for (int64_t i = threadIdx.x % 32; begin + i * TILE_ROWS < end; i += 32) {
+            const int64_t left = end - begin - i * TILE_ROWS;
+            list[r.tile_begin[e] + i] = {
+                begin + i * TILE_ROWS, (int32_t)(left < TILE_ROWS ? left : TILE_ROWS), (int32_t)e};
+        }
+    }
+}
+
+static __device__ __forceinline__ int64_t token_of(const struct routing &r, int64_t p,
+                                                   int64_t chunk)
+{
+    if (!r.offsets)
+        return p / r.K;
+    int64_t low = chunk * r.chunk_tokens, high = low + r.chunk_tokens;
+    high = high < r.T ? high : r.T;
+    while (high - low > 1) { // the last token that begins at or before p
+        const int64_t middle = low + (high - low) / 2;
+        if (r.offsets[middle] <= p)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+// Rows of a chunk's entries, in order. Dynamic shared memory: E positions.
+//
+// Warps take 32 entries in turn, one after another: what a warp adds to its experts' positions the
+// next one must see. Lanes with the same expert are numbered by their order.
+extern "C" __global__ void __launch_bounds__(ROUTING_THREADS)
+    hopper_place(const __grid_constant__ struct routing r)
+{
+    extern __shared__ int64_t next[];
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    int64_t begin, end;
+    place_experts(r, next);
+    if (blockIdx.x == 0)
+        list_tiles(r);
+    chunk_entries(r, blockIdx.x, &begin, &end);
+    for (int64_t base = begin; base < end; base += ROUTING_THREADS) {
+        const int64_t p = base + threadIdx.x;
+        const int32_t e = p < end ? r.picks[p] : -1;
+        const uint32_t peers = __match_any_sync(~0u, e);
+        const int before = __popc(peers & ((1u << lane) - 1));
+        int64_t row = -1;
+        for (int w = 0; w < WARPS; w++) {
+            if (w == warp) {
+                if (e >= 0)
+                    row = next[e] + before;
+                __syncwarp();
+                if (e >= 0 && before == 0)
+                    next[e] += __popc(peers);
+            }
+            __syncthreads();
+        }
+        if (p < end)
+            r.entry_row[p] = row;
+        if (row >= 0) {
+            r.row_token[row] = token_of(r, p, blockIdx.x);
+            r.row_entry[row] = p;
+            r.row_score[row] = r.scores[p];
+        }
+    }
+}
