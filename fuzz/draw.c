@@ -21,6 +21,7 @@
 #define LARGER_EVERY 16
 #define LARGER 10
 #define SIZE_TRIES 24
+#define MANY_EXPERTS_EVERY 16
 
 struct dice {
     uint64_t seed, index;
@@ -73,9 +74,12 @@ double moe_case_cost(const struct moe_problem *problem)
 /* Gives the case other sizes where ones are met that have a meaning and are within the cost. */
 static void roll_sizes(struct dice *dice, double cost, struct moe_problem *problem)
 {
+    static const int64_t many[] = {255, 256, 257, 512}; /* what does not fit a byte, or nearly */
     for (int tries = 0; tries < SIZE_TRIES; tries++) {
         struct moe_problem other = *problem;
-        if (roll(dice, 2)) {
+        if (roll(dice, MANY_EXPERTS_EVERY) == 0) {
+            other.E = many[roll(dice, sizeof many / sizeof *many)];
+        } else if (roll(dice, 2)) {
             other.E = 1 + (int64_t)roll(dice, 1u << (1 + roll(dice, 7)));
             other.K = 1 + (int64_t)roll(dice, 1u << roll(dice, 5));
             if (roll(dice, 8) == 0)

@@ -19,7 +19,7 @@ static const struct moe_factor factors[] = {
     {"T", {"9", "0", "1", "2", "3", "7", "8", "15", "16", "17", "31", "32", "33", "63", "64", "65", "129"}},
     {"H", {"8", "1", "2", "7", "15", "16", "17", "31", "32", "33", "63", "64", "65", "128"}},
     {"I", {"8", "1", "2", "7", "15", "16", "17", "31", "32", "33", "63", "64", "65", "128"}},
-    {"E", {"4", "1", "2", "3", "5", "8", "16", "33", "60"}},
+    {"E", {"4", "1", "2", "3", "5", "8", "16", "33", "60", "255", "256", "257", "512"}},
     {"K", {"2", "1", "3", "4", "5", "8", "16"}},
     {"dtype", {"bf16", "f16", "f32", "f64"}},
     {"grad", {"same", "f32"}},
@@ -42,7 +42,8 @@ static const struct moe_factor factors[] = {
     {"zloss", {"0", "0.001"}},
     {"beta", {"0", "1"}},
     {"routing", {"uniform", "zipf:1.1", "hot", "same", "first", "last", "sparse", "ties",
-                 "dropped:0.25", "dropped:1", "ragged"}},
+                 "dropped:0.25", "dropped:1", "ragged", "first-empty", "last-empty", "odd-empty",
+                 "tail-empty", "sorted", "edges"}},
     {"data", {"normal", "heavy", "positive", "constant", "tiny", "sparse", "zero", "exact0", "exact1", "exact2"}},
 };
 /* clang-format on */

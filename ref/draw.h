@@ -107,6 +107,9 @@ void exact_scores(const struct moe_problem *problem, const int32_t *picks, int64
  * MOE_E_USAGE where an expert's id does not fit 32 bits. */
 int draw_picks(const struct moe_problem *problem, int32_t *picks);
 
+/* draw_edges.c: the same for routing=edges, the one family whose tokens depend on each other. */
+int draw_edge_picks(const struct moe_problem *problem, int32_t *picks);
+
 /* Where the picks of each token of ragged lists begin, [T+1]; token t has the first
  * offsets[t+1] - offsets[t] of its K picks. */
 void draw_offsets(const struct moe_problem *problem, int64_t *offsets);

@@ -97,16 +97,45 @@ static int64_t zipf_expert(int64_t E, const double *sums, uint32_t word)
 
 struct lists {
     const struct moe_problem *problem;
-    const double *sums; /* zipf only */
-    int64_t hot;        /* the expert that comes first, or -1 */
+    const double *sums;        /* zipf only */
+    int64_t hot;               /* the expert that comes first, or -1 */
+    int64_t first, step, open; /* those that may be picked: so many from the first, step by step */
 };
 
-/* The expert of slot j, whose words start at `index`. taken[e] == mark: the token has e already. */
+/* The experts that the family leaves. */
+static void leave_open(struct lists *lists)
+{
+    const int64_t E = lists->problem->E;
+    lists->first = 0;
+    lists->step = 1;
+    lists->open = E;
+    switch (lists->problem->routing) {
+    case MOE_ROUTING_FIRST_EMPTY:
+        lists->first = 1;
+        lists->open = E - 1;
+        break;
+    case MOE_ROUTING_LAST_EMPTY:
+        lists->open = E - 1;
+        break;
+    case MOE_ROUTING_ODD_EMPTY:
+        lists->step = 2;
+        lists->open = (E + 1) / 2;
+        break;
+    case MOE_ROUTING_TAIL_EMPTY:
+        lists->open = (E + 1) / 2;
+        break;
+    default:
+        break;
+    }
+}
+
+/* The expert of slot j among the open ones, whose words start at `index`. taken[e] == mark: the
+ * token has e already. */
 static int64_t draw_expert(const struct lists *lists, uint64_t index, int64_t j,
                            const int64_t *taken, int64_t mark)
 {
     const struct moe_problem *problem = lists->problem;
-    const int64_t E = problem->E;
+    const int64_t E = lists->open;
     if (j == 0 && lists->hot >= 0)
         return lists->hot;
     int64_t expert = 0;
@@ -121,6 +150,12 @@ static int64_t draw_expert(const struct lists *lists, uint64_t index, int64_t j,
     return expert;
 }
 
+static int ascending(const void *a, const void *b)
+{
+    const int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    return (x > y) - (x < y);
+}
+
 /* The token's picks, drawn as if it were token `source`. */
 static void draw_token(const struct lists *lists, int64_t token, int64_t source, int64_t *taken,
                        int32_t *picks)
@@ -130,8 +165,10 @@ static void draw_token(const struct lists *lists, int64_t token, int64_t source,
         const uint64_t index = ((uint64_t)source * (uint64_t)K + (uint64_t)j) * TRIES;
         const int64_t expert = draw_expert(lists, index, j, taken, mark);
         taken[expert] = mark;
-        picks[j] = (int32_t)expert;
+        picks[j] = (int32_t)(lists->first + lists->step * expert);
     }
+    if (lists->problem->routing == MOE_ROUTING_SORTED)
+        qsort(picks, (size_t)K, sizeof *picks, ascending);
 }
 
 /* The token whose picks this one has. */
@@ -191,6 +228,9 @@ int draw_picks(const struct moe_problem *problem, int32_t *picks)
         return MOE_OK;
     }
 
+    if (family == MOE_ROUTING_EDGES)
+        return draw_edge_picks(problem, picks);
+
     double *sums = NULL;
     if (family == MOE_ROUTING_ZIPF) {
         sums = zipf_sums(problem->E, problem->routing_arg);
@@ -199,7 +239,8 @@ int draw_picks(const struct moe_problem *problem, int32_t *picks)
     }
     const uint32_t word = moe_draw_word(problem->seed, PURPOSE_HOT, 0);
     const int64_t hot = family == MOE_ROUTING_HOT ? below(problem->E, word) : -1;
-    const struct lists lists = {.problem = problem, .sums = sums, .hot = hot};
+    struct lists lists = {.problem = problem, .sums = sums, .hot = hot};
+    leave_open(&lists);
     const int status = draw_all(&lists, picks);
     free(sums);
     if (status == MOE_OK && family == MOE_ROUTING_DROPPED)
@@ -218,11 +259,13 @@ void draw_offsets(const struct moe_problem *problem, int64_t *offsets)
 
 int64_t wanted_experts(const struct moe_problem *problem)
 {
-    /* uniform and ties push nothing, dropped and ragged are of lists only */
+    /* uniform and ties push nothing, dropped, ragged and sorted are of lists only */
     const int64_t K = problem->K;
     const int64_t wanted[MOE_ROUTING_COUNT] = {
-        [MOE_ROUTING_ZIPF] = K,  [MOE_ROUTING_HOT] = 1,  [MOE_ROUTING_SAME] = K,
-        [MOE_ROUTING_FIRST] = K, [MOE_ROUTING_LAST] = K, [MOE_ROUTING_SPARSE] = K};
+        [MOE_ROUTING_ZIPF] = K,        [MOE_ROUTING_HOT] = 1,        [MOE_ROUTING_SAME] = K,
+        [MOE_ROUTING_FIRST] = K,       [MOE_ROUTING_LAST] = K,       [MOE_ROUTING_SPARSE] = K,
+        [MOE_ROUTING_FIRST_EMPTY] = K, [MOE_ROUTING_LAST_EMPTY] = K, [MOE_ROUTING_ODD_EMPTY] = K,
+        [MOE_ROUTING_TAIL_EMPTY] = K,  [MOE_ROUTING_EDGES] = K};
     const int alike = problem->data == MOE_DATA_CONSTANT || problem->data == MOE_DATA_ZERO;
     return problem->router == MOE_LISTS || alike ? 0 : wanted[problem->routing];
 }

@@ -15,6 +15,7 @@ libref_la_SOURCES = \
 	%D%/philox.c \
 	%D%/draw_values.c \
 	%D%/draw_lists.c \
+	%D%/draw_edges.c \
 	%D%/draw_exact.c \
 	%D%/draw.c \
 	%D%/activate.c \

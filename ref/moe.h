@@ -178,6 +178,13 @@ enum moe_routing_family {
     MOE_ROUTING_TIES,    /* computed routers: rows 2j and 2j+1 of wr (and br) are equal */
     MOE_ROUTING_DROPPED, /* lists: dropped:p, a pick is -1 with probability p */
     MOE_ROUTING_RAGGED,  /* lists: token t has 0 .. K picks, with offsets */
+    /* uniform among some experts, while others have no row: */
+    MOE_ROUTING_FIRST_EMPTY, /* all but expert 0 */
+    MOE_ROUTING_LAST_EMPTY,  /* all but expert E-1 */
+    MOE_ROUTING_ODD_EMPTY,   /* 0, 2, 4 ... */
+    MOE_ROUTING_TAIL_EMPTY,  /* the lower half, the middle one included */
+    MOE_ROUTING_SORTED,      /* lists: uniform, the picks of a token in ascending order */
+    MOE_ROUTING_EDGES,       /* rows per expert at the edges of tiles */
     MOE_ROUTING_COUNT
 };
 

@@ -232,7 +232,8 @@ static const struct problem_key table[] = {
     {{"beta", "0 1", "0", "1: parameter gradients are added to what the buffers hold"},
      FLAG, FIELD(beta)},
     {{"routing",
-      "uniform zipf:A (0 <= A <= 8) hot same first last sparse ties dropped:P (0 <= P <= 1) ragged",
+      "uniform zipf:A (0 <= A <= 8) hot same first last sparse ties dropped:P (0 <= P <= 1) ragged "
+      "first-empty last-empty odd-empty tail-empty sorted edges",
       "uniform", "how picks are drawn"},
      NAME, FIELD(routing), FIELD(routing_arg), .names = problem_routing_names},
     {{"data", "normal heavy positive constant tiny sparse zero exact0 exact1 exact2", "normal",

@@ -91,11 +91,22 @@ int problem_weight_names(int index, struct problem_name *name)
 int problem_routing_names(int index, struct problem_name *name)
 {
     static const struct problem_name table[MOE_ROUTING_COUNT] = {
-        [MOE_ROUTING_UNIFORM] = {.text = "uniform"},  [MOE_ROUTING_ZIPF] = {"zipf", 1, 0, 8},
-        [MOE_ROUTING_HOT] = {.text = "hot"},          [MOE_ROUTING_SAME] = {.text = "same"},
-        [MOE_ROUTING_FIRST] = {.text = "first"},      [MOE_ROUTING_LAST] = {.text = "last"},
-        [MOE_ROUTING_SPARSE] = {.text = "sparse"},    [MOE_ROUTING_TIES] = {.text = "ties"},
-        [MOE_ROUTING_DROPPED] = {"dropped", 1, 0, 1}, [MOE_ROUTING_RAGGED] = {.text = "ragged"},
+        [MOE_ROUTING_UNIFORM] = {.text = "uniform"},
+        [MOE_ROUTING_ZIPF] = {"zipf", 1, 0, 8},
+        [MOE_ROUTING_HOT] = {.text = "hot"},
+        [MOE_ROUTING_SAME] = {.text = "same"},
+        [MOE_ROUTING_FIRST] = {.text = "first"},
+        [MOE_ROUTING_LAST] = {.text = "last"},
+        [MOE_ROUTING_SPARSE] = {.text = "sparse"},
+        [MOE_ROUTING_TIES] = {.text = "ties"},
+        [MOE_ROUTING_DROPPED] = {"dropped", 1, 0, 1},
+        [MOE_ROUTING_RAGGED] = {.text = "ragged"},
+        [MOE_ROUTING_FIRST_EMPTY] = {.text = "first-empty"},
+        [MOE_ROUTING_LAST_EMPTY] = {.text = "last-empty"},
+        [MOE_ROUTING_ODD_EMPTY] = {.text = "odd-empty"},
+        [MOE_ROUTING_TAIL_EMPTY] = {.text = "tail-empty"},
+        [MOE_ROUTING_SORTED] = {.text = "sorted"},
+        [MOE_ROUTING_EDGES] = {.text = "edges"},
     };
     return look_up(table, MOE_ROUTING_COUNT, index, name);
 }

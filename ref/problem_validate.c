@@ -109,12 +109,29 @@ static int zloss_computed(const struct moe_problem *p)
 
 static int routing_of_lists(const struct moe_problem *p)
 {
-    return (p->routing != MOE_ROUTING_DROPPED && p->routing != MOE_ROUTING_RAGGED) || !computed(p);
+    return (p->routing != MOE_ROUTING_DROPPED && p->routing != MOE_ROUTING_RAGGED &&
+            p->routing != MOE_ROUTING_SORTED) ||
+           !computed(p);
 }
 
 static int routing_of_logits(const struct moe_problem *p)
 {
     return p->routing != MOE_ROUTING_TIES || computed(p);
+}
+
+/* Experts that may have rows. */
+static int routing_leaves_picks(const struct moe_problem *p)
+{
+    switch (p->routing) {
+    case MOE_ROUTING_FIRST_EMPTY:
+    case MOE_ROUTING_LAST_EMPTY:
+        return p->K <= p->E - 1;
+    case MOE_ROUTING_ODD_EMPTY:
+    case MOE_ROUTING_TAIL_EMPTY:
+        return p->K <= (p->E + 1) / 2;
+    default:
+        return 1;
+    }
 }
 
 /* Each rule: the key that is named, when it holds, and what is allowed. Text and value name every
@@ -145,6 +162,7 @@ static const struct rule {
     {"zloss", zloss_computed, "has no meaning with router=lists"},
     {"routing", routing_of_lists, "has a meaning with router=lists only"},
     {"routing", routing_of_logits, "has no meaning with router=lists"},
+    {"routing", routing_leaves_picks, "leaves fewer than K of the E experts to pick from"},
 };
 
 /* Every field is what its printed value reads back as; so the ranges stand in the table alone, and

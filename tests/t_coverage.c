@@ -162,9 +162,18 @@ static int family_of_router(keys_t key)
 {
     enum moe_routing_family family = key[ROUTING]->routing;
     int lists = key[ROUTER]->router == MOE_LISTS;
-    return family == MOE_ROUTING_TIES                                      ? !lists
-           : family == MOE_ROUTING_DROPPED || family == MOE_ROUTING_RAGGED ? lists
-                                                                           : 1;
+    int listed = family == MOE_ROUTING_DROPPED || family == MOE_ROUTING_RAGGED ||
+                 family == MOE_ROUTING_SORTED;
+    return family == MOE_ROUTING_TIES ? !lists : !listed || lists;
+}
+
+static int family_leaves_enough(keys_t key)
+{
+    int64_t E = key[E_]->E, K = key[K_]->K;
+    enum moe_routing_family family = key[ROUTING]->routing;
+    if (family == MOE_ROUTING_FIRST_EMPTY || family == MOE_ROUTING_LAST_EMPTY)
+        return K < E;
+    return (family != MOE_ROUTING_ODD_EMPTY && family != MOE_ROUTING_TAIL_EMPTY) || 2 * K <= E + 1;
 }
 
 #define BIT(key) (1u << (key))
@@ -191,6 +200,7 @@ static const struct {
     {BIT(ROUND) | BIT(GROUPS), rounded_groups},
     {BIT(ROUND) | BIT(ROUND_TO), rounded_to},
     {BIT(ROUTING) | BIT(ROUTER), family_of_router},
+    {BIT(ROUTING) | BIT(E_) | BIT(K_), family_leaves_enough},
 };
 static const int rule_count = sizeof rules / sizeof rules[0];
 

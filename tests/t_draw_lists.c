@@ -67,6 +67,14 @@ START_TEST(no_expert_twice)
         "T=500 E=8 K=3 routing=same",
         "T=500 E=8 K=3 routing=sparse",
         "T=500 E=8 K=8 routing=dropped:0.5",
+        "T=500 E=8 K=7 routing=first-empty",
+        "T=500 E=8 K=7 routing=last-empty",
+        "T=500 E=9 K=5 routing=odd-empty",
+        "T=500 E=9 K=5 routing=tail-empty",
+        "T=500 E=32 K=8 routing=sorted",
+        "T=37 E=32 K=8 routing=edges",
+        "T=37 E=8 K=8 routing=edges",
+        "T=1 E=60 K=1 routing=edges",
     };
     char line[128];
     for (int seed = 1; seed <= 5; seed++) {
@@ -154,6 +162,88 @@ START_TEST(same_is_the_same)
     ck_assert_int_ne(memcmp(p, q, 6 * sizeof *p), 0);
     free(p);
     free(q);
+}
+END_TEST
+
+/* Those that a family leaves empty have no row, and all others have some. */
+START_TEST(some_experts_are_empty)
+{
+    static const struct {
+        const char *line;
+        int empty[9];
+    } families[] = {
+        {"E=9 routing=first-empty", {1, 0, 0, 0, 0, 0, 0, 0, 0}},
+        {"E=9 routing=last-empty", {0, 0, 0, 0, 0, 0, 0, 0, 1}},
+        {"E=9 routing=odd-empty", {0, 1, 0, 1, 0, 1, 0, 1, 0}},
+        {"E=8 routing=odd-empty", {0, 1, 0, 1, 0, 1, 0, 1}},
+        {"E=9 routing=tail-empty", {0, 0, 0, 0, 0, 1, 1, 1, 1}},
+        {"E=8 routing=tail-empty", {0, 0, 0, 0, 1, 1, 1, 1}},
+    };
+    for (int K = 1; K <= 4; K++) {
+        char line[128];
+        snprintf(line, sizeof line, "%s router=lists T=400 K=%d", families[_i].line, K);
+        const struct moe_problem problem = parsed(line);
+        int32_t *picks = picks_of(&problem);
+        int times[9] = {0};
+        for (int i = 0; i < 400 * K; i++)
+            times[picks[i]]++;
+        for (int e = 0; e < problem.E; e++)
+            ck_assert_msg((times[e] == 0) == families[_i].empty[e], "%s: expert %d %d times", line,
+                          e, times[e]);
+        free(picks);
+    }
+}
+END_TEST
+
+START_TEST(sorted_ascends)
+{
+    const struct moe_problem problem = parsed("router=lists routing=sorted T=300 E=16 K=5");
+    const struct moe_problem plain = parsed("router=lists T=300 E=16 K=5");
+    int32_t *picks = picks_of(&problem), *others = picks_of(&plain);
+    int moved = 0;
+    for (int i = 0; i < 1500; i++) {
+        ck_assert(i % 5 == 0 || picks[i] > picks[i - 1]);
+        moved += picks[i] != others[i];
+    }
+    ck_assert_int_gt(moved, 750); /* the same picks in their own order are not sorted */
+    free(picks);
+    free(others);
+}
+END_TEST
+
+static int is_edge(int64_t rows)
+{
+    for (int64_t tile = 8; tile <= 256; tile *= 2)
+        if (rows >= tile - 1 && rows <= tile + 1)
+            return 1;
+    return rows <= 2;
+}
+
+/* Every token has its K picks, and of all experts but one the rows are at an edge. */
+START_TEST(edges_are_rows_per_expert)
+{
+    static const char *const sizes[] = {"T=100 E=8 K=2",   "T=257 E=60 K=4", "T=33 E=512 K=8",
+                                        "T=1000 E=16 K=1", "T=7 E=7 K=7",    "T=64 E=5 K=4"};
+    int64_t kinds = 0;
+    for (int seed = 1; seed <= 20; seed++) {
+        char line[128];
+        snprintf(line, sizeof line, "%s router=lists routing=edges seed=%d", sizes[_i], seed);
+        const struct moe_problem problem = parsed(line);
+        int32_t *picks = picks_of(&problem);
+        int64_t rows[512] = {0}, off = 0, seen[3] = {0};
+        for (int64_t i = 0; i < problem.T * problem.K; i++) {
+            ck_assert(picks[i] >= 0 && picks[i] < problem.E);
+            rows[picks[i]]++;
+        }
+        for (int64_t e = 0; e < problem.E; e++) {
+            off += !is_edge(rows[e]);
+            seen[rows[e] == 0 ? 0 : rows[e] % 8 == 0 ? 1 : 2]++;
+        }
+        ck_assert_msg(off <= 1, "%s: %lld experts", line, (long long)off);
+        kinds += (seen[0] > 0) + (seen[1] > 0) + (seen[2] > 0);
+        free(picks);
+    }
+    ck_assert_int_ge(kinds, 20);
 }
 END_TEST
 
@@ -311,8 +401,10 @@ START_TEST(wanted_experts_win)
         "T=64 H=512 E=16 K=2 data=sparse",
         "T=64 H=64 E=16 K=2 data=tiny dtype=f64",
     };
-    static const char *const families[] = {"zipf:1", "hot", "same", "first", "last", "sparse"};
-    for (int k = 0; k < 6; k++) {
+    static const char *const families[] = {"zipf:1",    "hot",        "same",        "first",
+                                           "last",      "sparse",     "first-empty", "last-empty",
+                                           "odd-empty", "tail-empty", "edges"};
+    for (int k = 0; k < 11; k++) {
         char line[160], list[200];
         snprintf(line, sizeof line, "%s routing=%s", sizes[_i], families[k]);
         snprintf(list, sizeof list, "%s router=lists", line);
@@ -379,11 +471,14 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
     suite_add_tcase(suite, tests);
-    tcase_add_loop_test(tests, no_expert_twice, 0, 12);
+    tcase_add_loop_test(tests, no_expert_twice, 0, 20);
     tcase_add_loop_test(tests, first_picks_are_distributed, 0, 4);
     tcase_add_test(tests, fixed_families);
     tcase_add_test(tests, hot_is_everywhere);
     tcase_add_test(tests, same_is_the_same);
+    tcase_add_loop_test(tests, some_experts_are_empty, 0, 6);
+    tcase_add_test(tests, sorted_ascends);
+    tcase_add_loop_test(tests, edges_are_rows_per_expert, 0, 6);
     tcase_add_test(tests, sparse_varies_at_every_eighth);
     tcase_add_loop_test(tests, dropped_at_its_rate, 0, 4);
     tcase_add_test(tests, ragged_has_every_length);

@@ -94,6 +94,13 @@ static const char *const lines[] = {
     "T=24 H=32 I=8 E=8 K=2 dtype=f32 routing=sparse",
     "T=24 H=32 I=8 E=8 K=3 dtype=bf16 routing=ties router-bias=1",
     "T=24 H=32 I=8 E=8 K=3 dtype=f32 router=sigmoid routing=ties groups=4/3 sel-bias=1",
+    "T=24 H=32 I=8 E=8 K=2 dtype=bf16 routing=first-empty",
+    "T=24 H=32 I=8 E=8 K=2 dtype=f32 routing=last-empty",
+    "T=24 H=32 I=8 E=7 K=3 dtype=bf16 routing=odd-empty router=lists",
+    "T=24 H=32 I=8 E=8 K=4 dtype=f16 routing=tail-empty router=sigmoid",
+    "T=24 H=32 I=8 E=8 K=3 dtype=bf16 routing=sorted router=lists",
+    "T=64 H=32 I=8 E=8 K=2 dtype=bf16 routing=edges router=lists bias=1",
+    "T=64 H=64 I=8 E=8 K=2 dtype=f16 routing=edges data=exact0",
     /* values */
     "T=24 H=32 I=8 E=4 K=2 dtype=bf16 data=heavy bias=1",
     "T=24 H=32 I=8 E=4 K=2 dtype=f16 data=heavy weight=input",
