@@ -325,6 +325,25 @@ START_TEST(checks_made)
 }
 END_TEST
 
+/* Cases of one seed, as people write them, do not all have the same check's turn. */
+START_TEST(turns_differ)
+{
+    int fills = 0, strides = 0;
+    for (int T = 1; T <= 40; T++) {
+        struct moe_problem problem = problem_of("H=4 I=4 E=2 K=1 router=lists");
+        struct moe_judge_options options = {.rotate = 1};
+        struct moe_report report;
+        problem.T = T;
+        ck_assert_int_eq(moe_judge_variant(&problem, &moe_variant_naive, &options, &report),
+                         MOE_OK);
+        fills += was_made(&report, "fill");
+        strides += was_made(&report, "strides");
+    }
+    ck_assert_msg(fills >= 3 && fills <= 20, "fill: %d of 40", fills); /* one in four */
+    ck_assert_msg(strides >= 1 && strides <= 15, "strides: %d of 40", strides);
+}
+END_TEST
+
 static const char *const made[] = {
     "T=13 H=20 I=12 E=5 K=2 dtype=bf16 bias=1",
     "T=13 H=20 I=12 E=5 K=2 dtype=f32 router=sigmoid groups=5/3 shared=4 shared-gate=1",
@@ -371,6 +390,7 @@ int main(void)
     TCase *ways = tcase_create("ways in");
     tcase_add_test(ways, what_a_variant_is_handed);
     tcase_add_loop_test(ways, checks_made, 0, 5);
+    tcase_add_test(ways, turns_differ);
     tcase_add_loop_test(ways, tensors_made_elsewhere, 0, COUNT(made));
     suite_add_tcase(suite, ways);
     return run_suite(suite);

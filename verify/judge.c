@@ -202,6 +202,18 @@ static int asked_for(const char *list, const struct moe_check *check)
            (strcmp(check->name, "bound") == 0 && wants_reference(list));
 }
 
+/* A number of the whole case, FNV-1a of its line: cases that people write have the same few seeds.
+ */
+static uint64_t number_of(const struct moe_problem *problem)
+{
+    char line[1024];
+    uint64_t hash = 0xcbf29ce484222325u;
+    moe_problem_print(problem, line, sizeof line);
+    for (const char *c = line; *c; c++)
+        hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
+    return hash;
+}
+
 /* Is it this check's turn? One that runs the variant again has its turn in one case of so many. */
 static int has_turn(const struct moe_judgement *judgement, int index)
 {
@@ -213,7 +225,7 @@ static int has_turn(const struct moe_judgement *judgement, int index)
         return 0;
     if (!options->rotate || check->runs == 0)
         return 1;
-    uint32_t word = moe_draw_word(judgement->problem->seed, ROTATION, (uint64_t)index);
+    uint32_t word = moe_draw_word(number_of(judgement->problem), ROTATION, (uint64_t)index);
     return word % (uint32_t)(check->runs * RUNS_A_TURN) == 0;
 }
 

@@ -118,7 +118,7 @@ struct moe_judge_options {
     int32_t configuration; /* of the variant */
     int one_configuration; /* 1: no other is tried */
     const char *checks;    /* names of those that take part, commas between; NULL: all */
-    int rotate;            /* 1: checks that run the variant again take turns, by the case's seed */
+    int rotate;            /* 1: checks that run the variant again take turns, by the case */
     /* Told whenever control passes between us and the variant, so that a crash has an owner. */
     void (*phase)(void *context, enum moe_phase phase);
     /* Told which step of a run begins, and of which check's (NULL: the judge's own run). */
