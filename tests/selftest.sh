@@ -37,6 +37,15 @@ cp out one
 status 0 selftest --fault 'score-*' --seed 3 --jobs 3
 cmp -s out one || fail "the number of workers changes the matrix"
 
+# What other checks leave to relations; and relations alone, which see one misreading and not another.
+status 0 selftest --fault 'ds-of-zero-score'
+says out '^  ds-of-zero-score .* relations [1-9]'
+status 0 selftest --fault 'score-squared' --check relations
+says out '^  score-squared .* relations [1-9]'
+grep -q 'score-squared .* bound' out && fail "--check leaves bound in"
+status 1 selftest --fault 'sigmoid-1-072' --check relations
+status 2 selftest --check bounds
+
 status 2 selftest --fault 'no such fault'
 says err 'matches no fault'
 status 2 selftest --clean -1

@@ -17,6 +17,7 @@ static const struct argp_option options[] = {
     {"fault", KEY_FAULT, "GLOB", 0, "Only the faults whose names match, and no clean cases", 0},
     {"clean", KEY_CLEAN, "N", 0, "Clean cases (default: 600; with --fault: 0)", 0},
     {"seed", KEY_SEED, "N", 0, "Of all that is drawn (default: 1)", 0},
+    MOE_OPTION_CHECK,
     {"no-floors", KEY_NO_FLOORS, NULL, 0, "Leave the detection floors out", 0},
     {0},
 };
@@ -49,6 +50,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         else
             selftest->seed = (uint64_t)number;
         return 0;
+    case MOE_KEY_CHECK:
+        return moe_options_check(&selftest->common, argument);
     case KEY_NO_FLOORS:
         selftest->floors = 0;
         return 0;

@@ -80,6 +80,8 @@ enum model_store_fault {
     STORE_16_BIT,
     STORE_ROWS_SWAPPED,
     STORE_ROWS_REPEATED,
+    STORE_EPSILON, /* 2^-level is added */
+    STORE_UPWARD,  /* rounded towards plus infinity */
 };
 
 /* Kinds of MOE_FAULT_IN_LOAD. */
@@ -232,6 +234,10 @@ enum model_step_fault {
     NAN_IS_NO_PICK,
     LAST_T_TAKEN,
     ROOM_NOT_CHECKED,
+    DS_OF_ZERO_SCORE,
+    EQUAL_TOKENS_ONCE,
+    CAPACITY_40,
+    FOURTH_SLOT_LOST,
 };
 
 /* One tile of rows of one expert, staged. */

@@ -85,6 +85,8 @@ static void score_gradient(struct model *m, const struct tile *tile, int64_t row
     }
     if (fault(m, DS_WEIGHTED))
         ds *= model_row_score(m, row);
+    if (fault(m, DS_OF_ZERO_SCORE) && model_row_score(m, row) == 0)
+        ds = 0;
     m->space.ds[m->kept.row_entry[row]] = ds;
 }
 
@@ -162,6 +164,20 @@ static void w2_gradients(struct model *m, const struct tile *tile)
     }
 }
 
+/* Is the row's token the one half a batch before once more? */
+static int is_repeated(struct model *m, int64_t row)
+{
+    int64_t H = m->problem.H, half = m->problem.T / 2, t = m->kept.row_token[row];
+    double now, before;
+    for (int64_t h = 0; h < H && t >= half; h++) {
+        model_load(m, MOE_X, t * H + h, 1, &now);
+        model_load(m, MOE_X, (t - half) * H + h, 1, &before);
+        if (now != before)
+            return 0;
+    }
+    return half > 0 && t >= half;
+}
+
 static void w1_gradients(struct model *m, const struct tile *tile)
 {
     const struct moe_problem *p = &m->problem;
@@ -171,6 +187,8 @@ static void w1_gradients(struct model *m, const struct tile *tile)
     const double *dz = m->space.dz + first * Z;
     for (int64_t h = 0; h < H; h++) {
         gather_column(m, MOE_X, tile, h, x);
+        for (int64_t r = 0; fault(m, EQUAL_TOKENS_ONCE) && r < tile->own; r++)
+            x[r] = is_repeated(m, first + r) ? 0 : x[r];
         for (int64_t r = 0; r < count && scaled; r++)
             x[r] = model_round(m, m->algorithm->round_sx, model_row_score(m, first + r) * x[r]);
         for (int64_t c = 0; c < Z; c++)

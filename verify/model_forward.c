@@ -121,10 +121,11 @@ static void scale_a(struct model *m, int64_t row, double *sa)
 
 void model_add_row(struct model *m, double *rows, int64_t row, int64_t h, double value)
 {
-    int64_t H = m->problem.H;
+    int64_t H = m->problem.H, entry = m->kept.row_entry[row];
+    if (fault(m, FOURTH_SLOT_LOST) && entry - model_token_begin(m, m->kept.row_token[row]) == 3)
+        value = 0;
     if (!m->algorithm->atomic) {
-        rows[m->kept.row_entry[row] * H + h] =
-            fault(m, ROW_WITH_NAN_LEFT_OUT) && isnan(value) ? 0 : value;
+        rows[entry * H + h] = fault(m, ROW_WITH_NAN_LEFT_OUT) && isnan(value) ? 0 : value;
         return;
     }
     double *to = &rows[m->kept.row_token[row] * H + h];

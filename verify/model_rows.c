@@ -114,6 +114,8 @@ int model_order_rows(struct model *m)
 static int64_t expert_rows(const struct model *m, int64_t e)
 {
     int64_t count = m->kept.offset[e + 1] - m->kept.offset[e];
+    if (fault(m, CAPACITY_40) && count > 40)
+        return 40;
     return count < 0 || m->kept.offset[e + 1] > m->N ? 0 : count;
 }
 

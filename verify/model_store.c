@@ -142,6 +142,14 @@ static int put_value_wrong(const struct model *m, const struct moe_tensor *tenso
     case STORE_VIA_BF16:
         store(tensor, at, moe_dtype_round(MOE_BF16, value, 0));
         return 1;
+    case STORE_EPSILON:
+        store(tensor, at, value + ldexp(1, -m->fault.level));
+        return 1;
+    case STORE_UPWARD:
+        store(tensor, at, value);
+        if (moe_dtype_load(tensor->dtype, tensor->data, at) < value && value != 0)
+            step_bits(tensor, at, value > 0);
+        return 1;
     case STORE_GAIN:
         store(tensor, at, value * (1 + ldexp(1, -m->fault.level)));
         return 1;

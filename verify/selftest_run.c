@@ -41,10 +41,11 @@ static int listed(const char *list, const char *name)
 
 int selftest_caught(const struct selftest *selftest, int fault)
 {
-    const struct moe_fault *row = moe_fault_get(fault);
-    const char *column;
+    const char *column, *checks = selftest->common.checks;
+    if (!checks)
+        checks = moe_fault_get(fault)->checks;
     for (int i = 0; (column = selftest_column(i)); i++)
-        if (selftest->score[fault].by[i] > 0 && listed(row->checks, column))
+        if (selftest->score[fault].by[i] > 0 && listed(checks, column))
             return 1;
     return 0;
 }
@@ -109,6 +110,7 @@ static int submit(struct selftest *selftest, int64_t number)
                           .problem = trial->problem,
                           .variant = trial->model,
                           .fault = trial->fault[0] ? trial->fault : NULL,
+                          .checks = selftest->common.checks,
                           .rotate = trial->kind == SELFTEST_CLEAN,
                           .configuration = trial->configuration,
                           .ticket = (uint64_t)number};
