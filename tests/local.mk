@@ -208,7 +208,7 @@ slow_mma = %D%/slow_mma.c %D%/slow_mma.h
 # t_device looks inside libgpu, and puts a table of kernels of its own in the place of the build's.
 EXTRA_DIST += %D%/device_kernel.cu
 %C%_t_device_SOURCES = %D%/t_device.c %D%/device_walk.c %D%/device_walk.h
-%C%_t_device_LDADD = libgpu.la $(LDADD)
+%C%_t_device_LDADD = libgpu.la libptx.la libptxnumber.la $(LDADD)
 if HAVE_CUDA
 DEVICE_TEST_CODES = $(call kernel_codes,%D%/device_kernel.cu,$(GPU_ARCHS))
 KERNEL_CODES += $(DEVICE_TEST_CODES)
@@ -223,7 +223,7 @@ endif
 # So does t_bits, with the instructions of tensor cores.
 EXTRA_DIST += %D%/bits_kernels.cu
 %C%_t_bits_SOURCES = %D%/t_bits.c
-%C%_t_bits_LDADD = libgpu.la $(LDADD)
+%C%_t_bits_LDADD = libgpu.la libptx.la libptxnumber.la $(LDADD)
 if HAVE_CUDA
 BITS_CODES = $(call kernel_codes,%D%/bits_kernels.cu,$(firstword $(GPU_ARCHS)))
 KERNEL_CODES += $(BITS_CODES)
@@ -241,7 +241,7 @@ endif
 
 # What stands under the variants is not exported.
 %C%_t_hopper_product_SOURCES = %D%/t_hopper_product.c %D%/parts_array.c %D%/parts_array.h
-%C%_t_hopper_product_LDADD = libgpu.la $(KERNEL_TABLE) $(LDADD)
+%C%_t_hopper_product_LDADD = libgpu.la libptx.la libptxnumber.la $(KERNEL_TABLE) $(LDADD)
 
 # A libcuda that fails on demand, for probe.sh and device.sh. -rpath makes libtool build a shared object of what is
 # not installed.
@@ -265,7 +265,7 @@ nodist_%C%_order_faults_la_SOURCES = %D%/order_table.c
 %C%_order_faults_la_CPPFLAGS = $(libgpu_la_CPPFLAGS)
 %C%_order_faults_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
 %C%_order_faults_la_LDFLAGS = -module -avoid-version -rpath /nowhere
-%C%_order_faults_la_LIBADD = $(ZSTD_LIBS) -lm
+%C%_order_faults_la_LIBADD = libptx.la libptxnumber.la $(ZSTD_LIBS) -lm
 MOSTLYCLEANFILES += %D%/order_table.c %D%/order_table.bin
 %D%/order_table.c: $(addsuffix .ptx,$(ORDER_CODES)) $(addsuffix .cubin,$(ORDER_CODES)) \
 	gpu/embed$(EXEEXT) Makefile
