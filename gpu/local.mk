@@ -69,6 +69,8 @@ libptx_la_SOURCES = \
 	%D%/ptx/async.c \
 	%D%/ptx/report.c \
 	%D%/ptx/print.c \
+	%D%/ptx/run.h \
+	%D%/ptx/run.c \
 	%D%/ptx/exec_scalar.c \
 	%D%/ptx/exec_integer.c \
 	%D%/ptx/exec_bits.c \

@@ -43,6 +43,9 @@ UNIT_TESTS = \
 	%D%/t_ptx_mma \
 	%D%/t_ptx_approx \
 	%D%/t_ptx_geometry \
+	%D%/t_ptx_read \
+	%D%/t_ptx_exec \
+	%D%/t_ptx_machine \
 	%D%/t_bound \
 	%D%/t_bound_layers \
 	%D%/t_bound_points \
@@ -198,6 +201,13 @@ slow_mma = %D%/slow_mma.c %D%/slow_mma.h
 %C%_t_ptx_approx_LDADD = libptxnumber.la $(LDADD) $(XXHASH_LIBS)
 %C%_t_ptx_geometry_SOURCES = %D%/t_ptx_geometry.c $(support)
 %C%_t_ptx_geometry_LDADD = libptxnumber.la $(LDADD)
+ptx_run = %D%/ptx_run.c %D%/ptx_run.h $(support)
+%C%_t_ptx_read_SOURCES = %D%/t_ptx_read.c $(support)
+%C%_t_ptx_read_LDADD = libptx.la libptxnumber.la $(LDADD)
+%C%_t_ptx_exec_SOURCES = %D%/t_ptx_exec.c $(ptx_run)
+%C%_t_ptx_exec_LDADD = libptx.la libptxnumber.la $(LDADD)
+%C%_t_ptx_machine_SOURCES = %D%/t_ptx_machine.c $(ptx_run)
+%C%_t_ptx_machine_LDADD = libptx.la libptxnumber.la $(LDADD)
 %C%_t_bound_layers_SOURCES = %D%/t_bound_layers.c $(support)
 %C%_t_bound_points_SOURCES = %D%/t_bound_points.c %D%/rounder.c %D%/rounder.h $(support)
 %C%_t_variance_SOURCES = %D%/t_variance.c %D%/rounder.c %D%/rounder.h $(support)

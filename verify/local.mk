@@ -69,6 +69,7 @@ COMMANDS = \
 	fuzz/command_shrink.c \
 	%D%/command_bench.c \
 	%D%/command_selftest.c \
+	%D%/command_ptx.c \
 	%D%/command_worker.c
 
 noinst_LTLIBRARIES += libverify.la

@@ -28,12 +28,13 @@ static void read_version(struct reader *reader)
 
 static void read_target(struct reader *reader)
 {
+    const int line = reader->token.line;
     char *target = read_name(reader, "a target");
     if (!target)
         return;
     if (strncmp(target, "sm_", 3) != 0 || (reader->module->target_number = atoi(target + 3)) < 50) {
-        read_fail(reader, MOE_E_UNSUPPORTED, reader->token.line,
-                  ".target %s; supported are sm_50 and later", target);
+        read_fail(reader, MOE_E_UNSUPPORTED, line, ".target %s; supported are sm_50 and later",
+                  target);
         return;
     }
     reader->module->target = target;
