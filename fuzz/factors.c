@@ -44,7 +44,7 @@ static const struct moe_factor factors[] = {
     {"routing", {"uniform", "zipf:1.1", "hot", "same", "first", "last", "sparse", "ties",
                  "dropped:0.25", "dropped:1", "ragged", "first-empty", "last-empty", "odd-empty",
                  "tail-empty", "sorted", "edges"}},
-    {"data", {"normal", "heavy", "positive", "constant", "tiny", "sparse", "zero", "exact0", "exact1", "exact2"}},
+    {"data", {"normal", "heavy", "positive", "constant", "tiny", "large", "sparse", "zero", "exact0", "exact1", "exact2"}},
 };
 /* clang-format on */
 

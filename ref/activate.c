@@ -4,7 +4,8 @@
  * Gated: A = gate(g) up(u); dg = G up(u) gate'(g), du = G gate(g) up'(u), with G = s dA'.
  * Plain: A = gate(z); dz = G gate'(z). The bounds follow doc/bounds.md: gate's by its slope and
  * curvature or by its Lipschitz constant, whichever is smaller; its slope's by the curvature, and
- * by the jump where a kink is within reach.
+ * by the jump where a kink is within reach. What may overflow in the kernel's arithmetic has no
+ * bound: a product, or a power of the argument on its way into exp or tanh.
  */
 #include <math.h>
 
@@ -30,7 +31,11 @@ struct activation {
     const struct moe_act_info *info;
     const struct error_model *model;
     double c;
+    int cubic; /* its formula has a third power */
 };
+
+/* Multiples of its argument that a function may form, such as 1.702 g, or half of a sum of two. */
+#define MULTIPLES 8
 
 static struct near product_of(const struct error_model *model, struct near a, struct near b)
 {
@@ -39,6 +44,8 @@ static struct near product_of(const struct error_model *model, struct near a, st
         double x = fabs(a.value), y = fabs(b.value);
         p.bound = x * b.bound + a.bound * y + a.bound * b.bound;
         p.bound += model->step * (x + a.bound) * (y + b.bound) + model->loss;
+        p.bound += model->flush * (x + a.bound + y + b.bound + model->flush);
+        p.bound = error_beyond(p.bound, (x + a.bound) * (y + b.bound), model->largest);
         double own = model->step * x * y + model->loss;
         p.variance = x * x * b.variance + a.variance * (y * y + b.variance) + own * own;
     }
@@ -54,8 +61,17 @@ static int kink_within_reach(const struct activation *act, struct near x)
     return !(fabs(x.value - kink) > x.bound + act->model->step * fabs(kink));
 }
 
+/* An argument that may be taken for 0 where it is subnormal. */
+static struct near taken(const struct activation *act, struct near x)
+{
+    if (act->model)
+        x.bound += act->model->flush;
+    return x;
+}
+
 static struct near gate_of(const struct activation *act, struct near g)
 {
+    g = taken(act, g);
     struct near f = {act->info->gate(g.value, act->c), 0, 0};
     if (!act->model)
         return f;
@@ -65,9 +81,13 @@ static struct near gate_of(const struct activation *act, struct near g)
     int across = kink_within_reach(act, g);
     f.bound = across || by_lipschitz < by_taylor ? by_lipschitz : by_taylor;
     double relative = act->model->function_relative + 4 * act->model->step;
+    /* a sigmoid that underflows is multiplied by g */
     double own = relative * (fabs(f.value) + f.bound) +
-                 act->model->function_absolute * (fabs(g.value) + g.bound) + act->model->loss;
+                 act->model->function_absolute * (fabs(g.value) + g.bound) +
+                 act->model->loss * (1 + fabs(g.value) + g.bound);
     f.bound += own;
+    f.bound = error_beyond(f.bound, MULTIPLES * (fabs(g.value) + g.bound), act->model->largest);
+    f.bound = error_beyond(f.bound, fabs(f.value) + f.bound, act->model->largest);
     double steepest = across ? act->info->lipschitz : slope;
     /* where the slope vanishes the second order counts; a rounding is at most sqrt(3) sigma */
     double second = 1.5 * act->info->curvature * g.variance;
@@ -77,6 +97,7 @@ static struct near gate_of(const struct activation *act, struct near g)
 
 static struct near slope_of(const struct activation *act, struct near g)
 {
+    g = taken(act, g);
     struct near d = {act->info->gate_slope(g.value, act->c), 0, 0};
     if (!act->model)
         return d;
@@ -90,15 +111,19 @@ static struct near slope_of(const struct activation *act, struct near g)
     if (act->info->curvature > 0) {
         double own =
             act->model->function_relative + act->model->function_absolute + 8 * act->model->step;
-        own = own * (2 + 2 * (fabs(g.value) + g.bound)) + act->model->loss;
+        own = (own + act->model->loss) * (2 + 2 * (fabs(g.value) + g.bound));
         d.bound += own;
         d.variance += own * own;
     }
+    double reach = MULTIPLES * (fabs(g.value) + g.bound);
+    d.bound =
+        error_beyond(d.bound, act->cubic ? reach * reach * reach : reach, act->model->largest);
     return d;
 }
 
 static struct near up_of(const struct activation *act, struct near u)
 {
+    u = taken(act, u);
     struct near h = {act->info->up(u.value, act->c), 0, 0};
     if (act->model) {
         double own = 2 * act->model->step * (fabs(h.value) + u.bound);
@@ -110,11 +135,14 @@ static struct near up_of(const struct activation *act, struct near u)
 
 static struct near up_slope_of(const struct activation *act, struct near u)
 {
+    u = taken(act, u);
     struct near d = {act->info->up_slope(u.value, act->c), 0, 0};
     if (act->model && act->info->up_limit) {
         double limit = act->info->up_limit(act->c);
         d.bound = fabs(fabs(u.value) - limit) > u.bound + act->model->step * limit ? 0 : 1;
         d.variance = d.bound;
+        if (!(u.bound < INFINITY)) /* of NaN */
+            d.bound = INFINITY;
     }
     return d;
 }
@@ -147,7 +175,8 @@ static struct near rounded(const struct error_model *model, enum moe_point point
 static struct activation activation_of(const struct moe_problem *problem,
                                        const struct error_model *model)
 {
-    return (struct activation){moe_act_info(problem->act), model, problem->act_clamp};
+    int cubic = problem->act == MOE_GEGLU_TANH || problem->act == MOE_GELU_TANH;
+    return (struct activation){moe_act_info(problem->act), model, problem->act_clamp, cubic};
 }
 
 void activate_rows(const struct moe_problem *problem, const struct error_model *model, int64_t rows,

@@ -39,10 +39,11 @@ static struct near inner(const struct layer *layer, int64_t n, int64_t terms, st
         sum.value += a.value[at_a + i] * b.value[at_b + i];
     if (!layer->model)
         return sum;
+    double flush = layer->model->flush;
     for (int64_t i = 0; i < n; i++) {
         double x = fabs(a.value[at_a + i]), dx = a.bound ? a.bound[at_a + i] : 0;
         double y = fabs(b.value[at_b + i]), dy = b.bound ? b.bound[at_b + i] : 0;
-        spread += x * dy + dx * (y + dy);
+        spread += x * dy + dx * (y + dy) + flush * (x + dx + y + dy + flush);
         reach += (x + dx) * (y + dy);
         mass += x * y;
         double vx = a.variance ? a.variance[at_a + i] : 0;
@@ -50,9 +51,10 @@ static struct near inner(const struct layer *layer, int64_t n, int64_t terms, st
         sum.variance += x * x * vy + vx * (y * y + vy);
     }
     double constant = error_constant(layer->model, MOE_IN_DS, terms);
-    double lost = (double)n * layer->model->loss;
+    double lost = 2 * (double)n * layer->model->loss;      /* each product, and each sum */
     double weight = n > 0 ? (double)terms / (double)n : 0; /* product.c: a share of n/terms */
-    sum.bound += spread + constant * reach + lost;
+    sum.bound += error_beyond(spread + constant * reach + lost, reach,
+                              error_limit(layer->model, MOE_IN_DS) / 2);
     sum.variance += weight * constant * constant * mass * mass + lost * lost;
     return sum;
 }
@@ -77,7 +79,7 @@ static void score_gradients(struct layer *layer, int64_t first, int64_t count, i
             from_output = inner(layer, H, H, exact(layer->d_o), r * H, uncertain(layer->y), r * H,
                                 from_output);
             int alone = form == MOE_DS_DO_Y;
-            if (alone || from_output.bound > ds.bound)
+            if (alone || !(from_output.bound <= ds.bound))
                 ds.bound = from_output.bound;
             if (alone || from_output.variance > ds.variance)
                 ds.variance = from_output.variance;
@@ -91,12 +93,16 @@ static void add_column_sums(const struct layer *layer, enum moe_product product,
                             int64_t count, int64_t cols, struct operand q, struct field to)
 {
     double constant = layer->model ? error_constant(layer->model, product, terms) : 0;
+    double limit = layer->model ? error_limit(layer->model, product) : 0;
+    double flushed = layer->model ? FLUSHES * layer->model->flush : 0;
     for (int64_t r = 0; r < count; r++) {
         for (int64_t c = 0; c < cols; c++) {
             to.value[c] += q.value[r * cols + c];
             if (layer->model) {
                 double bound = q.bound ? q.bound[r * cols + c] : 0;
-                to.bound[c] += bound + constant * (fabs(q.value[r * cols + c]) + bound);
+                double reach = fabs(q.value[r * cols + c]) + bound;
+                to.bound[c] +=
+                    error_beyond(bound + constant * reach, reach * (double)terms, limit) + flushed;
             }
             if (to.variance) { /* product.c: a share of 1/terms */
                 double charge = constant * q.value[r * cols + c];
@@ -130,11 +136,22 @@ static void w2_gradients(struct layer *layer, int64_t count)
     add_column_sums(layer, MOE_IN_DW2, expert->count, count, H, rows, expert->db2);
 }
 
+/* What s X may lose where factors are flushed: x, by s at most; s, by x at most. */
+static double flushed_input(const struct layer *layer, int64_t count)
+{
+    double flush = layer->model->flush, most = flush;
+    for (int64_t r = 0; r < count && flush > 0; r++)
+        most = fmax(most, fabs(layer->score.value[r]) + layer->score.bound[r]);
+    for (int64_t i = 0; i < count * layer->problem->H && flush > 0; i++)
+        most = fmax(most, layer->x.magnitude[i]);
+    return flush > 0 ? layer->model->loss + 2 * flush * most : 0;
+}
+
 /* The rounding of s X at its smallest, and its share of dW1 [columns,H]: eta sum_r |dZ_r|. */
 static void add_input_underflow(struct layer *layer, int64_t count)
 {
     struct expert *expert = &layer->expert;
-    double eta = layer->model->absolute[MOE_AT_SX];
+    double eta = layer->model->absolute[MOE_AT_SX] + flushed_input(layer, count);
     for (int64_t c = 0; c < expert->columns && eta > 0; c++) {
         double sum = 0;
         for (int64_t r = 0; r < count; r++)

@@ -5,6 +5,7 @@
  *
  *   rounding to a format   D <- D + u (|q| + D) + eta
  *   sum of n products      D <- sum Da |b|  +  c sum (|a| + Da) |b|  +  n eta
+ *   what may overflow      D <- infinity: what is made of it may be anything, NaN too
  *
  * u: unit roundoff; eta: what underflow loses; b: exactly known; c: moe_accumulator_error() of the
  * kernel plus the same of our own f64 sum, since the distance is measured to a value that we
@@ -58,6 +59,16 @@ static double overflow_limit(const struct moe_dtype_info *info)
     return info->largest * (1 + 0.5 * info->unit_roundoff);
 }
 
+/* What overflow makes of a bound: nothing is known any more; or, where it saturates, the largest
+ * number stands for what is up to `reach`. NaN: the value itself is. */
+static double overflowed(const struct error_model *model, const struct moe_dtype_info *info,
+                         double value, double bound, double reach)
+{
+    if (model->recipe->saturate && reach < INFINITY)
+        return fmax(bound, reach - info->largest);
+    return isnan(value) ? value : INFINITY;
+}
+
 void error_model_init(struct error_model *model, const struct moe_recipe *recipe)
 {
     model->recipe = recipe;
@@ -73,6 +84,8 @@ void error_model_init(struct error_model *model, const struct moe_recipe *recipe
         if (to != MOE_F64)
             model->limit[point] = overflow_limit(info);
     }
+    model->flush = recipe->flush_to_zero ? moe_dtype_info(recipe->elementwise)->smallest_normal : 0;
+    model->largest = overflow_limit(moe_dtype_info(recipe->elementwise));
     model->step = moe_dtype_info(recipe->elementwise)->unit_roundoff + 0x1p-53;
     model->loss = lost_by_underflow(recipe->elementwise, recipe->flush_to_zero);
     model->function_relative = recipe->function_relative + 0x1p-50;
@@ -84,9 +97,11 @@ double error_at(const struct error_model *model, enum moe_point point, double va
     double reach = fabs(value) + bound;
     if (reach == 0) /* what is surely zero stays zero */
         return 0;
+    double rounded = bound + model->relative[point] * reach + model->absolute[point];
     if (!(reach < model->limit[point]))
-        return isnan(reach) ? reach : INFINITY; /* what is unknown stays unknown */
-    return bound + model->relative[point] * reach + model->absolute[point];
+        return overflowed(model, moe_dtype_info(model->recipe->at[point].to), value, rounded,
+                          reach);
+    return rounded;
 }
 
 /* 2^exponent of the binade of |value|; 0 where it is subnormal. */
@@ -142,11 +157,21 @@ double error_stored(const struct error_model *model, enum moe_dtype dtype, doubl
     double reach = fabs(value) + bound;
     if (reach == 0)
         return 0;
-    if (dtype != MOE_F64 && !(reach < overflow_limit(info)))
-        return isnan(reach) ? reach : INFINITY;
+    if (!(reach < INFINITY))
+        return isnan(value) ? value : INFINITY;
     return (bound + info->unit_roundoff * reach +
             lost_by_underflow(dtype, model->recipe->flush_to_zero)) *
            INFLATION;
+}
+
+double error_of_stored(const struct error_model *model, enum moe_dtype dtype, double value,
+                       double bound)
+{
+    const struct moe_dtype_info *info = moe_dtype_info(dtype);
+    double reach = fabs(value) + bound;
+    if (dtype == MOE_F64 || reach <= info->largest)
+        return bound;
+    return overflowed(model, info, value, bound, reach);
 }
 
 double error_constant(const struct error_model *model, enum moe_product product, int64_t n)
@@ -155,6 +180,17 @@ double error_constant(const struct error_model *model, enum moe_product product,
     return moe_accumulator_error(recipe->product[product].accumulator, n,
                                  recipe->product[product].extra) +
            moe_accumulator_error(MOE_ACC_F64, n, 0);
+}
+
+double error_lost(const struct error_model *model, enum moe_dtype dtype)
+{
+    return lost_by_underflow(dtype, model->recipe->flush_to_zero);
+}
+
+double error_limit(const struct error_model *model, enum moe_product product)
+{
+    int wide = model->recipe->product[product].accumulator == MOE_ACC_F64;
+    return moe_dtype_info(wide ? MOE_F64 : MOE_F32)->largest / 2; /* half: a bias joins it */
 }
 
 struct moe_recipe moe_recipe_plain(const struct moe_problem *problem, enum moe_dtype elementwise)

@@ -51,7 +51,7 @@ struct values {
     int heaviest;                /* the last j of MOE_DATA_HEAVY */
     int tied;                    /* odd rows are equal to the even ones before them */
     int64_t row;                 /* length of a row */
-    double scale[2];             /* of even and of odd rows; powers of two */
+    double scale[4];             /* of rows by their number mod 4; powers of two */
     const int32_t *wanted;       /* [T,K] experts that x is pushed towards, or NULL */
     int64_t K, wanted_count;     /* the first so many of the K count */
     double push, push_step;      /* towards the first; less for each that follows */

@@ -5,7 +5,7 @@
  * scaled to variance 1: it ends at 4.9 standard deviations. Weights are scaled by the power of two
  * next to 1/sqrt(fan-in), so that Z, Y and O are of order 1, and where nothing cancels (positive,
  * constant) by the one below 1/fan-in. A constant is in [1/2, 1) times its scale, and positive, or
- * relu would leave nothing. No family overflows f16.
+ * relu would leave nothing. No family but `large` overflows f16.
  *
  * With a computed router x is pushed towards the rows of wr of the experts that the routing family
  * wants, the first most: x_t = noise + sum over j of push_j n(wr[wanted_j]) / |n|, n the normals
@@ -52,6 +52,25 @@ static enum moe_data_family family_of(const struct moe_problem *problem, enum mo
     return of_tokens && id != MOE_X && id != MOE_DO ? MOE_DATA_NORMAL : family;
 }
 
+/* Where a type's exponents end: 2^16 for f16, 2^128 for bf16 and f32. */
+static int end_of(enum moe_dtype dtype)
+{
+    return moe_dtype_info(dtype)->bias + 1;
+}
+
+/* data=large: w1 and w2 bring Z and dA' to the end that x and do must stay below, pushed as they
+ * may be; wr takes back what x has more, so that routers still choose. */
+#define LARGE_W1 7
+#define LARGE_W2 1
+#define LARGE_WR 4 /* the largest logits are beyond what exp takes in f32 */
+
+static int exponent_of_large(const struct moe_problem *problem, enum moe_tensor_id id)
+{
+    if (id == MOE_WR || id == MOE_WSG)
+        return LARGE_WR + LARGE_W1 + 1 - end_of(problem->dtype);
+    return id == MOE_W1 || id == MOE_WS1 ? LARGE_W1 : id == MOE_W2 || id == MOE_WS2 ? LARGE_W2 : 0;
+}
+
 /* log2 of the scale. */
 static int exponent_of(const struct moe_problem *problem, enum moe_tensor_id id,
                        enum moe_data_family family, const struct moe_tensor *described)
@@ -61,11 +80,34 @@ static int exponent_of(const struct moe_problem *problem, enum moe_tensor_id id,
     const int adds_up = family == MOE_DATA_POSITIVE || family == MOE_DATA_CONSTANT;
     if (is_weight(id)) {
         const int fan_in = floor_log2(described->shape[described->rank - 1]);
-        return adds_up ? -fan_in : -((fan_in + 1) / 2);
+        const int more = family == MOE_DATA_LARGE ? exponent_of_large(problem, id) : 0;
+        return (adds_up ? -fan_in : -((fan_in + 1) / 2)) + more;
     }
     if (id == MOE_DO && adds_up && problem->T > 256) /* gradients are sums over tokens */
         return 8 - floor_log2(problem->T);
     return exponents[id];
+}
+
+/* Rows t of x and do: the scales of t mod 4. Even rows of `tiny` are themselves at the edge of the
+ * subnormals; of odd ones products of 2, 3 or 4 are, by the seed: A and dZ; dW1, dW2 and ds; dWr.
+ */
+static void scale_tiny(const struct moe_problem *problem, struct values *values)
+{
+    const int lowest = 1 - moe_dtype_info(problem->dtype)->bias,
+              factors = 2 + (int)(problem->seed % 3);
+    for (int t = 0; t < 4; t++)
+        values->scale[t] = power_of_two(t % 2 ? lowest / factors + (factors == 2)
+                                              : lowest + (lowest > -56 ? 2 : 3));
+}
+
+/* Rows of `large`: all of order 1; A near the end of exponents; Z; dA' and dZ. */
+static void scale_large(const struct moe_problem *problem, struct values *values)
+{
+    const int end = end_of(problem->dtype);
+    const int x[] = {-LARGE_W1, end / 2 - 1 - LARGE_W1, end - 1 - LARGE_W1, -LARGE_W1};
+    const int d_o[] = {0, 0, 0, end - 3};
+    for (int t = 0; t < 4; t++)
+        values->scale[t] = power_of_two(values->id == MOE_X ? x[t] : d_o[t]);
 }
 
 struct values values_of(const struct moe_problem *problem, enum moe_tensor_id id,
@@ -81,17 +123,15 @@ struct values values_of(const struct moe_problem *problem, enum moe_tensor_id id
         .heaviest = problem->dtype == MOE_F16 ? 3 : 8,
         .tied = problem->routing == MOE_ROUTING_TIES && of_router,
         .row = described->rank > 1 ? described->shape[described->rank - 1] : 1,
-        .scale = {scale, scale},
+        .scale = {scale, scale, scale, scale},
         .wanted = wanted,
         .K = problem->K,
         .wanted_count = wanted_experts(problem),
     };
-    if (family == MOE_DATA_TINY) {
-        /* Even rows are themselves at the edge of the subnormals, products of two odd ones are. */
-        const int bias = moe_dtype_info(problem->dtype)->bias;
-        values.scale[0] = power_of_two(1 - bias + (bias < 56 ? bias / 7 : 8));
-        values.scale[1] = power_of_two((1 - bias) / 2 + 1);
-    }
+    if (family == MOE_DATA_TINY)
+        scale_tiny(problem, &values);
+    if (family == MOE_DATA_LARGE && (id == MOE_X || id == MOE_DO))
+        scale_large(problem, &values);
     if (wanted) {
         /* Where H is small rows of wr are not orthogonal, and a stronger push would gain nothing.
          * Where most of x is dropped, or the rest of a logit varies more, it takes four times as
@@ -135,7 +175,7 @@ static void fill_row(const struct values *values, int64_t row, int64_t column, i
                      double *out)
 {
     const int64_t start = (values->tied ? row & ~(int64_t)1 : row) * values->row + column;
-    const double scale = values->scale[row & 1];
+    const double scale = values->scale[row & 3];
     for (int64_t i = 0; i < count; i++)
         out[i] = normal(values->seed, values->id, start + i);
     if (values->family == MOE_DATA_HEAVY)

@@ -24,7 +24,9 @@ static void add_bias(const struct layer *layer, enum moe_product product, int64_
                 continue;
             double reach = fabs(q.value[r * cols + c]) + q.bound[r * cols + c];
             double error = layer->model->step * reach + constant * fabs(b.value[c]);
-            q.bound[r * cols + c] += error + layer->model->loss;
+            error += layer->model->loss + FLUSHES * layer->model->flush;
+            q.bound[r * cols + c] +=
+                error_beyond(error, reach + fabs(b.value[c]), layer->model->largest);
             if (q.variance)
                 q.variance[r * cols + c] += error * error;
         }
@@ -45,6 +47,9 @@ void rows_up(struct layer *layer, int64_t first, int64_t count)
     }
     product_field(layer, MOE_IN_Z, p->H, FORM_NT, count, expert->columns, p->H, input,
                   exact(expert->w1), layer->z, 0);
+    if (expert->weight == MOE_WEIGHT_INPUT)
+        product_folded(layer, MOE_IN_Z, count, expert->columns, p->H, exact(layer->x),
+                       exact(expert->w1), layer->z);
     if (expert->biased)
         add_bias(layer, MOE_IN_Z, p->H, count, expert->columns, expert->b1, layer->z);
     settle(layer, layer->z.value, count * expert->columns);
@@ -54,10 +59,16 @@ void rows_up(struct layer *layer, int64_t first, int64_t count)
 static int keep_z(struct layer *layer, int64_t first, int64_t count)
 {
     int64_t columns = layer->expert.columns;
-    if (layer->expert.index >= 0)
-        return hand_out(layer, MOE_Z, first, count, columns, layer->z);
-    round_field(layer, MOE_AT_Z, layer->z, count * columns);
-    return MOE_OK;
+    enum moe_dtype dtype = layer->call->tensors[MOE_Z].dtype;
+    if (layer->expert.index < 0) {
+        round_field(layer, MOE_AT_Z, layer->z, count * columns);
+        return MOE_OK;
+    }
+    int status = hand_out(layer, MOE_Z, first, count, columns, layer->z);
+    for (int64_t i = 0; layer->model && i < count * columns; i++)
+        layer->z.bound[i] =
+            error_of_stored(layer->model, dtype, layer->z.value[i], layer->z.bound[i]);
+    return status;
 }
 
 int rows_forward(struct layer *layer, int64_t first, int64_t count)
@@ -84,6 +95,9 @@ int rows_forward(struct layer *layer, int64_t first, int64_t count)
     }
     product_field(layer, MOE_IN_Y, expert->units, FORM_NT, count, p->H, expert->units,
                   uncertain(input), exact(expert->w2), layer->y, 0);
+    if (expert->weight == MOE_WEIGHT_BEFORE_W2)
+        product_folded(layer, MOE_IN_Y, count, p->H, expert->units, uncertain(layer->a),
+                       exact(expert->w2), layer->y);
     if (expert->biased)
         add_bias(layer, MOE_IN_Y, expert->units, count, p->H, expert->b2, layer->y);
     settle(layer, layer->y.value, count * p->H);

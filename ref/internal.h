@@ -5,6 +5,8 @@
 #ifndef MOE_REF_INTERNAL_H
 #define MOE_REF_INTERNAL_H
 
+#include <math.h>
+
 #include "ref/moe.h"
 
 /* An uncertain quantity: its value, how far a correct kernel's may be from it, and the variance of
@@ -59,18 +61,27 @@ struct error_model {
     double limit[MOE_POINT_COUNT]; /* what rounds to infinity there; INFINITY where nothing does */
     double step;                   /* relative error of one elementwise operation */
     double loss;                   /* what an elementwise operation can lose by underflow */
+    double flush;                  /* an operand may be off by so much; 0 without flush to zero */
+    double largest;                /* from where on an elementwise operation may overflow */
     double function_relative;
     double function_absolute;
 };
 
 void error_model_init(struct error_model *model, const struct moe_recipe *recipe);
 
-/* The bound of `value` after the rounding that may happen at `point`. */
+/* The bound of `value` after the rounding that may happen at `point`. Where that may overflow it is
+ * infinite: what follows may be anything, NaN too. */
 double error_at(const struct error_model *model, enum moe_point point, double value, double bound);
 
-/* The bound of an output after it is stored as `dtype`; INFINITY where it may overflow. */
+/* The bound of an output after it is stored as `dtype`, as if exponents had no end: whether the
+ * result is infinite follows from where it may lie (struct moe_block). INFINITY: it may be
+ * anything; NaN: `value` is. */
 double error_stored(const struct error_model *model, enum moe_dtype dtype, double value,
                     double bound);
+
+/* The bound of a stored value for those who compute with it: INFINITY where it may be infinite. */
+double error_of_stored(const struct error_model *model, enum moe_dtype dtype, double value,
+                       double bound);
 
 /* The variance of `value` after the rounding that may happen at `point`. */
 double variance_at(const struct error_model *model, enum moe_point point, double value,
@@ -82,6 +93,22 @@ double variance_stored(const struct error_model *model, enum moe_dtype dtype, do
 
 /* Error constant of one product as a sum of n terms: |error| <= c sum |a||b| + n * loss. */
 double error_constant(const struct error_model *model, enum moe_product product, int64_t n);
+
+/* Either operand of an addition and its result may be flushed. */
+#define FLUSHES 3
+
+/* What underflow of a number of the type may lose. */
+double error_lost(const struct error_model *model, enum moe_dtype dtype);
+
+/* A sum of a product whose terms add up to less than this in size cannot overflow on its way. */
+double error_limit(const struct error_model *model, enum moe_product product);
+
+/* `bound`, or INFINITY where numbers up to `reach` may have overflowed at `limit`. A bound that is
+ * not known stays so. */
+static inline double error_beyond(double bound, double reach, double limit)
+{
+    return reach >= limit ? INFINITY : bound;
+}
 
 /* ---- product.c: products on OpenBLAS --------------------------------------------------------- */
 
@@ -282,6 +309,11 @@ int hand_out(struct layer *layer, enum moe_tensor_id tensor, int64_t row, int64_
 void product_field(struct layer *layer, enum moe_product product, int64_t terms, enum form form,
                    int64_t m, int64_t n, int64_t k, struct operand a, struct operand b,
                    struct field c, int accumulate);
+
+/* C = s (A B^T) may also be formed with the score last, where the sum is that of A and not of s A:
+ * bounds of C are infinite where that may overflow. */
+void product_folded(struct layer *layer, enum moe_product product, int64_t m, int64_t n, int64_t k,
+                    struct operand a, struct operand b, struct field c);
 
 /* rows [count,cols] times the scores of the rows: s_r q_r, before any rounding of the product. */
 void scale_rows(const struct layer *layer, int64_t count, int64_t cols, struct operand rows,

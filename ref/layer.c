@@ -328,7 +328,11 @@ int hand_out(struct layer *layer, enum moe_tensor_id tensor, int64_t row, int64_
                               .value = field.value,
                               .bound = field.bound,
                               .variance = field.variance,
-                              .old_error = error_of_rows(layer, tensor)};
+                              .old_error = error_of_rows(layer, tensor),
+                              .old_loss = layer->model ? error_lost(layer->model, dtype) +
+                                                             FLUSHES * layer->model->flush
+                                                       : 0,
+                              .saturates = layer->model && layer->model->recipe->saturate};
     return layer->call->take(layer->call->context, &block);
 }
 
@@ -344,8 +348,12 @@ void scale_rows(const struct layer *layer, int64_t count, int64_t cols, struct o
             double q = rows.value[i];
             if (model) {
                 double q_bound = rows.bound ? rows.bound[i] : 0, reach = fabs(q) + q_bound;
-                scaled.bound[i] = fabs(s) * q_bound + s_bound * reach +
-                                  model->step * (fabs(s) + s_bound) * reach + model->loss;
+                double product = (fabs(s) + s_bound) * reach;
+                double lost =
+                    model->loss + model->flush * (fabs(s) + s_bound + reach + model->flush);
+                scaled.bound[i] =
+                    error_beyond(fabs(s) * q_bound + s_bound * reach + model->step * product + lost,
+                                 product, model->largest);
             }
             if (scaled.variance) {
                 double q_variance = rows.variance ? rows.variance[i] : 0;
@@ -387,9 +395,11 @@ void add_to_tokens(const struct layer *layer, enum moe_product product, int64_t 
         int64_t picks = layer->routing->token_begin[t + 1] - layer->routing->token_begin[t];
         int64_t terms = terms_of_token(layer, product, picks);
         double constant = error_constant(layer->model, product, terms);
+        double limit = error_limit(layer->model, product), flushed = FLUSHES * layer->model->flush;
         for (int64_t h = 0; h < H; h++) {
-            double bound = rows.bound[r * H + h];
-            to.bound[t * H + h] += bound + constant * (fabs(rows.value[r * H + h]) + bound);
+            double bound = rows.bound[r * H + h], reach = fabs(rows.value[r * H + h]) + bound;
+            to.bound[t * H + h] +=
+                error_beyond(bound + constant * reach, reach * (double)terms, limit) + flushed;
         }
         double weight = constant * constant * (double)terms; /* product.c: a share of 1/terms */
         for (int64_t h = 0; h < (to.variance ? H : 0); h++) {

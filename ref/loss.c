@@ -35,7 +35,7 @@ static void add_token(const struct error_model *model, const struct terms *terms
         return;
     double widest = 0;
     for (int64_t e = 0; e < E; e++)
-        widest = l_bound[e] > widest ? l_bound[e] : widest;
+        widest = l_bound[e] <= widest ? widest : l_bound[e]; /* what is not known is the widest */
     double spread = 2 * softmax_error(model, l, l_bound, E) + (double)(E + 8) * model->step;
     double lse_bound = widest + (double)(E + 6) * model->step * (1 + fabs(lse)) +
                        model->function_relative + model->function_absolute;

@@ -194,13 +194,14 @@ enum moe_data_family {
     MOE_DATA_HEAVY,    /* as normal, times 2^j, P(j) = 2^-(2j+1) or so: heavy tails */
     MOE_DATA_POSITIVE, /* absolute values: nothing cancels */
     MOE_DATA_CONSTANT, /* every element of a tensor alike */
-    MOE_DATA_TINY,     /* normal, x and do scaled down to the edge of the subnormals */
+    MOE_DATA_TINY,     /* normal, x and do scaled down to the edge of the subnormals, or to a root */
     MOE_DATA_SPARSE,   /* normal, three of four elements of x and do zero */
     MOE_DATA_ZERO,     /* x and do all zero */
     /* On a grid, so that every legal kernel gives the same bits (doc/exact.md): */
     MOE_DATA_EXACT0, /* nothing is rounded anywhere */
     MOE_DATA_EXACT1, /* scores k/2048: outputs are rounded once, in the end */
     MOE_DATA_EXACT2, /* partial sums cancel, and need more bits than an output has */
+    MOE_DATA_LARGE,  /* normal, scaled so that intermediates and outputs overflow here and there */
     MOE_DATA_COUNT
 };
 
@@ -554,7 +555,9 @@ enum moe_pass { MOE_PASS_FORWARD = 1, MOE_PASS_BACKWARD = 2 };
 /*
  * A finished block of an output: `rows` x `cols` values from (row, col) of the tensor seen as a
  * matrix of its last dimension (rank 1: one row), `stride` elements from row to row. bound[i] is
- * how far a correct kernel of the recipe may be from value[i]; NULL where no recipe was given.
+ * how far a correct kernel of the recipe may be from value[i], as if exponents had no end: infinity
+ * stands for every number from 2^(largest exponent + 1) on. INFINITY: something on the way may
+ * overflow, and the result may be anything, NaN too. NULL where no recipe was given.
  * variance[i] is the variance of that distance on generic data (doc/statistics.md); NULL where
  * nobody asked for it.
  * MOE_PICKS and MOE_OFFSETS come as values too. With ragged entries scores and ds are one row of P;
@@ -569,6 +572,8 @@ struct moe_block {
     /* Relative error that beta=1 allows of the old value: a kernel may start its sum from it, so
      * that every step of the sum rounds it too. 0 where no recipe was given. */
     double old_error;
+    double old_loss; /* what underflow of a sum with the old value may lose */
+    int saturates;   /* the largest number takes the place of infinity */
 };
 
 /* Takes a block; anything but MOE_OK ends the run with that status. Called from one thread. */

@@ -236,7 +236,7 @@ static const struct problem_key table[] = {
       "first-empty last-empty odd-empty tail-empty sorted edges",
       "uniform", "how picks are drawn"},
      NAME, FIELD(routing), FIELD(routing_arg), .names = problem_routing_names},
-    {{"data", "normal heavy positive constant tiny sparse zero exact0 exact1 exact2", "normal",
+    {{"data", "normal heavy positive constant tiny large sparse zero exact0 exact1 exact2", "normal",
       "how values are drawn"},
      NAME, FIELD(data), .names = problem_data_names},
     {{"seed", "an integer, 0 .. 18446744073709551615, or 0x and hexadecimal digits", "0",

@@ -119,6 +119,7 @@ int problem_data_names(int index, struct problem_name *name)
         [MOE_DATA_TINY] = {.text = "tiny"},         [MOE_DATA_SPARSE] = {.text = "sparse"},
         [MOE_DATA_ZERO] = {.text = "zero"},         [MOE_DATA_EXACT0] = {.text = "exact0"},
         [MOE_DATA_EXACT1] = {.text = "exact1"},     [MOE_DATA_EXACT2] = {.text = "exact2"},
+        [MOE_DATA_LARGE] = {.text = "large"},
     };
     return look_up(table, MOE_DATA_COUNT, index, name);
 }

@@ -134,6 +134,11 @@ static int routing_leaves_picks(const struct moe_problem *p)
     }
 }
 
+static int data_has_room(const struct moe_problem *p)
+{
+    return p->data != MOE_DATA_LARGE || p->dtype != MOE_F64;
+}
+
 /* Each rule: the key that is named, when it holds, and what is allowed. Text and value name every
  * key that the rule reads, so that a user, and the generator of cases, know what else could be
  * changed. */
@@ -163,6 +168,7 @@ static const struct rule {
     {"routing", routing_of_lists, "has a meaning with router=lists only"},
     {"routing", routing_of_logits, "has no meaning with router=lists"},
     {"routing", routing_leaves_picks, "leaves fewer than K of the E experts to pick from"},
+    {"data", data_has_room, "needs a dtype below f64, which the reference itself computes in"},
 };
 
 /* Every field is what its printed value reads back as; so the ranges stand in the table alone, and

@@ -9,6 +9,7 @@
 #include <cblas.h>
 #undef I /* <complex.h> comes with cblas.h; I is a dimension here */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #ifdef _OPENMP
 #include <omp.h>
@@ -175,6 +176,54 @@ static void product_variance(struct layer *layer, double constant, int64_t terms
         variance[i] += weight * layer->reach[i] * layer->reach[i] + lost * lost;
 }
 
+/* sums [n] += the sizes of what an operand [rows,cols] may be, along its rows or its columns. */
+static void add_sizes(struct operand q, int64_t rows, int64_t cols, int along_rows, double *sums)
+{
+    for (int64_t i = 0; i < rows * cols; i++)
+        sums[along_rows ? i / cols : i % cols] += fabs(q.value[i]) + (q.bound ? q.bound[i] : 0);
+}
+
+/* Where subnormal factors are flushed, each a of a sum may be off by `flush`, and so may each b:
+ * sum |a| flush + flush |b| + flush^2. */
+static void charge_flushes(struct layer *layer, enum form form, int64_t m, int64_t n, int64_t k,
+                           struct operand a, struct operand b, double *bound)
+{
+    double flush = layer->model->flush, *of_a = calloc((size_t)(m + n), sizeof *of_a);
+    double *of_b = of_a ? of_a + m : NULL;
+    if (!of_a) {
+        layer->failed = 1;
+        return;
+    }
+    add_sizes(a, form == FORM_TN ? k : m, form == FORM_TN ? m : k, form != FORM_TN, of_a);
+    add_sizes(b, form == FORM_NT ? n : k, form == FORM_NT ? k : n, form == FORM_NT, of_b);
+    for (int64_t i = 0; i < m * n; i++)
+        bound[i] += flush * (of_a[i / n] + of_b[i % n] + (double)k * flush);
+    free(of_a);
+}
+
+/* Makes bounds of sums infinite that may overflow on their way: terms are added in any order, so
+ * where they add up to `limit` in size. A factor whose own bound is infinite has made them so. */
+static void mark_overflow(struct layer *layer, double limit, enum form form, int64_t m, int64_t n,
+                          int64_t k, struct operand a, struct operand b, double *bound)
+{
+    int second = b.bound != NULL;
+    int64_t count = second ? k * n : m * k;
+    double *reach = malloc((size_t)(m * n) * sizeof *reach);
+    if (!reach) {
+        layer->failed = 1;
+        return;
+    }
+    fill_margin(1, count, (struct operand){.value = second ? b.value : a.value}, layer->margin);
+    const double *own = second ? b.bound : a.bound;
+    for (int64_t i = 0; own && i < count; i++)
+        layer->margin[i] += own[i] < INFINITY ? own[i] : 0;
+    product_values(MOE_F64, form, m, n, k, second ? a.magnitude : layer->margin,
+                   second ? layer->margin : b.magnitude, reach, 0, NULL);
+    for (int64_t i = 0; i < m * n; i++)
+        bound[i] = error_beyond(bound[i], reach[i], limit);
+    free(reach);
+}
+
 void product_field(struct layer *layer, enum moe_product product, int64_t terms, enum form form,
                    int64_t m, int64_t n, int64_t k, struct operand a, struct operand b,
                    struct field c, int accumulate)
@@ -189,13 +238,44 @@ void product_field(struct layer *layer, enum moe_product product, int64_t terms,
     product_values(MOE_F64, form, m, n, k, second ? a.magnitude : layer->margin,
                    second ? layer->margin : b.magnitude, c.bound, accumulate, NULL);
     double lost = 2 * (double)k * layer->model->loss; /* each product, and each sum */
-#pragma omp parallel for if (m * n > 131072) schedule(static)
-    for (int64_t i = 0; i < m * n; i++)
+    double most = 0;
+    if (layer->model->flush > 0)
+        charge_flushes(layer, form, m, n, k, a, b, c.bound);
+#pragma omp parallel for if (m * n > 131072) schedule(static) reduction(max : most)
+    for (int64_t i = 0; i < m * n; i++) {
         c.bound[i] += lost;
+        if (c.bound[i] > most && c.bound[i] < INFINITY)
+            most = c.bound[i];
+    }
+    /* a bound is at least `constant` times what the terms add up to in size */
+    double limit = error_limit(layer->model, product);
+    if (most >= constant * limit)
+        mark_overflow(layer, limit * (double)k / (double)terms, form, m, n, k, a, b, c.bound);
     if (!c.variance)
         return;
     if (a.bound || b.bound)
         product_variance(layer, constant, terms, form, m, n, k, a, b, c.variance, accumulate);
     else /* the accumulator errs and nothing else; such a C is never added to */
         fill_squares(m * n, c.bound, c.variance);
+}
+
+/* The largest size that an element of an operand may have and is known of. */
+static double largest_of(struct operand q, int64_t count)
+{
+    double most = 0;
+    for (int64_t i = 0; i < count; i++) {
+        double size = fabs(q.value[i]) + (q.bound ? q.bound[i] : 0);
+        most = size > most && size < INFINITY ? size : most;
+    }
+    return most;
+}
+
+void product_folded(struct layer *layer, enum moe_product product, int64_t m, int64_t n, int64_t k,
+                    struct operand a, struct operand b, struct field c)
+{
+    if (!layer->model)
+        return;
+    double limit = error_limit(layer->model, product);
+    if (largest_of(a, m * k) * largest_of(b, k * n) * (double)k >= limit)
+        mark_overflow(layer, limit, FORM_NT, m, n, k, a, b, c.bound);
 }

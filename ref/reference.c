@@ -96,7 +96,10 @@ static int run(struct layer *layer)
         status = router_backward(layer);
     if (status == MOE_OK && backward && layer_routes(layer))
         status = hand_out_router_gradients(layer);
-    return status == MOE_OK ? hand_out_rest(layer) : status;
+    if (status == MOE_OK)
+        status = hand_out_rest(layer);
+    return status == MOE_OK && layer->failed ? moe_error(MOE_E_NOMEM, "no memory for a bound")
+                                             : status;
 }
 
 int moe_reference_run(const struct moe_reference *reference)

@@ -33,7 +33,9 @@ static void compute_logits(struct layer *layer, const double *br)
         double reach = fabs(layer->logits.value[i]) + layer->logits.bound[i];
         double error = layer->model->step * reach + constant * fabs(br[i % E]); /* br may come
                                                                                    first */
-        layer->logits.bound[i] += error + layer->model->loss;
+        error += layer->model->loss + FLUSHES * layer->model->flush;
+        layer->logits.bound[i] +=
+            error_beyond(error, reach + fabs(br[i % E]), layer->model->largest);
         if (layer->logits.variance)
             layer->logits.variance[i] += error * error;
     }
@@ -181,8 +183,10 @@ static int hand_out_dbr(struct layer *layer)
         double dl = layer->dlogits.value[i];
         dbr.value[i % E] += dl;
         if (layer->model) {
-            double bound = layer->dlogits.bound[i];
-            dbr.bound[i % E] += bound + constant * (fabs(dl) + bound);
+            double bound = layer->dlogits.bound[i], reach = fabs(dl) + bound;
+            dbr.bound[i % E] += error_beyond(bound + constant * reach, reach * (double)T,
+                                             error_limit(layer->model, MOE_IN_DWR)) +
+                                FLUSHES * layer->model->flush;
         }
         if (dbr.variance) /* product.c: a share of 1/T */
             dbr.variance[i % E] +=

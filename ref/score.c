@@ -63,7 +63,7 @@ double softmax_error(const struct error_model *model, const double *l, const dou
     double argument = 0;
     for (int64_t i = 0; i < n; i++) {
         double here = l_bound[i] + model->step * 2 * fabs(l[i]);
-        argument = here > argument ? here : argument;
+        argument = here <= argument ? argument : here; /* what is not known is the largest */
     }
     return expm1(2 * argument) + 2 * model->function_relative + (double)(n + 4) * model->step;
 }
@@ -254,10 +254,12 @@ static void scores_backward(const struct token *token, const double *ds, const d
         dv[k] = factor * (ds[k] - m);
         if (token->model) {
             double reach = fabs(ds[k]) + ds_bound[k] + fabs(m) + m_bound;
+            double flushed = FLUSHES * token->model->flush;
             double spread = (double)(token->n + 4) * step;
             if (problem->renorm)
                 spread = (spread + token->V_relative) * by_sum(token);
-            dv_bound[k] = factor * (ds_bound[k] + m_bound + spread * reach) + token->model->loss;
+            dv_bound[k] =
+                factor * (ds_bound[k] + m_bound + spread * reach + flushed) + token->model->loss;
         }
     }
 }

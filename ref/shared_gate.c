@@ -14,6 +14,7 @@ void shared_gate_forward(struct layer *layer)
         layer->gate.value[t] = 1 / (1 + exp(-layer->gate.value[t]));
         if (layer->model)
             layer->gate.bound[t] = 0.25 * layer->gate.bound[t] + layer->model->function_absolute +
+                                   layer->model->loss +
                                    (layer->model->function_relative + 4 * layer->model->step) *
                                        (layer->gate.value[t] + 0.25 * layer->gate.bound[t]);
     }
@@ -33,7 +34,8 @@ int shared_gate_backward(struct layer *layer)
         if (layer->model) {
             double gate_bound = layer->gate.bound[t];
             double slope_bound = gate_bound + 4 * layer->model->step;
-            double own = (slope_bound + 4 * layer->model->step * slope) * fabs(q.value[t]);
+            double own = (slope_bound + 4 * layer->model->step * slope) * fabs(q.value[t]) +
+                         layer->model->flush * (1 + fabs(q.value[t]) + q.bound[t]);
             q.bound[t] = (slope + slope_bound) * q.bound[t] + own + layer->model->loss;
             if (q.variance)
                 q.variance[t] = (slope + slope_bound) * (slope + slope_bound) * q.variance[t] +

@@ -56,6 +56,7 @@ UNIT_TESTS = \
 	%D%/t_check_exact \
 	%D%/t_check_statistics \
 	%D%/t_check_containment \
+	%D%/t_special_values \
 	%D%/t_taint \
 	%D%/t_relations \
 	%D%/t_judge \
@@ -166,6 +167,8 @@ support = %D%/support.c %D%/support.h
 %C%_t_compare_SOURCES = %D%/t_compare.c $(support)
 %C%_t_check_routing_SOURCES = %D%/t_check_routing.c $(support)
 %C%_t_check_statistics_SOURCES = %D%/t_check_statistics.c $(impostor)
+%C%_t_special_values_SOURCES = %D%/t_special_values.c $(impostor)
+%C%_t_special_values_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
 %C%_t_taint_SOURCES = %D%/t_taint.c $(support)
 %C%_t_taint_LDADD = $(LDADD) libverify.la $(JANSSON_LIBS)
 %C%_t_check_containment_SOURCES = %D%/t_check_containment.c $(impostor)

@@ -257,8 +257,9 @@ START_TEST(rounding)
         double held = value + bound * random_in(&state, -1, 1), got = stored(type, held, flush);
         double allowed = error_stored(&model, type, value, bound);
         double at = error_at(&model, MOE_AT_A, value, bound);
-        if (!(fabs(got - value) <= allowed && fabs(got - value) <= at * (1 + 0x1p-40) &&
-              fabs(held - value) <= at))
+        int in_place = isinf(got) ? fabs(value) + allowed >= info->largest /* for all beyond it */
+                                  : fabs(got - value) <= allowed;
+        if (!(in_place && fabs(got - value) <= at * (1 + 0x1p-40) && fabs(held - value) <= at))
             ck_abort_msg("%s: %a becomes %a, allowed is %a stored, %a held", info->name, held, got,
                          allowed, at);
         if (bound == 0 && fabs(value) > info->smallest_normal && isfinite(allowed))
@@ -268,7 +269,8 @@ START_TEST(rounding)
 }
 END_TEST
 
-/* Near the largest number: from half a step above it all is infinite, and then so is the bound. */
+/* Near the largest number: from half a step above it all is infinite, and nothing is known of what
+ * is made of it. What is stored is bounded as if exponents had no end. */
 START_TEST(overflow)
 {
     enum moe_dtype type = types[_i];
@@ -282,15 +284,17 @@ START_TEST(overflow)
     ck_assert(!isinf(moe_dtype_round(type, nextafter(threshold, 0), 0)));
     ck_assert(!isinf(error_stored(&model, type, info->largest, 0)));
     ck_assert(!isinf(error_at(&model, MOE_AT_Z, -info->largest, 0)));
-    ck_assert(isinf(error_stored(&model, type, threshold, 0)));
+    ck_assert(error_stored(&model, type, threshold, 0) < 4 * half);
     ck_assert(isinf(error_at(&model, MOE_AT_Z, -threshold, 0)));
-    ck_assert(isinf(error_stored(&model, type, info->largest, half))); /* it may be reached */
+    ck_assert(isinf(error_of_stored(&model, type, info->largest, half))); /* it may be reached */
+    ck_assert(error_of_stored(&model, type, info->largest - half, half) == half);
     ck_assert(isinf(error_at(&model, MOE_AT_Z, info->largest - half, 2 * half)));
     uint64_t state = 5;
     for (int i = 0; i < 20000; i++) {
         double value = info->largest * (1 + random_in(&state, -4, 4) * info->unit_roundoff);
         double error = fabs(moe_dtype_round(type, value, 0) - value);
-        if (!(error <= error_stored(&model, type, value, 0) &&
+        double stored = error_stored(&model, type, value, 0);
+        if (!((error <= stored || (isinf(error) && fabs(value) + stored >= info->largest + half)) &&
               error <= error_at(&model, MOE_AT_Z, value, 0)))
             ck_abort_msg("%s: %a errs by %a", info->name, value, error);
     }
@@ -298,6 +302,13 @@ START_TEST(overflow)
     model = model_of(&recipe, type, MOE_NEVER, 0);
     ck_assert(error_at(&model, MOE_AT_Z, threshold, 3) == 3);
     ck_assert(!isinf(error_stored(&model, MOE_F64, threshold, 0)));
+    /* where it saturates the largest number stands for what is beyond */
+    model = model_of(&recipe, type, MOE_ALWAYS, 0);
+    recipe.saturate = 1;
+    double beyond = 1.5 * threshold;
+    ck_assert(error_at(&model, MOE_AT_Z, beyond, 0) >= beyond - info->largest);
+    ck_assert(!isinf(error_at(&model, MOE_AT_Z, beyond, 0)));
+    ck_assert(isinf(error_at(&model, MOE_AT_Z, beyond, INFINITY)));
 }
 END_TEST
 

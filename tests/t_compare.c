@@ -13,7 +13,7 @@ static struct moe_comparison compare(int64_t rows, int64_t cols, const double *g
                                      const double *want, const double *bound)
 {
     struct moe_tensor tensor = {(void *)got, MOE_F64, 2, {rows, cols}, {cols, 1}};
-    struct moe_block block = {MOE_O, 0, rows, 0, cols, cols, want, bound, NULL, 0};
+    struct moe_block block = {MOE_O, 0, rows, 0, cols, cols, want, bound, NULL, 0, 0, 0};
     struct moe_comparison comparison = {0};
     ck_assert_int_eq(moe_compare_block(&tensor, NULL, &block, &comparison), MOE_OK);
     ck_assert_int_eq(comparison.total, rows * cols);
@@ -39,13 +39,15 @@ static const struct {
     {1.5 + 2 * DBL_EPSILON, 1, .5, WRONG},
     {.5 - DBL_EPSILON, 1, .5, WRONG},
     {1.5, 1, .5 - DBL_EPSILON, WRONG},
-    /* NaN is right where the reference is NaN, and nowhere else, whatever the bound */
+    /* NaN is right where the reference is NaN, or something may have overflowed, and nowhere else
+     */
     {NAN, NAN, 0, RIGHT},
     {NAN, NAN, NAN, RIGHT},
     {NAN, 1, 0, WRONG},
     {NAN, 1, DBL_MAX, WRONG},
-    {NAN, 1, INFINITY, WRONG},
-    {NAN, INFINITY, INFINITY, WRONG},
+    {NAN, 1, INFINITY, RIGHT},
+    {NAN, INFINITY, INFINITY, RIGHT},
+    {NAN, INFINITY, 1, WRONG},
     {1, NAN, 1, WRONG},
     {1, NAN, INFINITY, WRONG},
     /* infinities */
@@ -75,6 +77,49 @@ START_TEST(one_element)
     ck_assert_msg((c.ratio > 1) == (outcome == WRONG && elements[_i].bound >= 0) ||
                       elements[_i].bound < 0,
                   "%d: ratio %g", _i, c.ratio);
+}
+END_TEST
+
+/* Infinity stands for all numbers from 2^16 on in f16: what must overflow does, what must not does
+ * not, in between both are right. Where the kernel saturates the largest number takes its place. */
+static const struct {
+    double got, want, bound;
+    int saturates;
+    enum outcome outcome;
+} overflows[] = {
+    {INFINITY, 70000, 30, 0, RIGHT},    {65504, 70000, 30, 0, WRONG},
+    {-INFINITY, 70000, 30, 0, WRONG},   {NAN, 70000, 30, 0, WRONG},
+    {INFINITY, 65000, 30, 0, WRONG},    {65024, 65000, 30, 0, RIGHT},
+    {INFINITY, 65530, 30, 0, RIGHT},    {65504, 65530, 30, 0, RIGHT},
+    {NAN, 65530, 30, 0, WRONG},         {-INFINITY, -65530, 30, 0, RIGHT},
+    {INFINITY, -65530, 30, 0, WRONG},   {INFINITY, 65505, 30, 0, WRONG},
+    {INFINITY, 1e300, 1, 0, RIGHT},     {65504, 70000, 30, 1, RIGHT},
+    {INFINITY, 70000, 30, 1, WRONG},    {-65504, 70000, 30, 1, WRONG},
+    {65504, 65000, 30, 1, WRONG},       {-65504, -1e300, 30, 1, RIGHT},
+    {65504, 70000, INFINITY, 0, RIGHT}, {NAN, 70000, INFINITY, 1, RIGHT},
+};
+
+START_TEST(overflow)
+{
+    uint16_t data;
+    struct moe_tensor tensor = {&data, MOE_F16, 2, {1, 1}, {1, 1}};
+    struct moe_block block = {MOE_O,
+                              0,
+                              1,
+                              0,
+                              1,
+                              1,
+                              &overflows[_i].want,
+                              &overflows[_i].bound,
+                              NULL,
+                              0,
+                              0,
+                              overflows[_i].saturates};
+    struct moe_comparison comparison = {0};
+    moe_dtype_store(MOE_F16, &data, 0, overflows[_i].got, 0);
+    ck_assert_int_eq(moe_compare_block(&tensor, NULL, &block, &comparison), MOE_OK);
+    ck_assert_msg((comparison.wrong ? WRONG : RIGHT) == overflows[_i].outcome, "%d: %g for %g", _i,
+                  overflows[_i].got, overflows[_i].want);
 }
 END_TEST
 
@@ -131,8 +176,8 @@ START_TEST(blocks)
 {
     static const double got[9] = {1, 1, 1, 9, 9, 9, 1, 4, 1}, one[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
     struct moe_tensor tensor = {(void *)got, MOE_F64, 2, {3, 3}, {3, 1}};
-    struct moe_block first = {MOE_O, 0, 1, 0, 3, 3, one, one, NULL, 0};
-    struct moe_block last = {MOE_O, 2, 1, 0, 3, 3, one, one, NULL, 0};
+    struct moe_block first = {MOE_O, 0, 1, 0, 3, 3, one, one, NULL, 0, 0, 0};
+    struct moe_block last = {MOE_O, 2, 1, 0, 3, 3, one, one, NULL, 0, 0, 0};
     struct moe_comparison c = {0};
     ck_assert_int_eq(moe_compare_block(&tensor, NULL, &first, &c), MOE_OK);
     ck_assert(c.total == 3 && c.wrong == 0);
@@ -156,7 +201,7 @@ START_TEST(part_of_a_strided_tensor)
         data[i / 12 * 97 + i / 4 % 3 * 31 + i % 4 * tensor.stride[2]] = (float)i;
     for (int i = 0; i < 4 * 5; i++)
         want[i] = (double)((1 + i / 5) * 4 + 1 + i % 5);
-    struct moe_block block = {MOE_DW1, 1, 4, 1, 2, 5, want, NULL, NULL, 0};
+    struct moe_block block = {MOE_DW1, 1, 4, 1, 2, 5, want, NULL, NULL, 0, 0, 0};
     struct moe_comparison c = {0};
     ck_assert_int_eq(moe_compare_block(&tensor, NULL, &block, &c), MOE_OK);
     ck_assert_int_eq(c.total, 8);
@@ -173,7 +218,7 @@ START_TEST(ragged)
     float data[8] = {1, 2, 3, 4, 5, NAN, NAN, NAN};
     double want[5] = {1, 2, 3, 4, 5};
     struct moe_tensor tensor = {data, MOE_F32, 1, {8}, {1}};
-    struct moe_block block = {MOE_DS, 0, 1, 0, 5, 5, want, NULL, NULL, 0};
+    struct moe_block block = {MOE_DS, 0, 1, 0, 5, 5, want, NULL, NULL, 0, 0, 0};
     struct moe_comparison c = {0};
     ck_assert_int_eq(moe_compare_block(&tensor, NULL, &block, &c), MOE_OK);
     ck_assert(c.total == 5 && c.wrong == 0);
@@ -205,7 +250,7 @@ static struct moe_comparison compare_sum(enum moe_dtype dtype, double before, do
     moe_dtype_store(dtype, data, 0, got, 0);
     moe_dtype_store(dtype, old, 0, before, 0);
     struct moe_tensor tensor = {data, dtype, 1, {1}, {1}}, held = {old, dtype, 1, {1}, {1}};
-    struct moe_block block = {MOE_DBR, 0, 1, 0, 1, 1, &value, &bound, NULL, 0};
+    struct moe_block block = {MOE_DBR, 0, 1, 0, 1, 1, &value, &bound, NULL, 0, 0, 0};
     struct moe_comparison c = {0};
     ck_assert_int_eq(moe_compare_block(&tensor, &held, &block, &c), MOE_OK);
     return c;
@@ -246,15 +291,19 @@ START_TEST(beta_sums)
 }
 END_TEST
 
-/* Neither addend overflows, but their sum does: infinity is right, and so is what stays below; NaN
- * is wrong. Half as much cannot overflow. */
+/* Neither addend overflows, but their sum does: infinity is right, and nothing else. Between
+ * the largest number and where infinity begins either is. Half as much cannot overflow. */
 START_TEST(beta_overflows)
 {
     enum moe_dtype dtype = types[_i];
     double largest = moe_dtype_info(dtype)->largest;
     double old = moe_dtype_round(dtype, 0.75 * largest, 0), value = 0.5 * largest;
     ck_assert_int_eq(compare_sum(dtype, old, value, 1, INFINITY).wrong, 0);
-    ck_assert_int_eq(compare_sum(dtype, old, value, 1, largest).wrong, 0);
+    ck_assert_int_eq(compare_sum(dtype, old, value, 1, largest).wrong, 1);
+    double between = largest * (1 + 0.5 * moe_dtype_info(dtype)->unit_roundoff) - old;
+    ck_assert_int_eq(compare_sum(dtype, old, between, 1, INFINITY).wrong, 0);
+    ck_assert_int_eq(compare_sum(dtype, old, between, 1, largest).wrong, 0);
+    ck_assert_int_eq(compare_sum(dtype, old, between, 1, NAN).wrong, 1);
     ck_assert_int_eq(compare_sum(dtype, old, value, 1, NAN).wrong, 1);
     ck_assert_int_eq(compare_sum(dtype, old / 2, value / 2, 1, INFINITY).wrong, 1);
 }
@@ -265,6 +314,7 @@ int main(void)
     Suite *suite = suite_create("compare");
     TCase *tcase = tcase_create("compare");
     tcase_add_loop_test(tcase, one_element, 0, COUNT(elements));
+    tcase_add_loop_test(tcase, overflow, 0, COUNT(overflows));
     tcase_add_test(tcase, no_bounds);
     tcase_add_loop_test(tcase, worst, 0, COUNT(matrices));
     tcase_add_test(tcase, blocks);

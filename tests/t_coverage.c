@@ -58,13 +58,14 @@ enum {
     AUX,
     ZLOSS,
     ROUTING,
+    DATA,
     KEYS
 };
 
 static const char *const key_name[KEYS] = {
     "E",        "K",      "I",           "dtype",  "grad",        "act",      "w1",
     "router",   "renorm", "scale",       "groups", "router-bias", "sel-bias", "round",
-    "round-to", "shared", "shared-gate", "aux",    "zloss",       "routing"};
+    "round-to", "shared", "shared-gate", "aux",    "zloss",       "routing",  "data"};
 
 /* key[k] is a problem that has the value of key k. */
 typedef const struct moe_problem *const *keys_t;
@@ -176,6 +177,11 @@ static int family_leaves_enough(keys_t key)
     return (family != MOE_ROUTING_ODD_EMPTY && family != MOE_ROUTING_TAIL_EMPTY) || 2 * K <= E + 1;
 }
 
+static int data_below_f64(keys_t key)
+{
+    return key[DATA]->data != MOE_DATA_LARGE || key[DTYPE]->dtype != MOE_F64;
+}
+
 #define BIT(key) (1u << (key))
 
 static const struct {
@@ -201,6 +207,7 @@ static const struct {
     {BIT(ROUND) | BIT(ROUND_TO), rounded_to},
     {BIT(ROUTING) | BIT(ROUTER), family_of_router},
     {BIT(ROUTING) | BIT(E_) | BIT(K_), family_leaves_enough},
+    {BIT(DATA) | BIT(DTYPE), data_below_f64},
 };
 static const int rule_count = sizeof rules / sizeof rules[0];
 

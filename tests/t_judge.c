@@ -108,6 +108,8 @@ static const char *const lines[] = {
     "T=24 H=32 I=8 E=4 K=2 dtype=f16 data=constant",
     "T=24 H=32 I=8 E=4 K=2 dtype=bf16 data=tiny bias=1",
     "T=24 H=32 I=8 E=4 K=2 dtype=f16 data=tiny weight=before-w2",
+    "T=24 H=32 I=8 E=4 K=2 dtype=f16 data=large bias=1",
+    "T=24 H=32 I=8 E=4 K=2 dtype=bf16 data=large router=sigmoid",
     "T=24 H=32 I=8 E=4 K=2 dtype=f32 data=tiny act=relu2",
     "T=24 H=32 I=8 E=4 K=2 dtype=bf16 data=sparse act=reglu",
     "T=24 H=32 I=8 E=4 K=2 dtype=bf16 data=zero bias=1 router-bias=1",

@@ -74,6 +74,8 @@ enum model_store_fault {
     STORE_FLUSHES,
     STORE_DROPS_NAN,
     STORE_CLAMPS,
+    STORE_INFINITE_EARLY,
+    STORE_NAN_FOR_INFINITY,
     STORE_ADDS,
     STORE_OVERWRITES,
     STORE_AREA, /* `level` elements are noise */
@@ -90,6 +92,7 @@ enum model_load_fault {
     LOAD_NEXT_ROW,
     LOAD_STALE, /* what the first launch read */
     LOAD_NAN_AS_0,
+    LOAD_FLUSHES,
     LOAD_CHANGES, /* writes to what it reads */
 };
 
@@ -165,6 +168,7 @@ enum model_step_fault {
     UP_WITHOUT_1,
     RELU_DROPS_NAN,
     A_BF16,
+    A_FLUSHED,
     B1_MISSING,
     B1_OF_EXPERT_0,
     Z_BEFORE_BIAS,

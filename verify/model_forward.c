@@ -64,6 +64,9 @@ void model_act(const struct model *m, int64_t rows, const double *z, double *a)
             double g = z[r * m->Z + model_column(m, i, 0)];
             double u = m->act->gated ? z[r * m->Z + model_column(m, i, 1)] : 0;
             a[r * I + i] = model_round(m, m->algorithm->round_a, activate(m, g, u));
+            if (fault(m, A_FLUSHED) &&
+                fabs(a[r * I + i]) < moe_dtype_info(m->problem.dtype)->smallest_normal)
+                a[r * I + i] = 0;
             if (fault(m, A_BF16))
                 a[r * I + i] = moe_dtype_round(MOE_BF16, a[r * I + i], 0);
         }

@@ -54,6 +54,10 @@ static void load_wrong(const struct model *m, const struct moe_tensor *tensor, i
             at = moe_tensor_position(tensor, (index + i + width) % all);
             values[i] = moe_dtype_load(tensor->dtype, tensor->data, at);
             break;
+        case LOAD_FLUSHES:
+            if (fabs(values[i]) < moe_dtype_info(tensor->dtype)->smallest_normal)
+                values[i] = 0;
+            break;
         case LOAD_NAN_AS_0:
             values[i] = isnan(values[i]) ? 0 : values[i];
             break;
@@ -164,6 +168,14 @@ static int put_value_wrong(const struct model *m, const struct moe_tensor *tenso
         return 1;
     case STORE_CLAMPS: /* fmax takes the other one of a NaN */
         store(tensor, at, fmin(fmax(value, -info->largest), info->largest));
+        return 1;
+    case STORE_INFINITE_EARLY:
+        store(tensor, at, fabs(value) > info->largest / 2 ? copysign(INFINITY, value) : value);
+        return 1;
+    case STORE_NAN_FOR_INFINITY:
+        store(tensor, at, value);
+        if (isinf(moe_dtype_load(tensor->dtype, tensor->data, at)))
+            store(tensor, at, NAN);
         return 1;
     case STORE_ADDS:
         store(tensor, at, value + moe_dtype_load(tensor->dtype, tensor->data, at));

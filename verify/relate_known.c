@@ -53,6 +53,7 @@ static int take_bounds(void *context, const struct moe_block *block)
 {
     struct relate_run *run = context;
     const struct moe_tensor *tensor = &run->tensors.tensor[block->tensor];
+    const struct moe_dtype_info *info = moe_dtype_info(tensor->dtype);
     double *bound = run->bound[block->tensor];
     int adds = run->before.tensor[block->tensor].data != NULL;
     if (!bound || !block->bound)
@@ -62,11 +63,15 @@ static int take_bounds(void *context, const struct moe_block *block)
         for (int64_t c = 0; c < block->cols; c++) {
             int64_t at = (block->row + r) * width + block->col + c;
             double allowed = block->bound[r * block->stride + c];
-            if (adds)
-                allowed = moe_compare_bound_of_sum(tensor->dtype, old_value(run, block->tensor, at),
-                                                   block->value[r * block->stride + c], allowed,
-                                                   block->old_error);
-            bound[at] = allowed;
+            double value = block->value[r * block->stride + c], old = 0;
+            if (adds) {
+                old = old_value(run, block->tensor, at);
+                allowed =
+                    moe_compare_bound_of_sum(tensor->dtype, old, value, allowed, block->old_error,
+                                             fmax(block->old_loss, info->smallest));
+            }
+            /* what may be infinite stands in no equation */
+            bound[at] = fabs(old) + fabs(value) + allowed < info->largest ? allowed : INFINITY;
         }
     return MOE_OK;
 }

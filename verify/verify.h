@@ -165,9 +165,10 @@ int moe_compare_block(const struct moe_tensor *tensor, const struct moe_tensor *
                       const struct moe_block *block, struct moe_comparison *comparison);
 
 /* What a parameter gradient `value` with its bound may be off by once it was added to `old`,
- * beta=1, and stored in the type; `old_error` as in struct moe_block. */
+ * beta=1, and stored in the type; `old_error` as in struct moe_block, `lost` what underflow may
+ * lose. As if exponents had no end. */
 double moe_compare_bound_of_sum(enum moe_dtype dtype, double old, double value, double bound,
-                                double old_error);
+                                double old_error, double lost);
 
 /* ---- checks.c: the table of checks, made from the list of files check_*.c -------------------- */
 
