@@ -87,7 +87,7 @@ UNIT_TESTS = \
 if HAVE_MPFR
 UNIT_TESTS += %D%/t_dtype_mpfr %D%/t_act_mpfr
 endif
-LONG_TESTS =
+LONG_TESTS = %D%/t_parts_ptx
 SCRIPT_TESTS = \
 	%D%/headers.sh \
 	%D%/exports.sh \
@@ -112,7 +112,7 @@ GPU_SHELL_TESTS = %D%/gpu_worker.sh
 
 # Programs that write their own TAP, for their SKIPs, and so need no libcheck.
 SKIP_TESTS = $(GPU_TESTS) %D%/t_dtype_cuda
-check_PROGRAMS += $(SKIP_TESTS)
+check_PROGRAMS += $(SKIP_TESTS) %D%/t_parts_ptx
 TESTS = $(SCRIPT_TESTS) $(SKIP_TESTS) $(LONG_TESTS)
 if HAVE_CHECK
 check_PROGRAMS += $(UNIT_TESTS)
@@ -251,6 +251,8 @@ endif
 # t_parts calls what libmoecheck exports, as a user does.
 %C%_t_parts_SOURCES = %D%/t_parts.c %D%/parts_tests.h %D%/parts_array.c %D%/parts_array.h \
 	%D%/parts_route.c %D%/parts_rows.c %D%/parts_activate.c %D%/parts_layer.c
+%C%_t_parts_ptx_SOURCES = $(%C%_t_parts_SOURCES)
+%C%_t_parts_ptx_CPPFLAGS = $(AM_CPPFLAGS) -DON_PTX
 
 # What stands under the variants is not exported.
 %C%_t_hopper_product_SOURCES = %D%/t_hopper_product.c %D%/parts_array.c %D%/parts_array.h

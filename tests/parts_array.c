@@ -33,6 +33,14 @@ static int64_t array_bytes(const struct array *array)
     return array->count * (moe_dtype_info(array->dtype)->bits / 8);
 }
 
+int one_in = 1;
+
+int left_out(void)
+{
+    static int number;
+    return number++ % one_in != 0;
+}
+
 struct array *array_new(enum moe_dtype dtype, int64_t count)
 {
     if (array_count == MOST_ARRAYS) {

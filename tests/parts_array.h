@@ -29,6 +29,11 @@ extern struct moe_gpu_queue queue;
  * stderr. */
 extern int trouble;
 
+/* Of many combinations a slow device runs one in so many; 1: all. */
+extern int one_in;
+/* Is this combination, the next of a test's, left out? */
+int left_out(void);
+
 /* All bytes 0xff: NaN, or -1. Until arrays_free. */
 struct array *array_new(enum moe_dtype dtype, int64_t count);
 

@@ -156,7 +156,7 @@ int lists_become_rows(void)
     int good = 1;
     for (int s = 0; s < LENGTH(sizes); s++)
         for (int making = 0; making < MAKINGS; making++)
-            if (!(making & WRONG))
+            if (!(making & WRONG) && !left_out())
                 good &= list_case(&sizes[s], making);
     return good;
 }
@@ -166,7 +166,7 @@ int wrong_ids_are_dropped(void)
     int good = 1;
     for (int s = 0; s < LENGTH(sizes); s++)
         for (int making = 0; making < MAKINGS; making++)
-            if (making & WRONG)
+            if (making & WRONG && !left_out())
                 good &= list_case(&sizes[s], making);
     return good;
 }
