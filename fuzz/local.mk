@@ -43,8 +43,10 @@ libcommand_la_SOURCES += \
 	%D%/shrink_run.c \
 	%D%/shrink_print.c
 
-# Harnesses of the two parsers. libFuzzer runs them in parsers.sh; here they replay the seeds.
-check_PROGRAMS += %D%/fuzz_case_line %D%/fuzz_safetensors
+# Harnesses of the parsers. libFuzzer runs them in parsers.sh; here they replay the seeds.
+check_PROGRAMS += %D%/fuzz_case_line %D%/fuzz_safetensors %D%/fuzz_ptx
+%C%_fuzz_ptx_SOURCES = %D%/fuzz_ptx.c %D%/replay.c
+%C%_fuzz_ptx_LDADD = libptx.la libptxnumber.la libmoecheck.la -lm
 %C%_fuzz_case_line_SOURCES = %D%/fuzz_case_line.c %D%/replay.c
 %C%_fuzz_case_line_LDADD = libmoecheck.la
 %C%_fuzz_safetensors_SOURCES = %D%/fuzz_safetensors.c %D%/replay.c

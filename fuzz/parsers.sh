@@ -1,6 +1,6 @@
 #!/bin/sh
-# parsers.sh [SECONDS [FOLDER]] - fuzzes the two parsers of untrusted text, the case line and safetensors
-# files, with libFuzzer under AddressSanitizer and UBSan, SECONDS each (60). New inputs go to FOLDER (a
+# parsers.sh [SECONDS [FOLDER]] - fuzzes the parsers of untrusted text, the case line, safetensors files
+# and PTX, with libFuzzer under AddressSanitizer and UBSan, SECONDS each (60). New inputs go to FOLDER (a
 # temporary one), crashes too; a crash makes the exit status 1. Seeds are fuzz/seeds/.
 #
 # Everything is compiled from source here, since libFuzzer steers by instrumentation.
@@ -16,10 +16,13 @@ ref="act dtype draw draw_lists draw_values models philox problem problem_keys pr
      problem_number problem_validate status tensor"
 verify="aside convert safetensors_read safetensors_write tensors"
 sources=$(for name in $ref; do echo "$top/ref/$name.c"; done
-    for name in $verify; do echo "$top/verify/$name.c"; done)
+    for name in $verify; do echo "$top/verify/$name.c"; done
+    for file in "$top"/gpu/ptx/*.c; do
+        case $file in */device_ptx.c | */run.c) ;; *) echo "$file" ;; esac
+    done)
 
 failed=0
-for harness in case_line safetensors; do
+for harness in case_line safetensors ptx; do
     # shellcheck disable=SC2046,SC2086
     $clang -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
         -I"$top" $(pkg-config --cflags jansson) "$top/fuzz/fuzz_$harness.c" $sources \

@@ -4,7 +4,7 @@
 
 set -u
 : "${srcdir:=.}"
-for harness in case_line safetensors; do
+for harness in case_line safetensors ptx; do
     # Inputs are not echoed unless something fails: the last line then names the culprit.
     log=$(fuzz/fuzz_$harness "$srcdir/fuzz/seeds/$harness" 2>&1) || {
         printf '%s\n' "$log" | tail -n 20
