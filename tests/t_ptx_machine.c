@@ -150,6 +150,28 @@ START_TEST(warps_vote)
 }
 END_TEST
 
+/* Row r of a warp's matrix has 8 r to 8 r + 7; lane l gets, transposed, rows 2 (l % 4) and the one
+ * behind it of column l / 4. What is stored transposed again comes back. */
+START_TEST(matrices_move)
+{
+    uint64_t want[THREADS];
+    for (uint64_t i = 0; i < THREADS; i++) {
+        const uint64_t lane = i % 32, first = 16 * (lane % 4) + lane / 4;
+        want[i] = first | (first + 8) << 16 | (2 * lane) << 32 | (2 * lane + 1) << 48;
+    }
+    gives("",
+          ".shared .align 16 .b8 room[512]; shr.u32 %r0, %i, 5; mov.u32 %r1, room; mad.lo.u32 %r1, "
+          "%r0, 128, %r1;\nand.b32 %r2, %i, 31; mad.lo.u32 %r3, %r2, 4, %r1; shl.b32 %r4, %r2, 1; "
+          "add.s32 %r5, %r4, 1; cvt.u16.u32 %h0, %r4; cvt.u16.u32 %h1, %r5;\n"
+          "mov.b32 %r4, {%h0, %h1}; st.shared.b32 [%r3], %r4; bar.sync 0;\n"
+          "and.b32 %r2, %r2, 7; mad.lo.u32 %r2, %r2, 16, %r1;\n"
+          "ldmatrix.sync.aligned.m8n8.x1.trans.shared.b16 {%r6}, [%r2]; bar.sync 0;\n"
+          "stmatrix.sync.aligned.m8n8.x1.trans.shared.b16 [%r2], {%r6}; bar.sync 0;\n"
+          "ld.shared.b32 %r7, [%r3]; mov.b64 %d, {%r6, %r7};",
+          want);
+}
+END_TEST
+
 START_TEST(kernels_print)
 {
     struct ptx_run run;
@@ -278,6 +300,7 @@ int main(void)
     tcase_add_test(tests, atomics_count);
     tcase_add_test(tests, functions_are_called);
     tcase_add_test(tests, warps_vote);
+    tcase_add_test(tests, matrices_move);
     tcase_add_test(tests, kernels_print);
     tcase_add_test(tests, the_unknown_is_carried);
     tcase_add_test(tests, what_is_wrong_is_reported);
