@@ -43,7 +43,7 @@ arrows()
 arrows ref '(ref/.*)'
 arrows verify/variant.h '(ref/.*)'
 arrows gpu '(config\.h|ref/.*|gpu/.*|verify/variant\.h)'
-arrows verify '(config\.h|ref/.*|verify/.*|gpu/gpu\.h|gpu/bench\.h)'
-arrows fuzz '(config\.h|ref/.*|verify/.*|fuzz/.*)'
+arrows verify '(config\.h|ref/.*|verify/.*|gpu/gpu\.h|gpu/ptx/run\.h|gpu/bench\.h)'
+arrows fuzz '(config\.h|ref/.*|verify/.*|fuzz/.*|gpu/ptx/machine\.h)'
 
 exit $failed

@@ -189,5 +189,5 @@ const struct ptx_opcode ptx_opcodes_atom[] = {
     {"atom", "@order @scope @space cas L2::cache_hint", "b16 b32 b64 u32 u64 s32 s64",
      "D0 A* S0 S0 Sl?", lower_atom, 0, 0},
     {"red", WORDS, "b32 u32 s32 f32 b64 u64 s64 f64 @half", "A* W* Sl?", lower_red, 0, 0},
-    {NULL},
+    {0},
 };

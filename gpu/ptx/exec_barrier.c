@@ -295,5 +295,5 @@ const struct ptx_opcode ptx_opcodes_barrier[] = {
      PTX_ALONE},
     {"fence.mbarrier_init", "release cluster", "", "", lower_fence, 0, PTX_ALONE},
     {"membar.proxy", "alias async", "", "", lower_fence, 0, PTX_ALONE},
-    {NULL},
+    {0},
 };

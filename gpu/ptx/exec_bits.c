@@ -342,5 +342,5 @@ const struct ptx_opcode ptx_opcodes_bits[] = {
     {"szext", "clamp wrap", "@int32", "Di Si Si", lower_bits, SZEXT, 0},
     {"fns", "", "b32", "Di Si Si Si", lower_bits, FNS, 0},
     {"prmt", "f4e b4e rc8 ecl ecr rc16", "b32", "Di Si Si Si", lower_bits, PRMT, 0},
-    {NULL},
+    {0},
 };

@@ -277,5 +277,5 @@ const struct ptx_opcode ptx_opcodes_compare[] = {
      0, 0},
     {"selp", "", "@any @half", "D0 S0 S0 Bp", lower_selp, 0, 0},
     {"slct", "ftz", "@any;s32 f32", "D0 S0 S0 S1", lower_slct, 0, 0},
-    {NULL},
+    {0},
 };

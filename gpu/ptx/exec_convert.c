@@ -169,5 +169,5 @@ const struct ptx_opcode ptx_opcodes_convert[] = {
      0, 0},
     {"cvt", "rn rz rp satfinite", "bf16x2;ue8m0x2", "Di Sh", lower_pairs, 0, 0},
     {"cvt", "rz rp satfinite", "ue8m0x2;bf16x2", "Dh Si", lower_pairs, 0, 0},
-    {NULL},
+    {0},
 };

@@ -193,5 +193,5 @@ const struct ptx_opcode ptx_opcodes_float[] = {
     {"copysign", "", "f32 f64", "D0 S0 S0", lower_float, NUMBER_COPYSIGN, 0},
     {"testp", "finite infinite number notanumber normal subnormal", "f32 f64", "Pp S0", lower_testp,
      0, 0},
-    {NULL},
+    {0},
 };

@@ -303,5 +303,5 @@ const struct ptx_opcode ptx_opcodes_flow[] = {
     {"exit", "", "", "", lower_exit, 0, 0},
     {"trap", "", "", "", lower_trap, 0, 0},
     {"brkpt", "", "", "", lower_trap, 0, 0},
-    {NULL},
+    {0},
 };

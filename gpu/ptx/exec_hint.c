@@ -79,5 +79,5 @@ const struct ptx_opcode ptx_opcodes_hint[] = {
     {"griddepcontrol.wait", "", "", "", lower_nothing, 0, 0},
     {"griddepcontrol.launch_dependents", "", "", "", lower_nothing, 0, 0},
     {"pmevent", "", "", "Ii", lower_nothing, 0, 0},
-    {NULL},
+    {0},
 };

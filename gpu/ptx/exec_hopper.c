@@ -89,5 +89,5 @@ const struct ptx_opcode ptx_opcodes_hopper[] = {
     {"tensormap.cp_fenceproxy",
      "global shared::cta tensormap::generic release acquire @scope sync aligned", "", "A* A* Ii",
      NEVER},
-    {NULL},
+    {0},
 };

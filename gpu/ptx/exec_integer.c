@@ -356,5 +356,5 @@ const struct ptx_opcode ptx_opcodes_integer[] = {
     {"sad", "", "@int", "D0 S0 S0 S0", lower_integer, SAD, 0},
     {"dp4a", "", "@int32;@int32", "Di Si Si Si", lower_integer, DP4A, 0},
     {"dp2a", "lo hi", "@int32;@int32", "Di Si Si Si", lower_integer, DP2A, 0},
-    {NULL},
+    {0},
 };

@@ -110,5 +110,5 @@ const struct ptx_opcode ptx_opcodes_matrix[] = {
      "f16 f32 f64 s32;f16 bf16 tf32 f64 e4m3 e5m2 s8 u8 s4 u4 b1;f16 bf16 tf32 f64 e4m3 e5m2 s8 u8 "
      "s4 u4 b1;f16 f32 f64 s32",
      "V* W* W* W*", NULL, 0, 0},
-    {NULL},
+    {0},
 };

@@ -212,5 +212,5 @@ const struct ptx_opcode ptx_opcodes_memory[] = {
     {"ld", "@order @scope @space @cache v2 v4 v8", "@memory", "V* A* Sl?", lower_ld, 0, 0},
     {"ldu", "global v2 v4", "@memory", "V* A*", lower_ld, 0, 0},
     {"st", "@order @scope @space @cache v2 v4 v8", "@memory", "A* W* Sl?", lower_st, 0, 0},
-    {NULL},
+    {0},
 };

@@ -205,5 +205,5 @@ const struct ptx_opcode ptx_opcodes_move[] = {
     {"mov", "", "pred @any", "V0 W0", lower_mov, 0, 0},
     {"cvta", "to " SPACES, "u32 u64", "D0 S*", lower_cvta, 0, 0},
     {"isspacep", SPACES, "", "Pp Sl", lower_isspacep, 0, 0},
-    {NULL},
+    {0},
 };

@@ -269,5 +269,5 @@ const struct ptx_opcode ptx_opcodes_warp[] = {
     {"redux.sync", "and or xor", "b32", "Di Si Si", lower_redux, 0, MASK},
     {"activemask", "", "b32", "Di", lower_activemask, 0, PTX_ALONE},
     {"elect.sync", "", "", "Ri Si", lower_elect, 0, MASK},
-    {NULL},
+    {0},
 };
