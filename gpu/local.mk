@@ -71,6 +71,17 @@ libptx_la_SOURCES = \
 	%D%/ptx/print.c \
 	%D%/ptx/run.h \
 	%D%/ptx/run.c \
+	%D%/ptx/hazard.h \
+	%D%/ptx/hazard.c \
+	%D%/ptx/hazard_own.h \
+	%D%/ptx/hazard_clock.h \
+	%D%/ptx/hazard_clock.c \
+	%D%/ptx/hazard_object.c \
+	%D%/ptx/hazard_shadow.c \
+	%D%/ptx/hazard_access.c \
+	%D%/ptx/hazard_word.c \
+	%D%/ptx/hazard_sync.c \
+	%D%/ptx/hazard_report.c \
 	%D%/ptx/exec_scalar.c \
 	%D%/ptx/exec_integer.c \
 	%D%/ptx/exec_bits.c \

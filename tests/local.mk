@@ -46,6 +46,7 @@ UNIT_TESTS = \
 	%D%/t_ptx_read \
 	%D%/t_ptx_exec \
 	%D%/t_ptx_machine \
+	%D%/t_ptx_hazard \
 	%D%/t_bound \
 	%D%/t_bound_layers \
 	%D%/t_bound_points \
@@ -211,6 +212,9 @@ ptx_run = %D%/ptx_run.c %D%/ptx_run.h $(support)
 %C%_t_ptx_exec_LDADD = libptx.la libptxnumber.la $(LDADD)
 %C%_t_ptx_machine_SOURCES = %D%/t_ptx_machine.c $(ptx_run)
 %C%_t_ptx_machine_LDADD = libptx.la libptxnumber.la $(LDADD)
+ptx_micro = %D%/ptx_micro.c %D%/ptx_micro.h $(support)
+%C%_t_ptx_hazard_SOURCES = %D%/t_ptx_hazard.c $(ptx_micro)
+%C%_t_ptx_hazard_LDADD = libptx.la libptxnumber.la $(LDADD)
 %C%_t_bound_layers_SOURCES = %D%/t_bound_layers.c $(support)
 %C%_t_bound_points_SOURCES = %D%/t_bound_points.c %D%/rounder.c %D%/rounder.h $(support)
 %C%_t_variance_SOURCES = %D%/t_variance.c %D%/rounder.c %D%/rounder.h $(support)

@@ -16,6 +16,7 @@
 #include "gpu/device.h"
 #include "gpu/kernels.h"
 #include "gpu/ptx/geometry.h"
+#include "gpu/ptx/hazard.h"
 #include "gpu/ptx/machine.h"
 #include "ref/moe.h"
 #include "verify/variant.h"
@@ -31,6 +32,7 @@ struct code {
 struct ptx_device {
     struct moe_device base;
     struct ptx_machine *machine;
+    struct hazard *hazard;
     struct code *codes;            /* [kernel_code_count] */
     struct ptx_program **programs; /* [kernel_row_count] */
     char broken[1536];             /* what stopped the machine; "": nothing */
@@ -62,6 +64,7 @@ static void close_device(struct moe_device *device)
         ptx_unload(ptx->machine, ptx->codes[i].loaded);
         ptx_module_free(ptx->codes[i].module);
     }
+    ptx_hazard_free(ptx->hazard);
     ptx_machine_free(ptx->machine);
     free(ptx->programs);
     free(ptx->codes);
@@ -83,7 +86,8 @@ static int open_device(int index, struct moe_device **device)
         ptx->codes = calloc((size_t)kernel_code_count + 1, sizeof *ptx->codes);
         ptx->programs = calloc((size_t)kernel_row_count + 1, sizeof *ptx->programs);
     }
-    if (!ptx || !ptx->codes || !ptx->programs || ptx_machine_create(&options, &ptx->machine)) {
+    if (!ptx || !ptx->codes || !ptx->programs || ptx_machine_create(&options, &ptx->machine) ||
+        ptx_hazard_create(ptx->machine, &ptx->hazard)) {
         if (ptx)
             close_device(&ptx->base);
         return moe_error(MOE_E_NOMEM, "no memory for a PTX machine");

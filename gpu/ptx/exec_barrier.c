@@ -31,6 +31,9 @@ static void complete(struct ptx_cta *cta, struct ptx_barrier *barrier)
     barrier->expected = barrier->arrived = barrier->count = barrier->predicates = 0;
     barrier->all = 0;
     barrier->first = NULL;
+    for (struct ptx_watch *watch = cta->machine->watches; watch; watch = watch->next)
+        if (watch->complete)
+            watch->complete(watch->data, barrier);
     cta->machine->progress = cta->machine->step;
     ptx_event(cta->machine);
 }
@@ -232,6 +235,8 @@ static void run_warp_sync(struct ptx_warp *warp, const struct ptx_code *code, ui
         for (struct ptx_watch *watch = warp->machine->watches; watch; watch = watch->next) {
             if (watch->arrive)
                 watch->arrive(watch->data, warp, mask, &warp->blocked);
+            if (watch->complete)
+                watch->complete(watch->data, &warp->blocked);
             if (watch->leave)
                 watch->leave(watch->data, warp, mask, &warp->blocked);
         }

@@ -121,6 +121,20 @@ static void run_st(struct ptx_warp *warp, const struct ptx_code *code, uint32_t 
         warp->machine->progress = warp->machine->step;
 }
 
+int ptx_is_store(const struct ptx_code *code)
+{
+    return code->execute == run_st;
+}
+
+void ptx_stored(const struct ptx_warp *warp, const struct ptx_code *code, int lane,
+                uint8_t bytes[32])
+{
+    const uint32_t each = code->bits / 8u;
+    for (int i = 0; i < code->count; i++)
+        memcpy(bytes + (uint32_t)i * each,
+               &ptx_row(warp, element(&code->places[1], i)->slot)[lane], each);
+}
+
 /* ---- decoding -------------------------------------------------------------------------------- */
 
 unsigned ptx_order_of(const struct ptx_instruction *instruction)

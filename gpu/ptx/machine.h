@@ -122,6 +122,11 @@ struct ptx_access {
 };
 int ptx_access(struct ptx_machine *machine, struct ptx_access *access);
 
+/* Is it st? And the bytes that a lane of it stores. */
+int ptx_is_store(const struct ptx_code *code);
+void ptx_stored(const struct ptx_warp *warp, const struct ptx_code *code, int lane,
+                uint8_t bytes[32]);
+
 /* Lane addresses of an address operand: its slot plus offset, in the operand's space. Reports an
  * undefined one. 0, or reported. */
 int ptx_address(struct ptx_warp *warp, const struct ptx_code *code, const struct ptx_place *place,
@@ -196,6 +201,8 @@ struct ptx_watch {
     /* Lanes come to a barrier and go on behind it; `object` tells barriers apart. */
     void (*arrive)(void *data, struct ptx_warp *warp, uint32_t lanes, const void *object);
     void (*leave)(void *data, struct ptx_warp *warp, uint32_t lanes, const void *object);
+    /* All have come to `object` who had to: who leaves it from now on knows what they did. */
+    void (*complete)(void *data, const void *object);
     void (*fence)(void *data, struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes);
     void (*cta_begin)(void *data, struct ptx_cta *cta);
     void (*cta_end)(void *data, struct ptx_cta *cta);
@@ -259,6 +266,7 @@ struct ptx_warp {
     struct ptx_wait wait[PTX_LANES];
     struct ptx_block local[PTX_LANES]; /* data NULL: none yet */
     void *hopper;
+    void *hazard; /* what the watch of races keeps of it */
 };
 
 enum ptx_schedule { PTX_ROUND_ROBIN, PTX_RANDOM, PTX_PRIORITY, PTX_SCHEDULE_COUNT };

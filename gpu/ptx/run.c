@@ -7,6 +7,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "gpu/ptx/hazard.h"
 #include "gpu/ptx/machine.h"
 #include "gpu/ptx/run.h"
 #include "ref/moe.h"
@@ -22,6 +23,7 @@ struct run {
     const struct moe_ptx_job *job;
     struct ptx_module *module;
     struct ptx_machine *machine;
+    struct hazard *hazard;
     struct ptx_loaded *loaded;
     struct ptx_program *program;
     const struct ptx_function *entry;
@@ -148,7 +150,8 @@ static int make_machine(struct run *run)
     const struct ptx_options options = {.seed = run->job->seed,
                                         .schedule = (enum ptx_schedule)schedule,
                                         .time = (enum ptx_time)time};
-    return ptx_machine_create(&options, &run->machine);
+    status = ptx_machine_create(&options, &run->machine);
+    return status ? status : ptx_hazard_create(run->machine, &run->hazard);
 }
 
 static int find_entry(struct run *run)
@@ -218,6 +221,7 @@ static int run_it(struct run *run, struct moe_ptx_result *result)
     memcpy(grid.cluster, job->cluster, sizeof grid.cluster);
     if (job->trace) {
         run->watch = (struct ptx_watch){.data = run, .instruction = trace};
+        run->watch.next = run->machine->watches;
         run->machine->watches = &run->watch;
     }
     const int status = ptx_run(run->machine, &grid);

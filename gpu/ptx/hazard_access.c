@@ -1,0 +1,276 @@
+/*
+ * hazard_access.c - each access against the marks that others left, and its own mark.
+ *
+ * A write is compared with the last write and with the reads since; a read with the last write.
+ * Of reads that nothing orders some are kept: READS_MOST in all, so that memory that all read costs
+ * no more than that.
+ */
+#include <string.h>
+
+#include "gpu/ptx/hazard_own.h"
+
+#define READS_MOST 6
+
+struct visit {
+    struct hazard *hazard;
+    const struct ptx_access *access;
+    const struct view *view;
+    struct shadow *shadow;
+    int lane;
+    uint32_t first; /* earlier agents are of another time */
+    uint32_t agent, epoch, own, site;
+    uint64_t offset;
+    /* found last in view->known */
+    const struct clock *found_in;
+    const uint32_t *found;
+    uint32_t found_agent;
+};
+
+static unsigned how_of(uint32_t site)
+{
+    return site >> SITE_HOW;
+}
+
+static int knows(struct visit *visit, uint32_t agent, int lane, uint32_t epoch)
+{
+    if (visit->found_in != visit->view->known || visit->found_agent != agent) {
+        visit->found_in = visit->view->known;
+        visit->found_agent = agent;
+        visit->found = clock_find(visit->view->known, agent);
+    }
+    return visit->found && visit->found[lane] >= epoch;
+}
+
+/* The same of a mark. Who knows of the fence before a strong write by that write knows it too. */
+static int knows_mark(struct visit *visit, uint32_t agent, int lane, uint32_t epoch, uint32_t site)
+{
+    return knows(visit, agent, lane, how_of(site) & MARK_FENCED ? epoch - 1 : epoch);
+}
+
+/* Strong accesses whose scopes hold both threads do not race. */
+static int is_moral(const struct visit *visit, uint32_t agent, unsigned how)
+{
+    const unsigned mine = how_of(visit->site);
+    if (!(mine & how & MARK_STRONG))
+        return 0;
+    const struct agent *a = hazard_agent_of(visit->hazard, visit->agent),
+                       *b = hazard_agent_of(visit->hazard, agent);
+    const unsigned need = a->cta == b->cta           ? PTX_SCOPE_CTA
+                          : a->cluster == b->cluster ? PTX_SCOPE_CLUSTER
+                                                     : PTX_SCOPE_GPU;
+    return (mine >> MARK_SCOPE & 3) >= need && (how >> MARK_SCOPE & 3) >= need;
+}
+
+/* Is the other's access visible in the proxy of this one? */
+static int is_fenced(const struct visit *visit, uint32_t agent, int lane, uint32_t epoch,
+                     unsigned how)
+{
+    if (!(how_of(visit->site) & MARK_ASYNC) || how & MARK_ASYNC)
+        return 1;
+    const uint32_t *fenced = clock_find(visit->view->fenced, agent);
+    if (fenced && fenced[lane] >= epoch)
+        return 1;
+    if (!(how & MARK_BEGIN))
+        return 0;
+    const uint32_t *begun = clock_find(visit->view->begun, agent);
+    return begun && begun[lane] >= epoch;
+}
+
+static void meet(struct visit *visit, int other_writes, uint32_t agent, uint32_t site, int lane,
+                 uint32_t epoch)
+{
+    const struct meeting meeting = {.access = visit->access,
+                                    .lane = visit->lane,
+                                    .offset = visit->offset,
+                                    .bytes = 1u << visit->shadow->shift,
+                                    .other_writes = other_writes,
+                                    .agent = agent,
+                                    .site = site,
+                                    .other_lane = lane};
+    if (!knows_mark(visit, agent, lane, epoch, site)) {
+        if (!is_moral(visit, agent, how_of(site)))
+            hazard_report_race(visit->hazard, &meeting);
+    } else if (!is_fenced(visit, agent, lane, epoch, how_of(site))) {
+        hazard_report_proxy(visit->hazard, &meeting);
+    }
+}
+
+static void check_write(struct visit *visit, const struct write_mark *write)
+{
+    if (write->agent < visit->first)
+        return;
+    const int lane = (int)(write->site >> SITE_LANE & 31);
+    const unsigned any = (how_of(visit->site) | how_of(write->site)) & MARK_ASYNC;
+    if (write->agent == visit->agent && (1u << lane) == visit->own &&
+        (!any || write->epoch == visit->epoch))
+        return;
+    if (any || !knows_mark(visit, write->agent, lane, write->epoch, write->site))
+        meet(visit, 1, write->agent, write->site, lane, write->epoch);
+}
+
+static void check_read(struct visit *visit, const struct read_mark *read)
+{
+    const unsigned any = (how_of(visit->site) | how_of(read->site)) & MARK_ASYNC;
+    for (uint32_t rest = read->lanes; rest; rest &= rest - 1) {
+        const int lane = __builtin_ctz(rest);
+        if (read->agent == visit->agent && (rest & -rest) == visit->own &&
+            (!any || read->epoch == visit->epoch))
+            continue;
+        if (any || !knows(visit, read->agent, lane, read->epoch))
+            meet(visit, 0, read->agent, read->site, lane, read->epoch);
+    }
+}
+
+/* Does this access come after all of these reads? */
+static int is_behind(struct visit *visit, const struct read_mark *read)
+{
+    if (read->agent < visit->first)
+        return 1;
+    const uint32_t others = read->agent == visit->agent ? read->lanes & ~visit->own : read->lanes;
+    for (uint32_t rest = others; rest; rest &= rest - 1)
+        if (!knows(visit, read->agent, __builtin_ctz(rest), read->epoch))
+            return 0;
+    return 1;
+}
+
+/* The read before goes to the others, of which those go that are behind now. */
+static uint32_t push(struct visit *visit, struct cell *cell)
+{
+    struct hazard *hazard = visit->hazard;
+    int kept = 0;
+    for (uint32_t *at = &cell->more; *at;) {
+        struct more_reads *more = &hazard->reads[*at];
+        if (++kept == READS_MOST - 1 || is_behind(visit, &more->read))
+            *at = more->next;
+        else
+            at = &more->next;
+    }
+    return hazard_keep_read(hazard, &cell->read, cell->more);
+}
+
+static void read_cell(struct visit *visit, struct cell *cell)
+{
+    struct read_mark *read = &cell->read;
+    check_write(visit, &cell->write);
+    if (read->agent == visit->agent && read->epoch == visit->epoch &&
+        how_of(read->site) == how_of(visit->site)) {
+        read->lanes |= visit->own;
+        read->site = visit->site;
+        return;
+    }
+    if (read->agent < visit->first)
+        cell->more = 0;
+    else if (!is_behind(visit, read))
+        cell->more = push(visit, cell);
+    *read = (struct read_mark){visit->agent, visit->epoch, visit->site, visit->own};
+}
+
+static void write_cell(struct visit *visit, struct cell *cell)
+{
+    check_write(visit, &cell->write);
+    if (cell->read.agent >= visit->first) {
+        check_read(visit, &cell->read);
+        for (uint32_t at = cell->more; at; at = visit->hazard->reads[at].next)
+            check_read(visit, &visit->hazard->reads[at].read);
+    }
+    cell->write = (struct write_mark){visit->agent, visit->epoch, visit->site};
+    cell->read.agent = 0;
+    cell->more = 0;
+}
+
+static void visit_lane(struct visit *visit)
+{
+    const struct ptx_access *access = visit->access;
+    struct ptx_block *block = access->block[visit->lane];
+    const uint64_t offset = access->offset[visit->lane];
+    struct shadow *shadow = block->hazard;
+    if (!shadow || (offset | access->bytes) & ((1u << shadow->shift) - 1)) {
+        shadow = hazard_shadow(visit->hazard, block, offset, access->bytes);
+        if (!shadow)
+            return;
+    }
+    visit->shadow = shadow;
+    visit->first =
+        shadow->first > visit->hazard->first_agent ? shadow->first : visit->hazard->first_agent;
+    const uint64_t end = (offset + access->bytes) >> shadow->shift;
+    for (uint64_t i = offset >> shadow->shift; i < end && !visit->hazard->machine->stopped; i++) {
+        visit->offset = i << shadow->shift;
+        if (access->kind == PTX_READ)
+            read_cell(visit, &shadow->cells[i]);
+        else
+            write_cell(visit, &shadow->cells[i]);
+    }
+}
+
+static int is_begin(const struct ptx_code *code)
+{
+    const char *name = code->instruction->opcode->name;
+    return name[0] == 'm' && !strcmp(name, "mbarrier.init");
+}
+
+static uint32_t site_of(const struct ptx_access *access, unsigned how)
+{
+    const struct ptx_program *program = access->cta->machine->program;
+    const uint64_t index = (uint64_t)(access->code - program->code);
+    if (access->order != PTX_ORDER_WEAK)
+        how |= MARK_STRONG | (unsigned)access->scope << MARK_SCOPE;
+    if (access->kind == PTX_ATOMIC)
+        how |= MARK_ATOMIC;
+    if (access->proxy == PTX_PROXY_ASYNC)
+        how |= MARK_ASYNC;
+    if (access->kind == PTX_WRITE && is_begin(access->code))
+        how |= MARK_BEGIN;
+    return how << SITE_HOW | (uint32_t)(index < SITE_MAX ? index : SITE_MAX);
+}
+
+static void by_operation(struct hazard *hazard, const struct ptx_access *access)
+{
+    if (!access->agent || access->agent > hazard->operation_count)
+        return;
+    const struct operation *operation = &hazard->operations[access->agent - 1];
+    struct visit visit = {.hazard = hazard,
+                          .access = access,
+                          .view = &operation->view,
+                          .agent = operation->agent,
+                          .epoch = operation->epoch,
+                          .own = 1,
+                          .site = site_of(access, operation->how)};
+    visit_lane(&visit);
+}
+
+void hazard_access(void *data, struct ptx_machine *machine, const struct ptx_access *access)
+{
+    struct hazard *hazard = data;
+    if (hazard->failed || !access->code)
+        return;
+    if (!access->warp) {
+        by_operation(hazard, access);
+        return;
+    }
+    struct hazard_warp *warp = access->warp->hazard;
+    const uint32_t site = site_of(access, 0);
+    struct visit visit = {.hazard = hazard, .access = access, .agent = warp->agent};
+    for (uint32_t rest = access->lanes; rest && !machine->stopped; rest &= rest - 1) {
+        const int lane = __builtin_ctz(rest);
+        const struct ptx_block *block = access->block[lane];
+        if (block->space == PTX_SPACE_LOCAL || block->space == PTX_SPACE_PARAM || block->read_only)
+            continue;
+        if (access->order != PTX_ORDER_WEAK)
+            hazard_acquire(hazard, access, lane);
+        else if (access->kind != PTX_READ)
+            hazard_overwrite(hazard, access, lane);
+        visit.lane = lane;
+        visit.view = &warp->view[lane];
+        visit.own = 1u << lane;
+        visit.site = site | (uint32_t)lane << SITE_LANE;
+        visit.epoch = warp->epoch;
+        if (access->order != PTX_ORDER_WEAK && access->kind != PTX_READ &&
+            warp->has_fence >> lane & 1) {
+            visit.site |= MARK_FENCED << SITE_HOW;
+            visit.epoch = warp->fence_epoch[lane] + 1;
+        }
+        visit_lane(&visit);
+        if (access->order != PTX_ORDER_WEAK && access->kind != PTX_READ)
+            hazard_release(hazard, access, lane);
+    }
+}

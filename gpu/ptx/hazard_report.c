@@ -1,0 +1,95 @@
+/*
+ * hazard_report.c - two accesses in words.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "gpu/ptx/hazard_own.h"
+
+/* "write of line 12, st.shared.f32 (a.cu:3), by CTA 0,0,0 thread 5,0,0" */
+static void say_other(const struct hazard *hazard, const struct meeting *meeting, char *text,
+                      int length)
+{
+    const struct ptx_machine *machine = hazard->machine;
+    const struct ptx_grid *grid = machine->grid;
+    const struct agent *agent = hazard_agent_of(hazard, meeting->agent);
+    const uint32_t index = meeting->site & SITE_MAX, cta = agent->cta;
+    const struct ptx_instruction *instruction = machine->program->code[index].instruction;
+    const uint32_t thread = agent->warp * PTX_LANES + (uint32_t)meeting->other_lane;
+    char name[80], source[120];
+    ptx_instruction_text(instruction, name, sizeof name);
+    ptx_location_text(machine->program->loaded->module, instruction->location, source,
+                      sizeof source);
+    int used = snprintf(text, (size_t)length, "%s of line %d, %s%s%s%s, by CTA %u,%u,%u ",
+                        meeting->site >> SITE_HOW & MARK_ATOMIC ? "atomic operation"
+                        : meeting->other_writes                 ? "write"
+                                                                : "read",
+                        instruction->line, name, source[0] ? " (" : "", source,
+                        source[0] ? ")" : "", cta % grid->grid[0],
+                        cta / grid->grid[0] % grid->grid[1], cta / grid->grid[0] / grid->grid[1]);
+    if (used >= length)
+        return;
+    if (agent->code)
+        snprintf(text + used, (size_t)(length - used), "asynchronously");
+    else
+        snprintf(text + used, (size_t)(length - used), "thread %u,%u,%u", thread % grid->block[0],
+                 thread / grid->block[0] % grid->block[1],
+                 thread / grid->block[0] / grid->block[1]);
+}
+
+/* Does the write leave these bytes as they are, or as another lane of it makes them? */
+static int changes_nothing(const struct hazard *hazard, const struct meeting *meeting)
+{
+    const struct ptx_access *access = meeting->access;
+    const int other = meeting->other_lane;
+    uint8_t stored[32], others[32];
+    if (!access->warp || access->kind != PTX_WRITE || !ptx_is_store(access->code))
+        return 0;
+    const uint64_t from = meeting->offset - access->offset[meeting->lane];
+    ptx_stored(access->warp, access->code, meeting->lane, stored);
+    const struct hazard_warp *warp = access->warp->hazard;
+    if (meeting->agent == warp->agent && access->lanes >> other & 1 &&
+        access->block[other] == access->block[meeting->lane] &&
+        meeting->offset >= access->offset[other] &&
+        meeting->offset + meeting->bytes <= access->offset[other] + access->bytes) {
+        ptx_stored(access->warp, access->code, other, others);
+        return !memcmp(stored + from, others + (meeting->offset - access->offset[other]),
+                       meeting->bytes);
+    }
+    (void)hazard;
+    return !memcmp(stored + from, access->data[meeting->lane] + from, meeting->bytes);
+}
+
+static void report(struct hazard *hazard, const struct meeting *meeting, enum ptx_report_kind kind,
+                   enum ptx_report_class class, const char *rule, const char *what)
+{
+    static const char *const kinds[] = {"read", "write", "atomic operation"};
+    const struct ptx_access *access = meeting->access;
+    const struct ptx_block *block = access->block[meeting->lane];
+    char other[360];
+    say_other(hazard, meeting, other, sizeof other);
+    ptx_report(hazard->machine, access->warp, access->code, access->warp ? meeting->lane : -1, kind,
+               class, access->address[meeting->lane], rule, "%s at '%s' + %llu and %s: %s",
+               kinds[access->kind], block->name, (unsigned long long)meeting->offset, other, what);
+}
+
+void hazard_report_race(struct hazard *hazard, const struct meeting *meeting)
+{
+    const int same = changes_nothing(hazard, meeting);
+    report(hazard, meeting, PTX_REPORT_RACE, same ? PTX_REPORT_TEXT : PTX_REPORT_VALUE,
+           "Memory Consistency Model, Data Races: conflicting accesses are ordered by causality, "
+           "or are morally strong",
+           same ? "nothing orders them; both write the same value" : "nothing orders them");
+}
+
+void hazard_report_proxy(struct hazard *hazard, const struct meeting *meeting)
+{
+    const unsigned how = meeting->site >> SITE_HOW;
+    report(
+        hazard, meeting, PTX_REPORT_PROXY, how & MARK_COPY ? PTX_REPORT_TEXT : PTX_REPORT_VALUE,
+        how & MARK_BEGIN
+            ? "fence.mbarrier_init: makes initialisations visible to the async proxy"
+            : "Async proxy: a fence.proxy.async between accesses of the generic proxy and its own",
+        how & MARK_BEGIN ? "no fence.mbarrier_init or fence.proxy.async between them"
+                         : "no fence.proxy.async of a thread that knew of it between them");
+}

@@ -1,0 +1,251 @@
+/*
+ * t_ptx_hazard.c - for each rule of races and undefinedness, a kernel of a few lines that breaks it
+ * and one that does not: under every schedule the first is reported, at its line, the second not.
+ */
+#include <stdio.h>
+
+#include "tests/ptx_micro.h"
+#include "tests/support.h"
+
+#define SEEDS 9
+
+/* A word of shared memory at each thread; its own, and its neighbour's. */
+#define MINE                                                                                       \
+    "shl.b32 %r0, %t, 2;\nadd.u32 %r0, %r0, %s;\nxor.b32 %r1, %t, 1;\nshl.b32 %r1, %r1, 2;\n"      \
+    "add.u32 %r1, %r1, %s;\n"
+#define FAR                                                                                        \
+    "shl.b32 %r0, %t, 2;\nadd.u32 %r0, %r0, %s;\nxor.b32 %r1, %t, 32;\nshl.b32 %r1, %r1, 2;\n"     \
+    "add.u32 %r1, %r1, %s;\n"
+#define FIRST "setp.eq.u32 %p0, %t, 0;\n"
+#define GLOBAL "mul.wide.u32 %q0, %t, 4;\nadd.u64 %q0, %g, %q0;\n"
+#define RACE PTX_REPORT_RACE, PTX_REPORT_VALUE
+#define SAME PTX_REPORT_RACE, PTX_REPORT_TEXT
+#define UNDEFINED PTX_REPORT_UNDEFINED, PTX_REPORT_VALUE
+#define CLEAN -1, PTX_REPORT_VALUE
+
+static const struct micro races[] = {
+    {"write, then another thread of the warp reads",
+     MINE "st.shared.u32 [%r0], %t;\nld.shared.u32 %r2, [%r1]; // HERE\n", 1, 32, 0, RACE},
+    {"bar.warp.sync orders lanes",
+     MINE "st.shared.u32 [%r0], %t;\nbar.warp.sync 0xffffffff;\nld.shared.u32 %r2, [%r1];\n", 1, 32,
+     0, CLEAN},
+    {"shfl does not order memory",
+     MINE "st.shared.u32 [%r0], %t;\nshfl.sync.bfly.b32 %r3, %t, 1, 31, 0xffffffff;\n"
+          "ld.shared.u32 %r2, [%r1]; // HERE\n",
+     1, 32, 0, RACE},
+    {"bar.warp.sync does not order warps",
+     FAR "st.shared.u32 [%r0], %t; // HERE\nbar.warp.sync 0xffffffff;\nld.shared.u32 %r2, [%r1]; "
+         "// HERE\n"
+         "st.shared.u32 [%r0], %t; // HERE\n",
+     1, 64, 0, RACE},
+    {"bar.sync orders warps",
+     FAR "st.shared.u32 [%r0], %t;\nbar.sync 0;\nld.shared.u32 %r2, [%r1];\nbar.sync 0;\n"
+         "st.shared.u32 [%r0], %r2;\n",
+     1, 64, 0, CLEAN},
+    {"read, then another warp writes",
+     FAR "st.shared.u32 [%r0], %t;\nbar.sync 0;\nld.shared.u32 %r2, [%r1];\n"
+         "setp.lt.u32 %p0, %t, 32;\n@%p0 bra L;\nst.shared.u32 [%r1], 7;\nbra M;\n"
+         "L: st.shared.u32 [%r0], 8; // HERE\nM:\n",
+     1, 32, 0, CLEAN},
+    {"a named barrier orders those who come",
+     FAR "st.shared.u32 [%r0], %t;\nbarrier.sync 3, 64;\nld.shared.u32 %r2, [%r1];\n", 1, 64, 0,
+     CLEAN},
+    {"bar.arrive lets others know",
+     FAR FIRST
+     "setp.lt.u32 %p1, %t, 32;\n@%p1 bra L;\nst.shared.u32 [%r0], %t;\nbar.arrive 2, 64;\nbra M;\n"
+     "L: bar.sync 2, 64;\nld.shared.u32 %r2, [%r1];\nM:\n",
+     1, 64, 0, CLEAN},
+    {"who arrives does not learn",
+     FAR
+     "setp.lt.u32 %p1, %t, 32;\n@%p1 bra L;\nbar.arrive 2, 64;\nld.shared.u32 %r2, [%r1]; // HERE\n"
+     "bra M;\nL: st.shared.u32 [%r0], %t; bar.sync 2, 64; // HERE\nM:\n",
+     1, 64, 0, RACE},
+    {"halves of a word are apart",
+     "shl.b32 %r0, %t, 1;\nadd.u32 %r0, %r0, %s;\ncvt.u16.u32 %h0, %t;\nst.shared.u16 [%r0], %h0;\n"
+     "ld.shared.u16 %h1, [%r0];\n",
+     1, 64, 0, CLEAN},
+    {"a word that was whole is split",
+     MINE "st.shared.u32 [%r0], %t;\nbar.sync 0;\nshl.b32 %r2, %t, 1;\nadd.u32 %r2, %r2, %s;\n"
+          "cvt.u16.u32 %h0, %t;\nst.shared.u16 [%r2], %h0;\nld.shared.u32 %r3, [%r0]; // HERE\n",
+     1, 64, 0, RACE},
+    {"wide accesses meet narrow ones",
+     "shl.b32 %r0, %t, 4;\nadd.u32 %r0, %r0, %s;\nst.shared.v4.u32 [%r0], {%t, %t, %t, %t};\n"
+     "bar.sync 0;\n" MINE "ld.shared.u32 %r2, [%r1];\n",
+     1, 32, 0, CLEAN},
+    {"lanes of a store write one word differently", "st.shared.u32 [%s], %t; // HERE\n", 1, 32, 0,
+     RACE},
+    {"lanes of a store write one word alike", "st.shared.u32 [%s], 5; // HERE\n", 1, 32, 0, SAME},
+    {"warps write one word alike",
+     "setp.eq.u32 %p0, %laneid, 0;\n"
+     "@%p0 st.shared.u32 [%s], 5; // HERE\n",
+     1, 64, 0, SAME},
+    {"all read one word",
+     FIRST "@%p0 st.shared.u32 [%s], 5;\nbar.sync 0;\nld.shared.u32 %r0, [%s];\nbar.sync 0;\n"
+           "@%p0 st.shared.u32 [%s], 6;\n",
+     1, 256, 0, CLEAN},
+    {"all read one word, and one writes it too early",
+     "setp.eq.u32 %p0, %t, 77;\n"
+     "@%p0 st.shared.u32 [%s], 5;\nbar.sync 0;\nld.shared.u32 %r0, [%s]; // HERE\n"
+     "@%p0 st.shared.u32 [%s], 6; // HERE\n",
+     1, 256, 0, RACE},
+    {"CTAs write one word of global memory differently",
+     FIRST "@%p0 st.global.u32 [%g], %c; // HERE\n", 4, 32, 0, RACE},
+    {"CTAs write words of their own",
+     "mad.lo.u32 %r0, %c, 32, %t;\nmul.wide.u32 %q0, %r0, 4;\nadd.u64 %q0, %g, %q0;\n"
+     "st.global.u32 [%q0], %t;\nbar.sync 0;\nld.global.u32 %r1, [%q0];\n",
+     20, 32, 0, CLEAN},
+};
+
+static const struct micro patterns[] = {
+    {"atomics of all", "atom.global.add.u32 %r0, [%g], 1;\n", 4, 64, 0, CLEAN},
+    {"atomics do not order others",
+     FIRST "@!%p0 bra M;\nsetp.eq.u32 %p1, %c, 0;\nadd.u64 %q0, %g, 64;\n@%p1 bra L;\n"
+           "W: atom.global.add.u32 %r0, [%g], 0;\nsetp.eq.u32 %p2, %r0, 0;\n@%p2 bra W;\n"
+           "ld.global.u32 %r1, [%q0]; // HERE\nbra M;\n"
+           "L: st.global.u32 [%q0], 1;\natom.global.add.u32 %r0, [%g], 1;\nM:\n",
+     2, 32, 0, RACE},
+    {"an atomic of cta scope and another CTA's",
+     FIRST "@%p0 atom.cta.global.add.u32 %r0, [%g], 1; // HERE\n", 2, 32, 0, RACE},
+    {"an atomic of cta scope within the CTA",
+     "atom.cta.shared.add.u32 %r0, [%s], 1;\n"
+     "bar.sync 0;\nld.shared.u32 %r1, [%s];\n",
+     1, 64, 0, CLEAN},
+    {"atomic, then a weak read",
+     "atom.shared.add.u32 %r0, [%s], 1;\n"
+     "ld.shared.u32 %r1, [%s]; // HERE\n",
+     1, 64, 0, RACE},
+    {"release and acquire",
+     FIRST "@!%p0 bra M;\nsetp.eq.u32 %p1, %c, 0;\nadd.u64 %q0, %g, 64;\n@%p1 bra L;\n"
+           "W: ld.acquire.gpu.global.u32 %r0, [%g];\nsetp.eq.u32 %p2, %r0, 0;\n@%p2 bra W;\n"
+           "ld.global.u32 %r1, [%q0];\nst.global.u32 [%g], 0;\nbra M;\n"
+           "L: st.global.u32 [%q0], 1;\nst.release.gpu.global.u32 [%g], 1;\nM:\n",
+     2, 32, 0, CLEAN},
+    {"release of cta scope does not reach another CTA",
+     FIRST
+     "@!%p0 bra M;\nsetp.eq.u32 %p1, %c, 0;\nadd.u64 %q0, %g, 64;\n@%p1 bra L;\n"
+     "W: ld.acquire.gpu.global.u32 %r0, [%g]; // HERE\nsetp.eq.u32 %p2, %r0, 0;\n@%p2 bra W;\n"
+     "ld.global.u32 %r1, [%q0];\nbra M;\n"
+     "L: st.global.u32 [%q0], 1;\nst.release.cta.global.u32 [%g], 1; // HERE\nM:\n",
+     2, 32, 0, RACE},
+    {"relaxed does not order",
+     FIRST "@!%p0 bra M;\nsetp.eq.u32 %p1, %c, 0;\nadd.u64 %q0, %g, 64;\n@%p1 bra L;\n"
+           "W: ld.relaxed.gpu.global.u32 %r0, [%g];\nsetp.eq.u32 %p2, %r0, 0;\n@%p2 bra W;\n"
+           "ld.global.u32 %r1, [%q0]; // HERE\nbra M;\n"
+           "L: st.global.u32 [%q0], 1;\nst.release.gpu.global.u32 [%g], 1;\nM:\n",
+     2, 32, 0, RACE},
+    {"fences around relaxed accesses",
+     FIRST "@!%p0 bra M;\nsetp.eq.u32 %p1, %c, 0;\nadd.u64 %q0, %g, 64;\n@%p1 bra L;\n"
+           "W: ld.relaxed.gpu.global.u32 %r0, [%g];\nsetp.eq.u32 %p2, %r0, 0;\n@%p2 bra W;\n"
+           "fence.acq_rel.gpu;\nld.global.u32 %r1, [%q0];\nst.global.u32 [%g], 0;\nbra M;\n"
+           "L: st.global.u32 [%q0], 1;\nmembar.gl;\nst.volatile.global.u32 [%g], 1;\nM:\n",
+     2, 32, 0, CLEAN},
+    {"no fence before the write",
+     FIRST "@!%p0 bra M;\nsetp.eq.u32 %p1, %c, 0;\nadd.u64 %q0, %g, 64;\n@%p1 bra L;\n"
+           "W: ld.relaxed.gpu.global.u32 %r0, [%g];\nsetp.eq.u32 %p2, %r0, 0;\n@%p2 bra W;\n"
+           "fence.acq_rel.gpu;\nld.global.u32 %r1, [%q0]; // HERE\nbra M;\n"
+           "L: st.global.u32 [%q0], 1;\nst.volatile.global.u32 [%g], 1;\nM:\n",
+     2, 32, 0, RACE},
+    {"a fence of cta scope",
+     FIRST "@!%p0 bra M;\nsetp.eq.u32 %p1, %c, 0;\nadd.u64 %q0, %g, 64;\n@%p1 bra L;\n"
+           "W: ld.relaxed.gpu.global.u32 %r0, [%g];\nsetp.eq.u32 %p2, %r0, 0;\n@%p2 bra W;\n"
+           "fence.acq_rel.cta;\nld.global.u32 %r1, [%q0]; // HERE\nbra M;\n"
+           "L: st.global.u32 [%q0], 1;\nmembar.gl;\nst.volatile.global.u32 [%g], 1;\nM:\n",
+     2, 32, 0, RACE},
+    {"the last CTA sums what all wrote",
+     FIRST "mul.wide.u32 %q0, %c, 4;\nadd.u64 %q0, %g, %q0;\n@%p0 st.global.u32 [%q0+64], %c;\n"
+           "@!%p0 bra M;\nmembar.gl;\natom.global.inc.u32 %r0, [%g], 3;\nsetp.ne.u32 %p1, %r0, 3;\n"
+           "@%p1 bra M;\nmembar.gl;\nld.global.u32 %r1, [%g+64];\nld.global.u32 %r2, [%g+76];\n"
+           "st.global.u32 [%g], 9;\nM:\n",
+     4, 32, 0, CLEAN},
+    {"the last CTA, one thread's fence for all",
+     FIRST "mad.lo.u32 %r3, %c, 32, %t;\nmul.wide.u32 %q0, %r3, 4;\nadd.u64 %q0, %g, %q0;\n"
+           "st.global.u32 [%q0+64], %c;\nbar.sync 0;\n@!%p0 bra M;\nmembar.gl;\n"
+           "atom.global.inc.u32 %r0, [%g], 3;\nsetp.ne.u32 %p1, %r0, 3;\n@%p1 bra M;\nmembar.gl;\n"
+           "ld.global.u32 %r1, [%g+128];\nld.global.u32 %r2, [%g+256];\nM:\n",
+     4, 32, 0, CLEAN},
+    {"the same without the barrier before it",
+     FIRST "mad.lo.u32 %r3, %c, 64, %t;\nmul.wide.u32 %q0, %r3, 4;\nadd.u64 %q0, %g, %q0;\n"
+           "st.global.u32 [%q0+64], %c;// HERE\n@!%p0 bra M;\nmembar.gl;\n"
+           "atom.global.inc.u32 %r0, [%g], 3;\nsetp.ne.u32 %p1, %r0, 3;\n@%p1 bra M;\nmembar.gl;\n"
+           "ld.global.u32 %r1, [%g+68];// HERE\nM:\n",
+     4, 64, 0, RACE},
+};
+
+static const struct micro undefined[] = {
+    {"a branch on what nobody wrote",
+     "ld.global.u32 %r0, [%u];\nsetp.eq.u32 %p0, %r0, 0;\n@%p0 bra M; // HERE\nM:\n", 1, 32, 0,
+     UNDEFINED},
+    {"an address of it",
+     "ld.shared.u32 %r0, [%s];\nand.b32 %r0, %r0, 60;\nadd.u32 %r0, %r0, %s;\n"
+     "ld.shared.u32 %r1, [%r0]; // HERE\n",
+     1, 32, 0, UNDEFINED},
+    {"a copy of it is harmless",
+     GLOBAL "mul.wide.u32 %q1, %t, 4;\nadd.u64 %q1, %u, %q1;\nld.global.u32 %r0, [%q1];\n"
+            "st.global.u32 [%q0], %r0;\n",
+     1, 32, 0, CLEAN},
+    {"it is masked away",
+     "ld.global.u32 %r0, [%u];\nand.b32 %r0, %r0, 0;\nsetp.eq.u32 %p0, %r0, 0;\n@%p0 bra M;\nM:\n",
+     1, 32, 0, CLEAN},
+    {"it is not selected",
+     FIRST "ld.global.u32 %r0, [%u];\nselp.b32 %r1, 4, %r0, %p0;\nsetp.eq.u32 %p1, %r1, 0;\n"
+           "@!%p0 bra M;\n@%p1 bra M;\nM:\n",
+     1, 32, 0, CLEAN},
+    {"it is selected",
+     FIRST "ld.global.u32 %r0, [%u];\nselp.b32 %r1, %r0, 4, %p0;\nsetp.eq.u32 %p1, %r1, 0;\n"
+           "@!%p0 bra M;\n@%p1 bra M; // HERE\nM:\n",
+     1, 32, 0, UNDEFINED},
+    {"the byte next to it",
+     "st.shared.u8 [%s+4], %t;\nld.shared.u32 %r0, [%s+4];\n"
+     "and.b32 %r0, %r0, 255;\nsetp.eq.u32 %p0, %r0, 0;\n@%p0 bra M;\nM:\n",
+     1, 1, 0, CLEAN},
+    {"shuffled from a lane that has it",
+     "mov.u32 %r0, %laneid;\nsetp.eq.u32 %p0, %t, 3;\n@%p0 ld.global.u32 %r0, [%u];\n"
+     "shfl.sync.idx.b32 %r1, %r0, 3, 31, 0xffffffff;\nsetp.eq.u32 %p1, %r1, 0;\n@%p1 bra M; // "
+     "HERE\n"
+     "M:\n",
+     1, 32, 0, UNDEFINED},
+    {"shuffled from a lane that has not",
+     "mov.u32 %r0, %laneid;\nsetp.eq.u32 %p0, %t, 3;\n@%p0 ld.global.u32 %r0, [%u];\n"
+     "shfl.sync.idx.b32 %r1, %r0, 4, 31, 0xffffffff;\nsetp.eq.u32 %p1, %r1, 0;\n@%p1 bra M;\nM:\n",
+     1, 32, 0, CLEAN},
+    {"packed and unpacked",
+     "ld.global.u32 %r0, [%u];\nmov.b64 %q0, {%r0, %t};\n"
+     "mov.b64 {%r1, %r2}, %q0;\nsetp.eq.u32 %p0, %r2, 0;\n@%p0 bra M;\nM:\n",
+     1, 32, 0, CLEAN},
+};
+
+static void all(const char *what, const struct micro *micros, int count)
+{
+    const int wrong = micro_run(micros, count, SEEDS);
+    ck_assert_msg(wrong == 0, "%s: %d of %d kernels", what, wrong, count);
+}
+
+START_TEST(races_are_found)
+{
+    all("races", races, COUNT(races));
+}
+END_TEST
+
+START_TEST(patterns_order)
+{
+    all("patterns", patterns, COUNT(patterns));
+}
+END_TEST
+
+START_TEST(undefinedness_decides)
+{
+    all("undefinedness", undefined, COUNT(undefined));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("ptx_hazard");
+    TCase *tests = tcase_create("ptx_hazard");
+    tcase_set_timeout(tests, 0);
+    tcase_add_test(tests, races_are_found);
+    tcase_add_test(tests, patterns_order);
+    tcase_add_test(tests, undefinedness_decides);
+    suite_add_tcase(suite, tests);
+    return run_suite(suite);
+}
