@@ -96,7 +96,21 @@ libptx_la_SOURCES = \
 	%D%/ptx/exec_warp.c \
 	%D%/ptx/exec_matrix.c \
 	%D%/ptx/exec_hint.c \
-	%D%/ptx/exec_hopper.c
+	%D%/ptx/hopper.h \
+	%D%/ptx/hopper.c \
+	%D%/ptx/hopper_mbarrier.c \
+	%D%/ptx/hopper_copy.c \
+	%D%/ptx/hopper_reduce.c \
+	%D%/ptx/hopper_bulk.c \
+	%D%/ptx/hopper_tensor.c \
+	%D%/ptx/hopper_map.c \
+	%D%/ptx/hopper_wgmma.h \
+	%D%/ptx/hopper_wgmma.c \
+	%D%/ptx/hopper_form.c \
+	%D%/ptx/hopper_operands.c \
+	%D%/ptx/hopper_flight.c \
+	%D%/ptx/hopper_cluster.c \
+	%D%/ptx/hopper_registers.c
 
 # What instructions compute: pure functions, of C alone.
 libptxnumber_la_CFLAGS = $(EXACT_CFLAGS)

@@ -5,11 +5,16 @@
  * knows every bit of every sum; what is stored is that, rounded once. Tails in every dimension,
  * experts without rows, gathered rows and plain ones; behind every array stand bytes that no kernel
  * may write.
+ *
+ * Without a GPU they run on the PTX machine, small sizes in three ways of its time;
+ * t_hopper_product ptx SEED... runs all sizes on these machines.
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "gpu/hopper/product.h"
+#include "gpu/kernels.h"
 #include "tests/parts_array.h"
 #include "verify/variant.h"
 
@@ -18,13 +23,14 @@ static const struct size {
     int64_t T, k, cols;
     int gathered;
     int64_t rows[6]; /* of each expert */
+    int small;       /* for the PTX machine: 1 in make check, 2 in smallcheck too */
 } sizes[] = {
-    {"one row", 1, 8, 8, 0, {0, 0, 1, 0, 0, 0}},
-    {"tails of all dimensions", 61, 72, 40, 1, {1, 0, 7, 64, 65, 0}},
-    {"a whole tile and one row more", 300, 128, 64, 1, {128, 129, 0, 0, 1, 2}},
-    {"more stages than a ring has", 40, 712, 264, 1, {0, 33, 5, 0, 0, 617}},
-    {"more tiles than blocks", 260, 64, 1024, 0, {900, 0, 1, 650, 128, 300}},
-    {"no rows", 3, 64, 64, 1, {0, 0, 0, 0, 0, 0}},
+    {"one row", 1, 8, 8, 0, {0, 0, 1, 0, 0, 0}, 1},
+    {"tails of all dimensions", 61, 72, 40, 1, {1, 0, 7, 64, 65, 0}, 2},
+    {"a whole tile and one row more", 300, 128, 64, 1, {128, 129, 0, 0, 1, 2}, 1},
+    {"more stages than a ring has", 40, 712, 264, 1, {0, 33, 5, 0, 0, 617}, 0},
+    {"more tiles than blocks", 260, 64, 1024, 0, {900, 0, 1, 650, 128, 300}, 0},
+    {"no rows", 3, 64, 64, 1, {0, 0, 0, 0, 0, 0}, 1},
 };
 #define EXPERTS 6
 
@@ -215,8 +221,8 @@ static int refuses(void)
     return good;
 }
 
-/* The device to test on; the reason why there is none. */
-static int open_device(char *why, size_t size)
+/* A GPU that can be tested on; or the reason why there is none. */
+static int open_gpu(void)
 {
     int64_t capability = 0;
     int status = moe_device_open(MOE_ON_CUDA, 0, &queue.device);
@@ -224,15 +230,26 @@ static int open_device(char *why, size_t size)
         status = moe_device_stream_create(queue.device, &queue.stream);
     if (status == MOE_OK)
         status = moe_device_attribute(queue.device, MOE_DEVICE_CAPABILITY, &capability);
-    if (status != MOE_OK && getenv("MOE_REQUIRE_GPU")) {
-        printf("Bail out! MOE_REQUIRE_GPU is set, but %s\n", moe_error_text());
-        exit(99);
-    }
     if (status == MOE_OK && capability != 90)
         status = moe_error(MOE_E_UNSUPPORTED, "needs sm_90, this is sm_%d", (int)capability);
-    if (status != MOE_OK)
-        snprintf(why, size, "%s", moe_error_text());
     return status;
+}
+
+static int open_machine(int seed)
+{
+    int status = moe_device_open(MOE_ON_PTX, seed, &queue.device);
+    if (status == MOE_OK)
+        status = moe_device_stream_create(queue.device, &queue.stream);
+    return status;
+}
+
+static void close_device(void)
+{
+    if (queue.stream)
+        moe_device_stream_destroy(queue.device, queue.stream);
+    moe_device_close(queue.device);
+    queue.stream = NULL;
+    queue.device = NULL;
 }
 
 /* The products that are tried in every configuration and size. */
@@ -256,24 +273,17 @@ static const struct {
 
 static int number, failures;
 
-static void test(int good, const char *what, const char *where, const char *size, const char *skip)
+static void test(int good, const char *what, const char *where, const char *size)
 {
     failures += !good;
-    printf("%s %d - %s %s%s%s%s%s\n", good ? "ok" : "not ok", ++number, what, where,
-           *size ? ": " : "", size, *skip ? " # SKIP " : "", skip);
+    printf("%s %d - %s %s%s%s\n", good ? "ok" : "not ok", ++number, what, where, *size ? ": " : "",
+           size);
 }
 
-int main(void)
+/* Every configuration and every size that is at least so small; `run` 0: they are counted. */
+static int all(int small, int run)
 {
-    char why[512] = "";
-    int count = 1;
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    const int status = open_device(why, sizeof why);
-    for (int p = 0; p < LENGTH(products); p++)
-        for (int c = 0; hopper_configuration(products[p].form, c); c++)
-            count += LENGTH(sizes);
-    printf("1..%d\n", count);
-    test(refuses(), "what is not taken is refused", "", "", "");
+    int count = 0;
     for (int p = 0; p < LENGTH(products); p++) {
         struct operands made = {.form = products[p].form,
                                 .dtype = products[p].dtype,
@@ -284,12 +294,68 @@ int main(void)
         for (int c = 0; (how = hopper_configuration(made.form, c)); c++)
             for (int s = 0; s < LENGTH(sizes); s++) {
                 made.size = &sizes[s];
-                test(status != MOE_OK || product_is_right(made, c), products[p].what, how->name,
-                     sizes[s].what, why);
+                if (sizes[s].small < small)
+                    continue;
+                count++;
+                if (run)
+                    test(product_is_right(made, c), products[p].what, how->name, sizes[s].what);
             }
     }
-    if (queue.stream)
-        moe_device_stream_destroy(queue.device, queue.stream);
-    moe_device_close(queue.device);
+    return count;
+}
+
+static int on_gpu(void)
+{
+    printf("1..%d\n", 1 + all(0, 0));
+    test(refuses(), "what is not taken is refused", "", "");
+    all(0, 1);
+    close_device();
     return failures != 0;
+}
+
+static int on_machines(const int *seeds, int count, int small)
+{
+    printf("1..%d\n", count * (1 + all(small, 0)));
+    for (int i = 0; i < count; i++) {
+        const int status = open_machine(seeds[i]);
+        if (status == MOE_E_UNSUPPORTED && count == 1)
+            printf("Bail out! %s\n", moe_error_text());
+        if (status != MOE_OK)
+            return 1;
+        printf("# %s\n", moe_device_name(queue.device));
+        test(refuses(), "what is not taken is refused", "", "");
+        all(small, 1);
+        close_device();
+    }
+    return failures != 0;
+}
+
+int main(int argc, char **argv)
+{
+    /* Round robin with everything at once; random, late; priorities, at any time. */
+    static const int few[] = {0, 4, 8};
+    const char *size = getenv("MOE_TEST_SIZE");
+    const int is_small = size && !strcmp(size, "small");
+    int row = 0;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argc > 2 && !strcmp(argv[1], "ptx")) {
+        for (int i = 2; i < argc && !failures; i++) {
+            const int seed = atoi(argv[i]);
+            number = 0;
+            on_machines(&seed, 1, 0);
+        }
+        return failures != 0;
+    }
+    if (open_gpu() == MOE_OK)
+        return on_gpu();
+    if (getenv("MOE_REQUIRE_GPU")) {
+        printf("Bail out! MOE_REQUIRE_GPU is set, but %s\n", moe_error_text());
+        return 99;
+    }
+    close_device();
+    if (kernel_find("hopper_nt_bf16_256", 9, 0, &row) != MOE_OK) {
+        printf("1..0 # SKIP no kernels for sm_90a in this build\n");
+        return 0;
+    }
+    return on_machines(is_small ? few + 1 : few, is_small ? 1 : LENGTH(few), is_small ? 2 : 1);
 }

@@ -90,7 +90,7 @@ END_TEST
 
 #define BODY(text)                                                                                 \
     BEGIN ".entry k(.param .u64 a)\n{ .reg .b32 %r<4>; .reg .b64 %d; .reg .pred %p;\n" text "\n}"  \
-                                                                                            "\n"
+          "\n"
 
 START_TEST(what_is_wrong_is_said_by_line)
 {
@@ -148,7 +148,8 @@ START_TEST(what_cannot_run_is_refused_by_line)
                ".entry k() { .param .b64 r; .param .b64 n; call (r), malloc, (n); ret; }",
          "line 5: call: 'malloc' has no body here"},
         {BEGIN ".entry k() { .reg .b64 %d; call %d; ret; }", "an indirect call is not supported"},
-        {BEGIN ".entry k() {\n wgmma.fence.sync.aligned; ret; }", "line 5: wgmma.fence"},
+        {BEGIN ".entry k() {\n setmaxnreg.inc.sync.aligned.u32 25; ret; }",
+         "line 5: setmaxnreg.inc"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct ptx_machine *machine = NULL;

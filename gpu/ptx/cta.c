@@ -16,6 +16,7 @@ static void cta_end(struct ptx_machine *machine, struct ptx_cta *cta)
             watch->cta_end(watch->data, cta);
     for (uint32_t w = 0; w < cta->warp_count; w++)
         ptx_warp_end(&cta->warps[w]);
+    ptx_hopper_cta_end(cta);
     ptx_block_free(machine, &cta->shared);
     free(cta->warps);
 }

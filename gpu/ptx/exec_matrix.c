@@ -1,6 +1,6 @@
 /*
- * exec_matrix.c - ldmatrix and stmatrix: 8 x 8 matrices of 16 bits between shared memory and the
- * registers of a warp. mma.sync is read and not run.
+ * exec_matrix.c - ldmatrix, stmatrix and movmatrix: 8 x 8 matrices of 16 bits between shared memory
+ * and the registers of a warp. mma.sync is read and not run.
  */
 #include <string.h>
 
@@ -84,6 +84,39 @@ static void run_stmatrix(struct ptx_warp *warp, const struct ptx_code *code, uin
     warp->machine->progress = warp->machine->step;
 }
 
+/* The registers of one matrix become those of its transpose. */
+static void run_movmatrix(struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes)
+{
+    uint16_t half[8][8];
+    uint8_t undefined[8][8];
+    for (int lane = 0; lane < PTX_LANES; lane++)
+        for (int index = 0; index < 2; index++) {
+            const struct geometry_cell cell = geometry_matrix_b16(0, lane, index);
+            half[cell.row][cell.column] = (uint16_t)(ptx_row(warp, code->a)[lane] >> 16 * index);
+            undefined[cell.row][cell.column] = ptx_undefined(warp, code->a, lane) >> 2 * index & 3;
+        }
+    for (uint32_t rest = lanes; rest; rest &= rest - 1) {
+        const int lane = __builtin_ctz(rest);
+        const struct geometry_cell low = geometry_matrix_b16(1, lane, 0),
+                                   high = geometry_matrix_b16(1, lane, 1);
+        ptx_row_to(warp, code->d)[lane] =
+            half[low.row][low.column] | (uint64_t)half[high.row][high.column] << 16;
+        ptx_set_undefined(
+            warp, code->d, lane,
+            (uint8_t)(undefined[low.row][low.column] | undefined[high.row][high.column] << 2));
+    }
+}
+
+static int lower_movmatrix(struct ptx_build *build, const struct ptx_instruction *instruction,
+                           struct ptx_code *code)
+{
+    code->execute = run_movmatrix;
+    return ptx_has(instruction, PTX_W_TRANS) && instruction->shape[0] == 8 &&
+                   instruction->shape[1] == 8
+               ? MOE_OK
+               : ptx_refuse(build, "supported is .trans.m8n8 of .b16");
+}
+
 static int lower_matrix(struct ptx_build *build, const struct ptx_instruction *instruction,
                         struct ptx_code *code)
 {
@@ -105,7 +138,7 @@ const struct ptx_opcode ptx_opcodes_matrix[] = {
      0, PTX_GATHER_ALIGNED},
     {"stmatrix", "sync aligned x1 x2 x4 trans shared shared::cta", "b16 b8", "A* W*", lower_matrix,
      1, PTX_GATHER_ALIGNED},
-    {"movmatrix", "sync aligned trans", "b16", "Di Si", NULL, 0, 0},
+    {"movmatrix", "sync aligned trans", "b16", "Di Si", lower_movmatrix, 0, PTX_GATHER_ALIGNED},
     {"mma.sync", "aligned row col satfinite xor and popc kind::f8f6f4",
      "f16 f32 f64 s32;f16 bf16 tf32 f64 e4m3 e5m2 s8 u8 s4 u4 b1;f16 bf16 tf32 f64 e4m3 e5m2 s8 u8 "
      "s4 u4 b1;f16 f32 f64 s32",

@@ -54,6 +54,12 @@ int32_t lower_register(struct ptx_build *build, int pinned)
     return build->register_count++;
 }
 
+void lower_hold(struct ptx_build *build, int32_t reg)
+{
+    if (reg >= 0 && build->pinned[reg] == LOWER_SHARED)
+        build->pinned[reg] = LOWER_HELD;
+}
+
 int ptx_build_carry(struct ptx_build *build, int32_t *slot)
 {
     int32_t *carry = &build->carry[build->now];

@@ -12,6 +12,10 @@
 
 #define FUNCTIONS_MAX 64 /* of one program, and so calls within calls */
 
+/* A register that shares its slot with nobody: decoding made it, or a wgmma has it, whose lives and
+ * undefinedness are those of any other. */
+enum lower_pin { LOWER_SHARED, LOWER_PINNED, LOWER_HELD };
+
 struct ptx_build {
     struct ptx_program *program;
     const struct ptx_instruction *instruction; /* that is being decoded */
@@ -24,15 +28,16 @@ struct ptx_build {
     int32_t return_to[FUNCTIONS_MAX]; /* holds the pc behind the call */
 
     int32_t register_count, register_room; /* virtual */
-    uint8_t *pinned; /* [register_room] 1: shares its slot with nobody, all of the run */
-    int32_t sink;    /* what nobody reads is written to it */
-    int32_t zero;    /* a constant row */
+    uint8_t *pinned;                       /* [register_room] enum lower_pin */
+    int32_t sink;                          /* what nobody reads is written to it */
+    int32_t zero;                          /* a constant row */
     int32_t constant_room, preset_room;
     uint8_t *used; /* [variable_count] */
 };
 
 /* A new virtual register, -1: no memory. */
 int32_t lower_register(struct ptx_build *build, int pinned);
+void lower_hold(struct ptx_build *build, int32_t reg);
 int lower_nomem(void);
 
 /* lower_variables.c: which variables the functions name, and where they are. */

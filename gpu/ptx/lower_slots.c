@@ -133,7 +133,7 @@ static void number_one(void *data, int32_t reg, int is_write)
 {
     struct lives *lives = data;
     (void)is_write;
-    if (lives->number[reg] < 0 && !lives->build->pinned[reg]) {
+    if (lives->number[reg] < 0 && lives->build->pinned[reg] != LOWER_PINNED) {
         lives->registers[lives->count] = reg;
         lives->number[reg] = lives->count++;
     }
@@ -228,6 +228,11 @@ static int find_lives(struct lives *lives)
     }
     solve(lives);
     extend_over_blocks(lives);
+    for (int32_t n = 0; n < lives->count; n++)
+        if (lives->build->pinned[lives->registers[n]] == LOWER_HELD) {
+            lives->first[n] = 0;
+            lives->last[n] = lives->code_count;
+        }
     return MOE_OK;
 }
 
@@ -340,6 +345,30 @@ static int slots_of_function(struct ptx_build *build, int f, int32_t *number, in
     return status;
 }
 
+struct touching {
+    const struct ptx_build *build;
+    int touches;
+};
+
+static void touch_one(void *data, int32_t reg, int is_write)
+{
+    struct touching *touching = data;
+    (void)is_write;
+    touching->touches |= touching->build->pinned[reg] == LOWER_HELD;
+}
+
+/* Which instructions name registers of wgmma, that is none itself. */
+static void note_touches(struct ptx_build *build)
+{
+    for (int32_t i = 0; i < build->program->code_count; i++) {
+        struct ptx_code *code = &build->program->code[i];
+        struct touching touching = {build, 0};
+        if (code->instruction->opcode->operands[0] != 'X')
+            visit_code(code, touch_one, &touching);
+        code->touches = (uint8_t)touching.touches;
+    }
+}
+
 static void replace(int32_t *slot, const int32_t *slot_of)
 {
     if (*slot >= 0)
@@ -383,12 +412,13 @@ int lower_slots(struct ptx_build *build)
     if (!status) {
         memset(number, 0xff, count * sizeof *number);
         for (int32_t reg = 0; reg < build->register_count; reg++)
-            if (build->pinned[reg])
+            if (build->pinned[reg] == LOWER_PINNED)
                 slot_of[reg] = next++;
     }
     for (int f = 0; f < build->function_count && !status; f++)
         status = slots_of_function(build, f, number, slot_of, &next);
     if (!status) {
+        note_touches(build);
         replace_all(build, slot_of);
         build->program->slot_count = next;
     }

@@ -116,14 +116,14 @@ static void run_all(struct ptx_machine *machine, int *status)
     *status = ptx_clusters_turn(machine);
     while (!*status && !machine->stopped && (machine->clusters || machine->effects)) {
         struct ptx_warp *warp = choose(machine, &turn);
-        ptx_async_turn(machine, 0);
+        const int happened = ptx_async_turn(machine, 0);
         if (warp) {
             ptx_warp_run(warp, slice_of(machine, warp));
             if (!warp->live && !warp->cta->live_threads)
                 *status = ptx_clusters_turn(machine);
             if (machine->step - machine->progress > most)
                 ptx_report_deadlock(machine, 1);
-        } else if (!ptx_async_turn(machine, 1) && !machine->stopped) {
+        } else if (!happened && !ptx_async_turn(machine, 1) && !machine->stopped) {
             ptx_report_deadlock(machine, 0);
         } else {
             *status = ptx_clusters_turn(machine);

@@ -160,6 +160,10 @@ void ptx_event(struct ptx_machine *machine);
 
 enum ptx_time { PTX_EAGER, PTX_LAZY, PTX_RANDOM_TIME, PTX_TIME_COUNT };
 
+/* What operations are waited for by: groups of a thread's, or of a warp's. */
+enum ptx_group_kind { PTX_NO_GROUP, PTX_GROUP_COPY, PTX_GROUP_BULK, PTX_GROUP_WGMMA };
+#define PTX_GROUP_KINDS 4
+
 /*
  * Something that an instruction started and that happens later. Effects of one `queue` (not 0)
  * happen in order; others in any. Eager: at once. Lazy: not before ptx_async_force, or before
@@ -174,7 +178,10 @@ struct ptx_effect {
     struct ptx_warp *warp;
     int32_t lane;
     uint64_t queue;
-    uint64_t group; /* as the instruction likes: what ptx_async_force picks by */
+    enum ptx_group_kind kind; /* of groups, and `group`: of these; what ptx_async_force picks by */
+    uint64_t group;
+    uint64_t agent; /* its number, in the accesses it makes; no other effect's */
+    uint32_t lanes; /* of the warp that started it */
     void *data;
     struct ptx_effect *next;
 };
@@ -204,6 +211,14 @@ struct ptx_watch {
     /* All have come to `object` who had to: who leaves it from now on knows what they did. */
     void (*complete)(void *data, const void *object);
     void (*fence)(void *data, struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes);
+    /* An asynchronous operation: begins; is done, of which the mbarrier `object` hears where there
+     * is one; and of all of a kind's groups below a number the lanes know that they are done, or
+     * that they have read what they read. */
+    void (*start)(void *data, const struct ptx_effect *effect);
+    void (*finish)(void *data, struct ptx_machine *machine, const struct ptx_effect *effect,
+                   const void *object);
+    void (*join)(void *data, struct ptx_warp *warp, uint32_t lanes, enum ptx_group_kind kind,
+                 uint64_t below, int reads_only);
     void (*cta_begin)(void *data, struct ptx_cta *cta);
     void (*cta_end)(void *data, struct ptx_cta *cta);
     void (*grid_end)(void *data, struct ptx_machine *machine);
@@ -312,6 +327,7 @@ struct ptx_machine {
     struct ptx_warp **warps; /* of CTAs that live, in no order that matters */
     uint32_t warp_count, warp_room;
     struct ptx_effect *effects, **effects_end;
+    uint64_t agents;  /* asynchronous operations begun */
     uint64_t random;  /* state */
     uint64_t step;    /* instructions of warps */
     uint64_t threads; /* instructions of threads */
@@ -412,6 +428,14 @@ void ptx_text(struct ptx_warp *warp, uint64_t address, char *text, int room);
  * returns. */
 int ptx_print(struct ptx_warp *warp, const struct ptx_code *code, int lane, uint64_t format,
               uint64_t values);
+
+/* hopper.c: what a warp or CTA keeps of asynchronous instructions goes. */
+void ptx_hopper_warp_end(struct ptx_warp *warp);
+void ptx_hopper_cta_end(struct ptx_cta *cta);
+/* hopper_flight.c: the instruction touches registers of wgmma. 0, or reported. */
+int ptx_flight_touch(struct ptx_warp *warp, const struct ptx_code *code);
+/* hopper_cluster.c: these lanes have exited, and the cluster's barrier does not wait for them. */
+void ptx_cluster_after_exit(struct ptx_warp *warp, uint32_t lanes);
 
 /* A warp of the CTA has ended: barriers for all may be complete. */
 void ptx_barriers_after_exit(struct ptx_cta *cta);

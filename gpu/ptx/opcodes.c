@@ -11,10 +11,12 @@
 #include "gpu/ptx/program.h"
 
 static const struct ptx_opcode *const families[] = {
-    ptx_opcodes_integer, ptx_opcodes_bits,    ptx_opcodes_float,  ptx_opcodes_convert,
-    ptx_opcodes_move,    ptx_opcodes_compare, ptx_opcodes_memory, ptx_opcodes_atom,
-    ptx_opcodes_flow,    ptx_opcodes_barrier, ptx_opcodes_warp,   ptx_opcodes_matrix,
-    ptx_opcodes_hint,    ptx_opcodes_hopper,
+    ptx_opcodes_integer,   ptx_opcodes_bits,     ptx_opcodes_float,  ptx_opcodes_convert,
+    ptx_opcodes_move,      ptx_opcodes_compare,  ptx_opcodes_memory, ptx_opcodes_atom,
+    ptx_opcodes_flow,      ptx_opcodes_barrier,  ptx_opcodes_warp,   ptx_opcodes_matrix,
+    ptx_opcodes_hint,      ptx_opcodes_mbarrier, ptx_opcodes_copy,   ptx_opcodes_bulk,
+    ptx_opcodes_tensor,    ptx_opcodes_map,      ptx_opcodes_wgmma,  ptx_opcodes_cluster,
+    ptx_opcodes_registers,
 };
 
 static const struct {

@@ -76,17 +76,18 @@ struct ptx_code {
     int32_t d, a, b, c, e; /* slots: destination, first sources, one more as lower likes */
     int32_t guard;         /* slot, PTX_NO_SLOT: none */
     uint8_t guard_negated;
-    uint8_t bits;   /* of an element, of a result; as the executor likes */
-    uint8_t spread; /* enum ptx_spread */
-    uint8_t gather; /* enum ptx_gather */
-    uint8_t space;  /* enum ptx_space of an access */
-    uint8_t count;  /* elements of a vector; as the executor likes */
-    uint8_t sign;   /* sources or loaded values are signed */
-    uint8_t ends;   /* 1: lanes may part, block or end here; their pcs are looked at again */
-    uint8_t flow;   /* enum ptx_flow */
-    unsigned how;   /* enum number_how, or as the executor likes */
-    int32_t target; /* of a branch or call */
-    int32_t mask;   /* slot of the membermask */
+    uint8_t bits;    /* of an element, of a result; as the executor likes */
+    uint8_t spread;  /* enum ptx_spread */
+    uint8_t gather;  /* enum ptx_gather */
+    uint8_t space;   /* enum ptx_space of an access */
+    uint8_t count;   /* elements of a vector; as the executor likes */
+    uint8_t sign;    /* sources or loaded values are signed */
+    uint8_t ends;    /* 1: lanes may part, block or end here; their pcs are looked at again */
+    uint8_t flow;    /* enum ptx_flow */
+    uint8_t touches; /* a register that a wgmma has, being none itself */
+    unsigned how;    /* enum number_how, or as the executor likes */
+    int32_t target;  /* of a branch or call */
+    int32_t mask;    /* slot of the membermask */
     int32_t place_count;
     const struct ptx_place *places; /* all operands, in order */
     const struct ptx_instruction *instruction;
@@ -168,7 +169,9 @@ struct ptx_opcode {
 extern const struct ptx_opcode ptx_opcodes_integer[], ptx_opcodes_bits[], ptx_opcodes_float[],
     ptx_opcodes_convert[], ptx_opcodes_move[], ptx_opcodes_compare[], ptx_opcodes_memory[],
     ptx_opcodes_atom[], ptx_opcodes_flow[], ptx_opcodes_barrier[], ptx_opcodes_warp[],
-    ptx_opcodes_matrix[], ptx_opcodes_hint[], ptx_opcodes_hopper[];
+    ptx_opcodes_matrix[], ptx_opcodes_hint[], ptx_opcodes_mbarrier[], ptx_opcodes_copy[],
+    ptx_opcodes_bulk[], ptx_opcodes_tensor[], ptx_opcodes_map[], ptx_opcodes_wgmma[],
+    ptx_opcodes_cluster[], ptx_opcodes_registers[];
 
 /* The rows of the longest name that `text` begins with, up to a dot or its end: the first of them;
  * those of its name follow, and at the end of all stands NULL. NULL: there is none. *name_length:

@@ -97,24 +97,50 @@ static int same_wait(const struct ptx_wait *a, const struct ptx_wait *b)
            !memcmp(a->argument, b->argument, sizeof a->argument);
 }
 
+/* Lanes of the warp that wait as its lane does. */
+static uint32_t lanes_alike(const struct ptx_warp *warp, const struct ptx_wait *wait)
+{
+    uint32_t alike = 0;
+    for (uint32_t rest = warp->live & warp->blocked; rest; rest &= rest - 1)
+        if (same_wait(wait, &warp->wait[__builtin_ctz(rest)]))
+            alike |= rest & -rest;
+    return alike;
+}
+
+/* The warps of the CTA from this one on whose lanes wait so: "2, 3, 4". 1: an earlier one does, and
+ * has said it. */
+static int say_warps(const struct ptx_warp *warp, const struct ptx_wait *wait, uint32_t alike,
+                     char *text, int room)
+{
+    const struct ptx_cta *cta = warp->cta;
+    int used = 0;
+    for (uint32_t w = 0; w < cta->warp_count && used < room; w++) {
+        if (lanes_alike(&cta->warps[w], wait) != alike)
+            continue;
+        if (w < warp->number)
+            return 1;
+        used += snprintf(text + used, (size_t)(room - used), "%s%u", used ? ", " : "", w);
+    }
+    return 0;
+}
+
 static int say_warp(struct ptx_warp *warp, char *text, int used, int room)
 {
     uint32_t left = warp->live & warp->blocked;
     while (left && used < room) {
         const int lane = __builtin_ctz(left);
         const struct ptx_wait *wait = &warp->wait[lane];
-        uint32_t alike = 0;
-        char what[200] = "";
-        for (uint32_t rest = left; rest; rest &= rest - 1)
-            if (same_wait(wait, &warp->wait[__builtin_ctz(rest)]))
-                alike |= rest & -rest;
+        const uint32_t alike = lanes_alike(warp, wait);
+        char what[200] = "", warps[120];
         left &= ~alike;
+        if (say_warps(warp, wait, alike, warps, sizeof warps))
+            continue;
         if (wait->kind->describe)
             wait->kind->describe(warp, lane, what, sizeof what);
         used +=
             snprintf(text + used, (size_t)(room - used),
-                     "; CTA %u,%u,%u warp %u lanes 0x%08x at line %d (%s) for %s", warp->cta->id[0],
-                     warp->cta->id[1], warp->cta->id[2], warp->number, alike,
+                     "; CTA %u,%u,%u warp %s lanes 0x%08x at line %d (%s) for %s", warp->cta->id[0],
+                     warp->cta->id[1], warp->cta->id[2], warps, alike,
                      wait->code->instruction->line, wait->code->instruction->opcode->name, what);
     }
     return used;

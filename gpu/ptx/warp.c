@@ -137,6 +137,7 @@ void ptx_warp_end(struct ptx_warp *warp)
 {
     for (int lane = 0; lane < PTX_LANES; lane++)
         ptx_block_free(warp->machine, &warp->local[lane]);
+    ptx_hopper_warp_end(warp);
     free(warp->value);
     free(warp->undefined);
     free(warp->some);
@@ -149,6 +150,7 @@ void ptx_exit(struct ptx_warp *warp, uint32_t lanes)
     struct ptx_cta *cta = warp->cta;
     warp->live &= ~lanes;
     cta->live_threads -= (uint32_t)__builtin_popcount(lanes);
+    ptx_cluster_after_exit(warp, lanes);
     warp->machine->progress = warp->machine->step;
     /* Who is gathered may have waited for these alone: it looks again. */
     warp->blocked &= ~warp->gathered;
@@ -331,7 +333,8 @@ static void run_group(struct ptx_warp *warp, uint32_t lanes, uint32_t pc, uint32
                 for (struct ptx_watch *watch = machine->watches; watch; watch = watch->next)
                     if (watch->instruction)
                         watch->instruction(watch->data, warp, code, act);
-                code->execute(warp, code, act);
+                if (!code->touches || !ptx_flight_touch(warp, code))
+                    code->execute(warp, code, act);
             }
             return;
         }
@@ -341,6 +344,8 @@ static void run_group(struct ptx_warp *warp, uint32_t lanes, uint32_t pc, uint32
                 if (watch->instruction)
                     watch->instruction(watch->data, warp, code, act);
         pc++;
+        if (code->touches && act && ptx_flight_touch(warp, code))
+            return;
         if (code->ends) {
             set_pcs(warp, lanes, pc);
             if (act)
