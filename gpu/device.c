@@ -2,6 +2,8 @@
  * device.c - a device, whatever it is: finds the class of its kind, and refuses in words what no
  * device could do, before the device answers with a bare "invalid value".
  */
+#include <string.h>
+
 #include "gpu/device.h"
 #include "gpu/kernels.h"
 #include "ref/moe.h"
@@ -236,6 +238,23 @@ int moe_device_launch(struct moe_device *device, const struct moe_launch *launch
     if (!status)
         status = check_launch(device, &kernel_rows[row].kernel, launch);
     return status ? status : device->class->launch(device, row, launch);
+}
+
+int moe_device_prepare(struct moe_device *device, const char *prefix)
+{
+    int status = MOE_OK;
+    for (int i = 0; i < kernel_row_count && device->class->prepare && status == MOE_OK; i++) {
+        const struct moe_kernel *kernel = &kernel_rows[i].kernel;
+        int row = 0;
+        if (strncmp(kernel->entry, prefix, strlen(prefix)) == 0 &&
+            moe_gpu_arch_runs(kernel->arch, device->major, device->minor))
+            status = kernel_find(kernel->entry, device->major, device->minor, &row);
+        else
+            continue;
+        if (status == MOE_OK && row == i)
+            status = device->class->prepare(device, row);
+    }
+    return status;
 }
 
 int moe_device_tensor_map_encode(struct moe_device *device, const struct moe_tensor_map_spec *spec,

@@ -34,6 +34,7 @@ struct device_class {
     int (*event_elapsed)(struct moe_device *device, void *begin, void *end, double *ms);
     /* `row` of kernel_rows is the code to run; launch is one that device.c found no fault with. */
     int (*launch)(struct moe_device *device, int row, const struct moe_launch *launch);
+    int (*prepare)(struct moe_device *device, int row); /* NULL: nothing to do */
     int (*tensor_map_encode)(struct moe_device *device, const struct moe_tensor_map_spec *spec,
                              struct moe_tensor_map *map);
     int (*capture_begin)(struct moe_device *device, void *stream);

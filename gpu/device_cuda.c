@@ -337,6 +337,7 @@ const struct device_class device_cuda = {
     .event_record = event_record,
     .event_elapsed = event_elapsed,
     .launch = cuda_launch,
+    .prepare = cuda_prepare,
     .tensor_map_encode = cuda_tensor_map_encode,
     .capture_begin = cuda_capture_begin,
     .capture_end = cuda_capture_end,

@@ -40,6 +40,7 @@ void cuda_unmap(struct moe_device *device, void *place, int64_t bytes);
 
 /* device_cuda_launch.c */
 int cuda_launch(struct moe_device *device, int row, const struct moe_launch *launch);
+int cuda_prepare(struct moe_device *device, int row);
 int cuda_tensor_map_encode(struct moe_device *device, const struct moe_tensor_map_spec *spec,
                            struct moe_tensor_map *map);
 

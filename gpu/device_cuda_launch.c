@@ -130,6 +130,14 @@ int cuda_launch(struct moe_device *device, int row, const struct moe_launch *lau
         launch->cluster[2], launch->shared_bytes, kernel_rows[row].kernel.registers);
 }
 
+int cuda_prepare(struct moe_device *device, int row)
+{
+    struct cuda_device *cuda = cuda_device(device);
+    struct loaded_function *function = NULL;
+    const int status = cuda_make_current(cuda);
+    return status ? status : get_function(cuda, row, &function);
+}
+
 int cuda_tensor_map_encode(struct moe_device *device, const struct moe_tensor_map_spec *spec,
                            struct moe_tensor_map *map)
 {

@@ -127,6 +127,10 @@ struct moe_launch {
  * launch bounds, shared memory within what a block may have, the cluster divides the grid. */
 int moe_device_launch(struct moe_device *device, const struct moe_launch *launch);
 
+/* Loads the code of every kernel whose name begins so, that this device can run, so that no launch
+ * takes memory for it. */
+int moe_device_prepare(struct moe_device *device, const char *prefix);
+
 /* A tensor map (128 bytes at a multiple of 64, to be passed by value as a kernel argument), as
  * cuTensorMapEncodeTiled. */
 struct moe_tensor_map {

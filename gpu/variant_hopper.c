@@ -45,10 +45,12 @@ static void recipe(const struct moe_problem *problem, struct moe_recipe *recipe)
     *recipe = moe_recipe_plain(problem, MOE_F32);
     for (size_t i = 0; i < sizeof stored / sizeof *stored; i++)
         recipe->at[stored[i]].when = MOE_ALWAYS;
-    /* A is stored where no score is folded into it: after-w2 does that forward, and backward not */
-    recipe->at[MOE_AT_A].when = problem->weight == MOE_WEIGHT_INPUT       ? MOE_ALWAYS
-                                : problem->weight == MOE_WEIGHT_BEFORE_W2 ? MOE_NEVER
-                                                                          : MOE_MAY;
+    /* A is stored where no score is folded into it: with after-w2 that is forward, and not
+     * backward; of the shared expert where it has no gate */
+    recipe->at[MOE_AT_A].when = problem->weight == MOE_WEIGHT_INPUT ? MOE_ALWAYS
+                                : problem->weight == MOE_WEIGHT_BEFORE_W2 && problem->shared == 0
+                                    ? MOE_NEVER
+                                    : MOE_MAY;
     recipe->at[MOE_AT_SX].when = MOE_MAY; /* folded into Z's epilogue forward, rounded for dW1 */
     for (size_t i = 0; i < sizeof on_tensor_cores / sizeof *on_tensor_cores; i++) {
         recipe->product[on_tensor_cores[i]].accumulator = MOE_ACC_MMA16_F32;
@@ -75,8 +77,18 @@ static int open_variant(struct moe_device *device, const struct moe_problem *pro
     layer->Z = moe_problem_z_rows(problem);
     layer->U = moe_problem_shared_rows(problem);
     layer->N = moe_problem_max_entries(problem);
-    *state = layer;
-    return MOE_OK;
+    /* no call takes memory: all code is here before the first */
+    static const char *const kernels[] = {"hopper_",  "clean_entries", "route_", "score_",
+                                          "softmax_", "count_",        "round_", "rank_",
+                                          "take_",    "scan_",         "list_",  "column_sums"};
+    int status = MOE_OK;
+    for (size_t i = 0; i < sizeof kernels / sizeof *kernels && status == MOE_OK; i++)
+        status = moe_device_prepare(device, kernels[i]);
+    if (status != MOE_OK)
+        free(layer);
+    else
+        *state = layer;
+    return status;
 }
 
 static void close_variant(void *state)

@@ -51,12 +51,12 @@ static __device__ int64_t index_step()
 
 static __device__ float act(float z)
 {
-    return z > 0 ? z * z : 0;
+    return z > 0 ? z * z : z == z ? 0 : z;
 }
 
 static __device__ float slope(float z)
 {
-    return z > 0 ? 2 * z : 0;
+    return z > 0 ? 2 * z : z == z ? 0 : z;
 }
 
 // row_of[p]: entries of smaller experts, and of the same expert before p.
