@@ -80,21 +80,6 @@ static void close_variant(void *state)
     free(layer);
 }
 
-/* The kernels take dense tensors only. */
-static int check_dense(const struct moe_tensor *tensors)
-{
-    for (int id = 0; id < MOE_TENSOR_COUNT; id++) {
-        const struct moe_tensor *t = &tensors[id];
-        int64_t step = 1;
-        for (int axis = t->rank - 1; axis >= 0 && t->data; axis--) {
-            if (t->shape[axis] > 1 && t->stride[axis] != step)
-                return moe_error(MOE_E_UNSUPPORTED, "%s is not dense", moe_tensor_info(id)->name);
-            step *= t->shape[axis];
-        }
-    }
-    return MOE_OK;
-}
-
 static int begin_call(struct cublas_layer *layer, const struct moe_call *call)
 {
     layer->tensors = call->tensors;
@@ -102,7 +87,7 @@ static int begin_call(struct cublas_layer *layer, const struct moe_call *call)
     layer->offsets = moe_problem_ragged(layer->problem) ? tensor_data(layer, MOE_OFFSETS) : NULL;
     int64_t workspace = cublas_space_lay_out(layer->problem, call->workspace, &layer->space);
     int status = moe_call_check(call, workspace, 0);
-    return status == MOE_OK ? check_dense(call->tensors) : status;
+    return status == MOE_OK ? moe_call_check_dense(call, 0) : status;
 }
 
 static int forward(void *state, const struct moe_call *call)

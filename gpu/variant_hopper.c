@@ -8,6 +8,8 @@
 #include "gpu/hopper/layer.h"
 
 /* Pieces of 16 bytes are the smallest thing that its kernels copy. */
+#define ALIGNMENT 16
+
 static int supports(const struct moe_problem *problem, char *why, size_t size)
 {
     const char *reason = problem->dtype != MOE_BF16 && problem->dtype != MOE_F16
@@ -96,23 +98,6 @@ static void close_variant(void *state)
     free(state);
 }
 
-static int check_dense(const struct moe_tensor *tensors)
-{
-    for (int id = 0; id < MOE_TENSOR_COUNT; id++) {
-        const struct moe_tensor *t = &tensors[id];
-        int64_t step = 1;
-        if (t->data && (uintptr_t)t->data % 16)
-            return moe_error(MOE_E_UNSUPPORTED, "%s begins at no multiple of 16 bytes",
-                             moe_tensor_info(id)->name);
-        for (int axis = t->rank - 1; axis >= 0 && t->data; axis--) {
-            if (t->shape[axis] > 1 && t->stride[axis] != step)
-                return moe_error(MOE_E_UNSUPPORTED, "%s is not dense", moe_tensor_info(id)->name);
-            step *= t->shape[axis];
-        }
-    }
-    return MOE_OK;
-}
-
 static int begin_call(struct hopper_layer *layer, const struct moe_call *call)
 {
     layer->tensors = call->tensors;
@@ -121,7 +106,7 @@ static int begin_call(struct hopper_layer *layer, const struct moe_call *call)
     const int64_t workspace = hopper_space_lay_out(layer->problem, call->workspace, &layer->space);
     hopper_layer_find_kept(layer, call->kept);
     const int status = moe_call_check(call, workspace, kept_bytes(layer->problem));
-    return status == MOE_OK ? check_dense(call->tensors) : status;
+    return status == MOE_OK ? moe_call_check_dense(call, ALIGNMENT) : status;
 }
 
 static int forward(void *state, const struct moe_call *call)
@@ -145,7 +130,7 @@ const struct moe_variant moe_variant_hopper = {
     .supports = supports,
     .configurations = hopper_configuration_names,
     .configuration_count = HOPPER_CONFIGURATIONS,
-    .alignment = 16,
+    .alignment = ALIGNMENT,
     .workspace_bytes = workspace_bytes,
     .kept_bytes = kept_bytes,
     .recipe = recipe,

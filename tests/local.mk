@@ -252,6 +252,10 @@ MOSTLYCLEANFILES += %D%/bits_table.c %D%/bits_table.bin
 	$(call make_kernel_table,$(BITS_CODES))
 endif
 
+# Both plant faults on a GPU.
+%C%_t_gpu_faults_SOURCES = %D%/t_gpu_faults.c %D%/gpu_checks.c %D%/gpu_checks.h
+%C%_t_gpu_order_SOURCES = %D%/t_gpu_order.c %D%/gpu_checks.c %D%/gpu_checks.h
+
 # t_parts calls what libmoecheck exports, as a user does.
 %C%_t_parts_SOURCES = %D%/t_parts.c %D%/parts_tests.h %D%/parts_array.c %D%/parts_array.h \
 	%D%/parts_route.c %D%/parts_rows.c %D%/parts_activate.c %D%/parts_layer.c

@@ -82,6 +82,8 @@ struct bits_product {
     int32_t swapped;
 };
 
+#define ALIGNMENT 16 /* words and pairs of 16-bit elements are loaded as they lie */
+
 struct state {
     const struct moe_problem *problem;
     enum fault fault;
@@ -380,6 +382,8 @@ static int forward(void *memory, const struct moe_call *call)
     void *stream = stream_of(state, call);
     int status = moe_call_check(call, workspace_bytes(state->problem), 0);
     if (status == MOE_OK)
+        status = moe_call_check_dense(call, ALIGNMENT);
+    if (status == MOE_OK)
         status = run_rows(state, &layer, stream);
     if (status == MOE_OK && layer.bf16)
         status = run_z_by_instructions(state, &layer, stream);
@@ -409,6 +413,8 @@ static int backward(void *memory, const struct moe_call *call)
     struct order_layer layer = layer_of(state->problem, call);
     void *stream = stream_of(state, call);
     int status = moe_call_check(call, workspace_bytes(state->problem), 0);
+    if (status == MOE_OK)
+        status = moe_call_check_dense(call, ALIGNMENT);
     if (status == MOE_OK)
         status = run_rows(state, &layer, stream);
     if (status == MOE_OK)
@@ -449,6 +455,7 @@ static int open_hanging(struct moe_device *host_device, const struct moe_problem
 static const struct moe_variant variant = {
     .struct_size = sizeof(struct moe_variant),
     .devices = MOE_ON_CUDA,
+    .alignment = ALIGNMENT,
     .flags = MOE_DETERMINISTIC | MOE_BATCH_INVARIANT | MOE_CAPTURABLE | MOE_DENSE_ONLY,
     .name = "order",
     .summary = "a small layer, right or with a fault of order: its configurations",

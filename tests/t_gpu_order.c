@@ -15,6 +15,7 @@
 
 #include "config.h"
 #include "gpu/gpu.h"
+#include "tests/gpu_checks.h"
 #include "verify/verify.h"
 
 #define LENGTH(array) (int)(sizeof(array) / sizeof *(array))
@@ -80,7 +81,8 @@ static void judge(int row, struct outcome *outcome)
     const struct moe_variant *variant = variant_of(rows[row].variant);
     const struct moe_judge_options options = {
         .configuration = configuration_of(variant, rows[row].configuration),
-        .one_configuration = 1};
+        .one_configuration = 1,
+        .checks = gpu_checks()};
     static struct moe_report report;
     struct moe_problem problem;
     *outcome = (struct outcome){.verdict = MOE_ERROR};

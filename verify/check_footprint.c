@@ -12,9 +12,10 @@
  *
  * It must never accuse. The judge's own run was the first, so that what libraries take once is
  * there. Allocators keep stock, so growth counts from LEAST_HERE or a page of the device on. A
- * GPU's memory is everybody's: a finding takes ROUNDS runs that all show the growth, and not one
- * byte of change in the times between them, where the variant is not there. Other workers on the
- * GPU thus make the check say less. What is taken and given back inside one call it does not see;
+ * GPU's memory is everybody's: these runs have the GPU to themselves among those of moecheck
+ * (on_device_turn.c), and a finding takes ROUNDS of them that all show the growth, and not one byte
+ * of change in the times between them, where the variant is not there. Other programs on the GPU
+ * thus make the check say less. What is taken and given back inside one call it does not see;
  * on a GPU `stream` and `graph` do.
  *
  * Must catch: a leak of a page an opening or a call; activations kept in memory of the variant's
@@ -71,7 +72,7 @@ static int watch_run(struct watch *watch, const struct moe_judgement *judgement,
     const int here = (judgement->trial.variant->devices & MOE_ON_CPU) != 0;
     const int64_t least = here ? LEAST_HERE : LEAST_THERE;
     int any = 0;
-    if (round > 0 && !here && result->held_before != watch->between)
+    if (!here && (!result->alone || (round > 0 && result->held_before != watch->between)))
         return 0; /* others are at work */
     watch->between = result->held_after;
     for (int i = 0; i < GROWTHS; i++) {

@@ -110,6 +110,8 @@ libverify_la_SOURCES = \
 	%D%/on_device_late.c \
 	%D%/on_device_dependent.c \
 	%D%/on_device_contention.c \
+	%D%/on_device_turn.h \
+	%D%/on_device_turn.c \
 	%D%/on_device.h \
 	%D%/on_device.c \
 	%D%/verdict.c \

@@ -11,6 +11,7 @@
 #include "verify/arena_device.h"
 #include "verify/float_modes.h"
 #include "verify/on_device.h"
+#include "verify/on_device_turn.h"
 #include "verify/script.h"
 #include "verify/surroundings.h"
 
@@ -292,8 +293,8 @@ static void leave(struct visit *visit)
         moe_device_stream_destroy(visit->device, visit->stream);
 }
 
-int moe_on_device_run(const struct moe_trial *trial, struct moe_arena *arena,
-                      struct moe_trial_result *result)
+static int run(const struct moe_trial *trial, struct moe_arena *arena,
+               struct moe_trial_result *result)
 {
     struct visit visit = {0};
     int status = arrive(&visit, trial, arena);
@@ -305,5 +306,15 @@ int moe_on_device_run(const struct moe_trial *trial, struct moe_arena *arena,
         return try_canary(&visit, status, result);
     }
     leave(&visit);
+    return status;
+}
+
+int moe_on_device_run(const struct moe_trial *trial, struct moe_arena *arena,
+                      struct moe_trial_result *result)
+{
+    const int turn = on_device_turn_take(trial->measures);
+    const int status = run(trial, arena, result);
+    result->alone = turn >= 0 && trial->measures;
+    on_device_turn_give(turn);
     return status;
 }

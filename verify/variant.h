@@ -98,6 +98,26 @@ static inline int moe_call_check(const struct moe_call *call, int64_t workspace,
     return MOE_OK;
 }
 
+/* For who takes dense tensors alone, at multiples of `alignment` bytes: MOE_E_UNSUPPORTED where one
+ * of them is another. */
+static inline int moe_call_check_dense(const struct moe_call *call, uint32_t alignment)
+{
+    for (int id = 0; id < MOE_TENSOR_COUNT; id++) {
+        const struct moe_tensor *tensor = &call->tensors[id];
+        const char *name = moe_tensor_info((enum moe_tensor_id)id)->name;
+        int64_t step = 1;
+        if (tensor->data && alignment && (uintptr_t)tensor->data % alignment)
+            return moe_error(MOE_E_UNSUPPORTED, "%s begins at no multiple of %u bytes", name,
+                             alignment);
+        for (int axis = tensor->rank - 1; axis >= 0 && tensor->data; axis--) {
+            if (tensor->shape[axis] > 1 && tensor->stride[axis] != step)
+                return moe_error(MOE_E_UNSUPPORTED, "%s is not dense", name);
+            step *= tensor->shape[axis];
+        }
+    }
+    return MOE_OK;
+}
+
 /* What a plug-in exports: the sizes let either side refuse the other's version in words. */
 #define MOE_PLUGIN_VERSION 2
 struct moe_plugin {
