@@ -47,6 +47,7 @@ UNIT_TESTS = \
 	%D%/t_ptx_exec \
 	%D%/t_ptx_machine \
 	%D%/t_ptx_hazard \
+	%D%/t_ptx_hopper \
 	%D%/t_bound \
 	%D%/t_bound_layers \
 	%D%/t_bound_points \
@@ -213,6 +214,8 @@ ptx_run = %D%/ptx_run.c %D%/ptx_run.h $(support)
 %C%_t_ptx_machine_SOURCES = %D%/t_ptx_machine.c $(ptx_run)
 %C%_t_ptx_machine_LDADD = libptx.la libptxnumber.la $(LDADD)
 ptx_micro = %D%/ptx_micro.c %D%/ptx_micro.h $(support)
+%C%_t_ptx_hopper_SOURCES = %D%/t_ptx_hopper.c $(support)
+%C%_t_ptx_hopper_LDADD = libptx.la libptxnumber.la $(LDADD)
 %C%_t_ptx_hazard_SOURCES = %D%/t_ptx_hazard.c $(ptx_micro)
 %C%_t_ptx_hazard_LDADD = libptx.la libptxnumber.la $(LDADD)
 %C%_t_bound_layers_SOURCES = %D%/t_bound_layers.c $(support)

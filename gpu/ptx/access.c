@@ -53,7 +53,7 @@ static struct ptx_block *find_shared(struct ptx_machine *machine, struct ptx_acc
         return NULL;
     }
     struct ptx_cta *owner = &cluster->ctas[rank];
-    if (!owner->shared.data) {
+    if (!owner->shared.data || (access->warp && !owner->live_threads)) {
         ptx_report(machine, access->warp, access->code, access->warp ? lane : -1,
                    PTX_REPORT_CLUSTER, PTX_REPORT_VALUE, access->address[lane],
                    "Distributed shared memory: the CTA that owns it is still running",

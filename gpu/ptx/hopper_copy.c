@@ -211,17 +211,17 @@ static int is_before(const struct ptx_effect *effect, const void *argument)
            effect->lanes & arrival->lanes && effect->agent < arrival->agent;
 }
 
-/* Each time one of the lanes whose copies are done arrives; nothing, while some are not. */
+/* Nothing, while copies of the lanes are under way. */
 static int perform_arrival(struct ptx_machine *machine, struct ptx_effect *effect)
 {
     const struct arrival *arrival = effect->data;
     if (ptx_async_pending(machine, is_before, effect))
         return 0;
-    hopper_arrive_later(machine, effect, arrival->address[effect->lane]);
-    effect->lanes &= effect->lanes - 1;
-    if (effect->lanes)
-        effect->lane = __builtin_ctz(effect->lanes);
-    return effect->lanes == 0;
+    for (uint32_t rest = effect->lanes; rest && !machine->stopped; rest &= rest - 1) {
+        effect->lane = __builtin_ctz(rest);
+        hopper_arrive_later(machine, effect, arrival->address[effect->lane]);
+    }
+    return 1;
 }
 
 static void run_arrival(struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes)
