@@ -81,6 +81,7 @@ libptx_la_SOURCES = \
 	%D%/ptx/hazard_access.c \
 	%D%/ptx/hazard_word.c \
 	%D%/ptx/hazard_sync.c \
+	%D%/ptx/hazard_async.c \
 	%D%/ptx/hazard_report.c \
 	%D%/ptx/exec_scalar.c \
 	%D%/ptx/exec_integer.c \

@@ -79,9 +79,7 @@ static void grid_end(void *data, struct ptx_machine *machine)
     struct hazard *hazard = data;
     (void)machine;
     hazard_objects_clear(hazard);
-    for (uint32_t i = 0; i < hazard->operation_count; i++)
-        view_drop(&hazard->operations[i].view);
-    hazard->operation_count = 0;
+    hazard_operations_clear(hazard);
     hazard->first_agent = hazard->next_agent;
     hazard->read_count = 1;
     hazard->grid++;
@@ -107,6 +105,9 @@ int ptx_hazard_create(struct ptx_machine *machine, struct hazard **hazard)
                                      .leave = hazard_leave,
                                      .complete = hazard_complete,
                                      .fence = hazard_fence,
+                                     .start = hazard_start,
+                                     .finish = hazard_finish,
+                                     .join = hazard_join,
                                      .cta_begin = cta_begin,
                                      .cta_end = cta_end,
                                      .grid_end = grid_end,

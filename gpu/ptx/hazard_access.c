@@ -14,7 +14,8 @@
 struct visit {
     struct hazard *hazard;
     const struct ptx_access *access;
-    const struct view *view;
+    const struct view *view; /* [views]: who all must know what was before */
+    uint32_t views;
     struct shadow *shadow;
     int lane;
     uint32_t first; /* earlier agents are of another time */
@@ -31,8 +32,17 @@ static unsigned how_of(uint32_t site)
     return site >> SITE_HOW;
 }
 
+static int covers(const struct clock *clock, uint32_t agent, int lane, uint32_t epoch)
+{
+    const uint32_t *found = clock_find(clock, agent);
+    return found && found[lane] >= epoch;
+}
+
 static int knows(struct visit *visit, uint32_t agent, int lane, uint32_t epoch)
 {
+    for (uint32_t i = 1; i < visit->views; i++)
+        if (!covers(visit->view[i].known, agent, lane, epoch))
+            return 0;
     if (visit->found_in != visit->view->known || visit->found_agent != agent) {
         visit->found_in = visit->view->known;
         visit->found_agent = agent;
@@ -65,15 +75,19 @@ static int is_moral(const struct visit *visit, uint32_t agent, unsigned how)
 static int is_fenced(const struct visit *visit, uint32_t agent, int lane, uint32_t epoch,
                      unsigned how)
 {
-    if (!(how_of(visit->site) & MARK_ASYNC) || how & MARK_ASYNC)
+    const int reads_map = visit->access->proxy == PTX_PROXY_TENSORMAP;
+    if (!reads_map && (!(how_of(visit->site) & MARK_ASYNC) || how & MARK_ASYNC))
         return 1;
-    const uint32_t *fenced = clock_find(visit->view->fenced, agent);
-    if (fenced && fenced[lane] >= epoch)
-        return 1;
-    if (!(how & MARK_BEGIN))
-        return 0;
-    const uint32_t *begun = clock_find(visit->view->begun, agent);
-    return begun && begun[lane] >= epoch;
+    if (how & how_of(visit->site) & MARK_ATOMIC && !(how & MARK_BEGIN))
+        return 1; /* mbarriers are operated on through both */
+    for (uint32_t i = 0; i < visit->views; i++) {
+        const struct view *view = &visit->view[i];
+        const int is_begun =
+            (reads_map || how & MARK_BEGIN) && covers(view->begun, agent, lane, epoch);
+        if (!is_begun && (reads_map || !covers(view->fenced, agent, lane, epoch)))
+            return 0;
+    }
+    return 1;
 }
 
 static void meet(struct visit *visit, int other_writes, uint32_t agent, uint32_t site, int lane,
@@ -95,12 +109,19 @@ static void meet(struct visit *visit, int other_writes, uint32_t agent, uint32_t
     }
 }
 
+/* Is one of the two not of the generic proxy? */
+static unsigned crosses(const struct visit *visit, uint32_t site)
+{
+    return ((how_of(visit->site) | how_of(site)) & MARK_ASYNC) |
+           (visit->access->proxy == PTX_PROXY_TENSORMAP);
+}
+
 static void check_write(struct visit *visit, const struct write_mark *write)
 {
     if (write->agent < visit->first)
         return;
     const int lane = (int)(write->site >> SITE_LANE & 31);
-    const unsigned any = (how_of(visit->site) | how_of(write->site)) & MARK_ASYNC;
+    const unsigned any = crosses(visit, write->site);
     if (write->agent == visit->agent && (1u << lane) == visit->own &&
         (!any || write->epoch == visit->epoch))
         return;
@@ -110,7 +131,7 @@ static void check_write(struct visit *visit, const struct write_mark *write)
 
 static void check_read(struct visit *visit, const struct read_mark *read)
 {
-    const unsigned any = (how_of(visit->site) | how_of(read->site)) & MARK_ASYNC;
+    const unsigned any = crosses(visit, read->site);
     for (uint32_t rest = read->lanes; rest; rest &= rest - 1) {
         const int lane = __builtin_ctz(rest);
         if (read->agent == visit->agent && (rest & -rest) == visit->own &&
@@ -173,9 +194,13 @@ static void write_cell(struct visit *visit, struct cell *cell)
         for (uint32_t at = cell->more; at; at = visit->hazard->reads[at].next)
             check_read(visit, &visit->hazard->reads[at].read);
     }
-    cell->write = (struct write_mark){visit->agent, visit->epoch, visit->site};
     cell->read.agent = 0;
     cell->more = 0;
+    /* Of an mbarrier its initialisation stays: others need not know of each other. */
+    if (cell->write.agent >= visit->first && how_of(cell->write.site) & MARK_BEGIN &&
+        how_of(visit->site) & MARK_ATOMIC && !(how_of(visit->site) & MARK_BEGIN))
+        return;
+    cell->write = (struct write_mark){visit->agent, visit->epoch, visit->site};
 }
 
 static void visit_lane(struct visit *visit)
@@ -218,24 +243,42 @@ static uint32_t site_of(const struct ptx_access *access, unsigned how)
         how |= MARK_ATOMIC;
     if (access->proxy == PTX_PROXY_ASYNC)
         how |= MARK_ASYNC;
-    if (access->kind == PTX_WRITE && is_begin(access->code))
+    if (access->kind == PTX_ATOMIC && is_begin(access->code))
         how |= MARK_BEGIN;
     return how << SITE_HOW | (uint32_t)(index < SITE_MAX ? index : SITE_MAX);
 }
 
+/* By an engine. Lanes are threads where cp.async copies, and pieces of one whole else. */
 static void by_operation(struct hazard *hazard, const struct ptx_access *access)
 {
-    if (!access->agent || access->agent > hazard->operation_count)
+    const struct operation *operation = hazard_operation(hazard, access->agent);
+    if (!operation)
         return;
-    const struct operation *operation = &hazard->operations[access->agent - 1];
+    const int copies = operation->how & MARK_COPY;
+    const uint32_t site = site_of(access, operation->how);
     struct visit visit = {.hazard = hazard,
                           .access = access,
-                          .view = &operation->view,
-                          .agent = operation->agent,
-                          .epoch = operation->epoch,
-                          .own = 1,
-                          .site = site_of(access, operation->how)};
-    visit_lane(&visit);
+                          .view = operation->view,
+                          .views = operation->views,
+                          .agent = access->kind == PTX_READ ? operation->reader : operation->agent,
+                          .epoch = operation->epoch};
+    for (uint32_t rest = access->lanes; rest && !hazard->machine->stopped; rest &= rest - 1) {
+        const int lane = __builtin_ctz(rest);
+        const int marked = copies ? lane : __builtin_ctz(operation->lanes);
+        if (access->block[lane]->read_only)
+            continue;
+        visit.lane = lane;
+        visit.own = 1u << marked;
+        visit.site = site | (uint32_t)marked << SITE_LANE;
+        visit_lane(&visit);
+    }
+}
+
+/* Operations on mbarriers order by phases, not by their word. */
+static int is_word(const struct ptx_access *access)
+{
+    return access->order != PTX_ORDER_WEAK &&
+           strncmp(access->code->instruction->opcode->name, "mbarrier", 8) != 0;
 }
 
 void hazard_access(void *data, struct ptx_machine *machine, const struct ptx_access *access)
@@ -249,28 +292,28 @@ void hazard_access(void *data, struct ptx_machine *machine, const struct ptx_acc
     }
     struct hazard_warp *warp = access->warp->hazard;
     const uint32_t site = site_of(access, 0);
-    struct visit visit = {.hazard = hazard, .access = access, .agent = warp->agent};
+    const int word = is_word(access), writes = access->kind != PTX_READ;
+    struct visit visit = {.hazard = hazard, .access = access, .views = 1, .agent = warp->agent};
     for (uint32_t rest = access->lanes; rest && !machine->stopped; rest &= rest - 1) {
         const int lane = __builtin_ctz(rest);
         const struct ptx_block *block = access->block[lane];
         if (block->space == PTX_SPACE_LOCAL || block->space == PTX_SPACE_PARAM || block->read_only)
             continue;
-        if (access->order != PTX_ORDER_WEAK)
+        if (word)
             hazard_acquire(hazard, access, lane);
-        else if (access->kind != PTX_READ)
+        else if (writes)
             hazard_overwrite(hazard, access, lane);
         visit.lane = lane;
         visit.view = &warp->view[lane];
         visit.own = 1u << lane;
         visit.site = site | (uint32_t)lane << SITE_LANE;
         visit.epoch = warp->epoch;
-        if (access->order != PTX_ORDER_WEAK && access->kind != PTX_READ &&
-            warp->has_fence >> lane & 1) {
+        if (word && writes && warp->has_fence >> lane & 1) {
             visit.site |= MARK_FENCED << SITE_HOW;
             visit.epoch = warp->fence_epoch[lane] + 1;
         }
         visit_lane(&visit);
-        if (access->order != PTX_ORDER_WEAK && access->kind != PTX_READ)
+        if (word && writes)
             hazard_release(hazard, access, lane);
     }
 }

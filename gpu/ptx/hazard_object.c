@@ -53,8 +53,7 @@ static struct object *find(struct hazard *hazard, struct table table, uint64_t k
         return NULL;
     }
     struct object *object = look(*table.objects, *table.room, key);
-    *object = (struct object){
-        .key = key, .in_use = 1, .cta = UINT32_MAX, .cluster = UINT32_MAX, .epoch = 1};
+    *object = (struct object){.key = key, .in_use = 1, .cta = UINT32_MAX, .cluster = UINT32_MAX};
     ++*table.count;
     return object;
 }

@@ -69,15 +69,23 @@ struct hazard_warp {
     uint8_t fence_scope[PTX_LANES];  /* enum ptx_scope */
     uint8_t need_scope[PTX_LANES];   /* that the acquiring fence must have */
     uint32_t has_fence, has_pending; /* lanes */
+    /* Asynchronous operations: an agent for each kind of groups, and for what bulk ones read. */
+    uint32_t async[PTX_GROUP_KINDS], async_reader;
+    uint32_t ungrouped;             /* operations without a group so far */
+    uint32_t copy_epoch[PTX_LANES]; /* of the last cp.async */
 };
 
 /* An asynchronous operation that is under way. */
 struct operation {
-    struct view view; /* of who started it, then */
-    uint32_t agent, epoch;
-    uint32_t in_use;
+    uint64_t number;     /* ptx_effect.agent; 0: none */
+    struct view view[4]; /* of who started it, then: of each warp */
+    uint32_t views;
+    uint32_t agent, reader; /* of what it writes, and of what it reads */
+    uint32_t lanes;         /* that its marks have; of cp.async, each its own */
+    uint32_t epoch;
     uint8_t how;
 };
+#define OPERATIONS 4096u /* kept, by number: what is under way longer is forgotten */
 
 /* ---- objects that order ---------------------------------------------------------------------- */
 
@@ -87,8 +95,6 @@ struct object {
     struct view coming;                     /* of who came in this phase */
     struct view passed;                     /* of who came in the phases before */
     struct clock *last_before, *last_after; /* who left last: what it knew, and knows now */
-    uint32_t agent;                         /* of asynchronous work at it, 0: none */
-    uint32_t epoch;
     uint32_t in_use;
     uint32_t cta, cluster; /* of a word: who released, UINT32_MAX: several */
     uint8_t scope;         /* enum ptx_scope */
@@ -107,9 +113,8 @@ struct hazard {
     struct shadow *spare;            /* of CTAs that have ended */
     struct object *barriers, *words; /* tables by key, sizes powers of two */
     uint32_t barrier_count, barrier_room, word_count, word_room;
-    struct operation *operations;
-    uint32_t operation_count, operation_room;
-    int failed; /* no memory: nothing more is watched */
+    struct operation *operations; /* [OPERATIONS], or NULL */
+    int failed;                   /* no memory: nothing more is watched */
 };
 
 /* No memory; says so once. */
@@ -138,6 +143,16 @@ void hazard_arrive(void *data, struct ptx_warp *warp, uint32_t lanes, const void
 void hazard_leave(void *data, struct ptx_warp *warp, uint32_t lanes, const void *object);
 void hazard_complete(void *data, const void *object);
 void hazard_fence(void *data, struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes);
+
+/* hazard_async.c */
+void hazard_start(void *data, const struct ptx_effect *effect);
+void hazard_finish(void *data, struct ptx_machine *machine, const struct ptx_effect *effect,
+                   const void *object);
+void hazard_join(void *data, struct ptx_warp *warp, uint32_t lanes, enum ptx_group_kind kind,
+                 uint64_t below, int reads_only);
+/* NULL: none of that number is watched. */
+const struct operation *hazard_operation(const struct hazard *hazard, uint64_t number);
+void hazard_operations_clear(struct hazard *hazard);
 
 /* hazard_word.c. Acquire and release at a word of memory: before the access is checked, and after;
  * and a weak write, which ends what was released there. */

@@ -116,6 +116,20 @@ static void begin_fence(struct hazard *hazard, struct hazard_warp *warp, uint32_
     warp->epoch++;
 }
 
+/* Who acquires has the proxy of tensor maps see what the thread knows. */
+static void map_fence(struct hazard *hazard, struct hazard_warp *warp, const struct ptx_code *code,
+                      uint32_t lanes)
+{
+    for (uint32_t rest = ptx_has(code->instruction, PTX_W_ACQUIRE) ? lanes : 0; rest;
+         rest &= rest - 1) {
+        struct view *view = &warp->view[__builtin_ctz(rest)];
+        if (clock_join(&view->begun, view->known) ||
+            clock_note(&view->begun, warp->agent, rest & -rest, warp->epoch))
+            hazard_fail(hazard);
+    }
+    warp->epoch++;
+}
+
 /* A fence of memory: relaxed reads before it acquire, relaxed writes behind it release. */
 static void memory_fence(struct hazard *hazard, struct hazard_warp *warp,
                          const struct ptx_code *code, uint32_t lanes)
@@ -149,6 +163,8 @@ void hazard_fence(void *data, struct ptx_warp *warp, const struct ptx_code *code
         return;
     if (!strcmp(name, "fence.mbarrier_init"))
         begin_fence(hazard, warp->hazard, lanes);
+    else if (ptx_has(code->instruction, PTX_W_TENSORMAP_GENERIC))
+        map_fence(hazard, warp->hazard, code, lanes);
     else if (!strcmp(name, "fence") || !strcmp(name, "membar"))
         memory_fence(hazard, warp->hazard, code, lanes);
     else if (ptx_has(code->instruction, PTX_W_ASYNC))
