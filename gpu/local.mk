@@ -83,6 +83,8 @@ libptx_la_SOURCES = \
 	%D%/ptx/hazard_sync.c \
 	%D%/ptx/hazard_async.c \
 	%D%/ptx/hazard_report.c \
+	%D%/ptx/rewrite.h \
+	%D%/ptx/rewrite.c \
 	%D%/ptx/exec_scalar.c \
 	%D%/ptx/exec_integer.c \
 	%D%/ptx/exec_bits.c \
@@ -147,6 +149,7 @@ libgpu_la_SOURCES = \
 	%D%/device.h \
 	%D%/device.c \
 	%D%/device_graph.c \
+	%D%/ptx/device_ptx.h \
 	%D%/ptx/device_ptx.c \
 	%D%/parts.h \
 	%D%/parts_launch.h \

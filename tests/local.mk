@@ -89,7 +89,7 @@ UNIT_TESTS = \
 if HAVE_MPFR
 UNIT_TESTS += %D%/t_dtype_mpfr %D%/t_act_mpfr
 endif
-LONG_TESTS = %D%/t_parts_ptx
+LONG_TESTS = %D%/t_parts_ptx %D%/t_ptx_faults
 SCRIPT_TESTS = \
 	%D%/headers.sh \
 	%D%/exports.sh \
@@ -114,7 +114,7 @@ GPU_SHELL_TESTS = %D%/gpu_worker.sh
 
 # Programs that write their own TAP, for their SKIPs, and so need no libcheck.
 SKIP_TESTS = $(GPU_TESTS) %D%/t_dtype_cuda
-check_PROGRAMS += $(SKIP_TESTS) %D%/t_parts_ptx
+check_PROGRAMS += $(SKIP_TESTS) %D%/t_parts_ptx %D%/t_ptx_faults
 TESTS = $(SCRIPT_TESTS) $(SKIP_TESTS) $(LONG_TESTS)
 if HAVE_CHECK
 check_PROGRAMS += $(UNIT_TESTS)
@@ -268,6 +268,9 @@ endif
 # What stands under the variants is not exported.
 %C%_t_hopper_product_SOURCES = %D%/t_hopper_product.c %D%/parts_array.c %D%/parts_array.h
 %C%_t_hopper_product_LDADD = libgpu.la libptx.la libptxnumber.la $(KERNEL_TABLE) $(LDADD)
+
+%C%_t_ptx_faults_SOURCES = %D%/t_ptx_faults.c %D%/parts_array.c %D%/parts_array.h
+%C%_t_ptx_faults_LDADD = libgpu.la libptx.la libptxnumber.la $(KERNEL_TABLE) $(LDADD)
 
 # A libcuda that fails on demand, for probe.sh and device.sh. -rpath makes libtool build a shared object of what is
 # not installed.

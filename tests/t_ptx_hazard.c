@@ -64,6 +64,16 @@ static const struct micro races[] = {
      "shl.b32 %r0, %t, 1;\nadd.u32 %r0, %r0, %s;\ncvt.u16.u32 %h0, %t;\nst.shared.u16 [%r0], %h0;\n"
      "ld.shared.u16 %h1, [%r0];\n",
      1, 64, 0, CLEAN},
+    {"a half of a word",
+     FIRST "cvt.u16.u32 %h0, %t;\n@%p0 st.shared.u16 [%s], %h0; // HERE\n"
+           "@!%p0 ld.shared.u16 %h1, [%s]; // HERE\n",
+     1, 2, 0, RACE},
+    {"a write by the last of two readers",
+     "setp.eq.u32 %p0, %t, 0;\nsetp.eq.u32 %p1, %t, 32;\n@%p0 bra L;\n@!%p1 bra M;\n"
+     "W: ld.volatile.global.u32 %r0, [%g];\nsetp.ne.u32 %p2, %r0, 1;\n@%p2 bra W;\n"
+     "ld.shared.u32 %r1, [%s];\nst.shared.u32 [%s], 9; // HERE\nbra M;\n"
+     "L: ld.shared.u32 %r1, [%s];\nst.volatile.global.u32 [%g], 1;\nM:\n",
+     1, 64, 0, RACE},
     {"a word that was whole is split",
      MINE "st.shared.u32 [%r0], %t;\nbar.sync 0;\nshl.b32 %r2, %t, 1;\nadd.u32 %r2, %r2, %s;\n"
           "cvt.u16.u32 %h0, %t;\nst.shared.u16 [%r2], %h0;\nld.shared.u32 %r3, [%r0]; // HERE\n",
@@ -214,6 +224,80 @@ static const struct micro undefined[] = {
      1, 32, 0, CLEAN},
 };
 
+#define FOUR "st.shared.v4.u32 [%s], {%t, %t, %t, %t};\n"
+#define STORE "cp.async.bulk.global.shared::cta.bulk_group [%g], [%s], 16;"
+#define LOAD                                                                                       \
+    "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%s], [%g], 16, [%s+64];"
+#define WAIT "W: mbarrier.try_wait.parity.shared::cta.b64 %p1, [%s+64], 0;\n@!%p1 bra W;\n"
+#define TX "mbarrier.arrive.expect_tx.shared::cta.b64 %q1, [%s+64], 16;\n"
+#define BEGIN "mbarrier.init.shared::cta.b64 [%s+64], 1;\n"
+#define PROXY PTX_REPORT_PROXY, PTX_REPORT_VALUE
+
+static const struct micro asynchronous[] = {
+    {"cp.async, then a read without a wait",
+     "cp.async.ca.shared.global [%s], [%g], 16; // HERE\ncp.async.commit_group;\n"
+     "ld.shared.u32 %r0, [%s]; // HERE\ncp.async.wait_group 0;\n",
+     1, 1, 0, RACE},
+    {"cp.async, and the wait for it",
+     "cp.async.ca.shared.global [%s], [%g], 16;\ncp.async.commit_group;\n"
+     "cp.async.wait_group 0;\nld.shared.u32 %r0, [%s];\n",
+     1, 1, 0, CLEAN},
+    {"a wait for another group",
+     "cp.async.ca.shared.global [%s], [%g], 16; // HERE\ncp.async.commit_group;\n"
+     "cp.async.wait_group 1;\nld.shared.u32 %r0, [%s]; // HERE\ncp.async.wait_all;\n",
+     1, 1, 0, RACE},
+    {"a wait of this thread's for another's copy",
+     FIRST "@%p0 cp.async.ca.shared.global [%s], [%g], 16; // HERE\ncp.async.wait_all;\n"
+           "ld.shared.u32 %r0, [%s]; // HERE\n",
+     1, 2, 0, RACE},
+    {"written, then stored in bulk without a proxy fence",
+     FOUR STORE " // HERE\ncp.async.bulk.commit_group;\ncp.async.bulk.wait_group 0;\n", 1, 1, 0,
+     PROXY},
+    {"written, a proxy fence, then stored in bulk",
+     FOUR "fence.proxy.async.shared::cta;\n" STORE
+          "\ncp.async.bulk.commit_group;\ncp.async.bulk.wait_group 0;\n" FOUR,
+     1, 1, 0, CLEAN},
+    {"written over while it is stored",
+     FOUR "fence.proxy.async.shared::cta;\n" STORE
+          " // HERE\ncp.async.bulk.commit_group;\nst.shared.v4.u32 [%s], {1, 2, 3, 4}; // HERE\n"
+          "cp.async.bulk.wait_group 0;\n",
+     1, 1, 0, RACE},
+    {"written over once it is read",
+     FOUR "fence.proxy.async.shared::cta;\n" STORE
+          "\ncp.async.bulk.commit_group;\ncp.async.bulk.wait_group.read 0;\n" FOUR
+          "cp.async.bulk.wait_group 0;\n",
+     1, 1, 0, CLEAN},
+    {"what was stored is not there when it has been read",
+     FOUR "fence.proxy.async.shared::cta;\n" STORE
+          " // HERE\ncp.async.bulk.commit_group;\ncp.async.bulk.wait_group.read 0;\n"
+          "ld.global.u32 %r0, [%g]; // HERE\n",
+     1, 1, 0, RACE},
+    {"a bulk load and an mbarrier",
+     BEGIN "fence.mbarrier_init.release.cluster;\n" TX LOAD "\n" WAIT "ld.shared.u32 %r0, [%s];\n",
+     1, 1, 0, CLEAN},
+    {"the mbarrier's beginning is not fenced",
+     BEGIN TX LOAD " // HERE\n" WAIT "ld.shared.u32 %r0, [%s];\n", 1, 1, 0, PROXY},
+    {"a bulk load that nobody waits for",
+     BEGIN "fence.mbarrier_init.release.cluster;\n" TX LOAD
+           " // HERE\nld.shared.u32 %r0, [%s]; // HERE\n" WAIT,
+     1, 1, 0, RACE},
+    {"read, then loaded in bulk without a proxy fence",
+     FOUR BEGIN "fence.proxy.async;\n" TX "ld.shared.u32 %r0, [%s];\n" LOAD " // HERE\n" WAIT, 1, 1,
+     0, PROXY},
+    {"the cluster's barrier orders CTAs",
+     "mapa.shared::cluster.u32 %r0, %s, 0;\nsetp.eq.u32 %p0, %c, 1;\n"
+     "@%p0 st.shared::cluster.u32 [%r0], 7;\nbarrier.cluster.arrive.aligned;\n"
+     "barrier.cluster.wait.aligned;\nsetp.eq.u32 %p1, %c, 0;\n@%p1 ld.shared.u32 %r1, [%s];\n",
+     2, 1, 2, CLEAN},
+    {"the cluster's barrier, relaxed, does not",
+     "mapa.shared::cluster.u32 %r0, %s, 0;\nsetp.eq.u32 %p0, %c, 1;\n"
+     "@%p0 st.shared::cluster.u32 [%r0], 7;\nbarrier.cluster.arrive.relaxed.aligned;\n"
+     "barrier.cluster.wait.aligned;\nsetp.eq.u32 %p1, %c, 0;\n"
+     "@%p1 ld.shared.u32 %r1, [%s]; // HERE\n"
+     "barrier.cluster.arrive.aligned;\nbarrier.cluster.wait.aligned;\n",
+     2, 1, 2, RACE},
+};
+
 static void all(const char *what, const struct micro *micros, int count)
 {
     const int wrong = micro_run(micros, count, SEEDS);
@@ -232,6 +316,12 @@ START_TEST(patterns_order)
 }
 END_TEST
 
+START_TEST(engines_are_agents)
+{
+    all("asynchronous", asynchronous, COUNT(asynchronous));
+}
+END_TEST
+
 START_TEST(undefinedness_decides)
 {
     all("undefinedness", undefined, COUNT(undefined));
@@ -245,6 +335,7 @@ int main(void)
     tcase_set_timeout(tests, 0);
     tcase_add_test(tests, races_are_found);
     tcase_add_test(tests, patterns_order);
+    tcase_add_test(tests, engines_are_agents);
     tcase_add_test(tests, undefinedness_decides);
     suite_add_tcase(suite, tests);
     return run_suite(suite);

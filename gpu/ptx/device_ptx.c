@@ -15,6 +15,7 @@
 
 #include "gpu/device.h"
 #include "gpu/kernels.h"
+#include "gpu/ptx/device_ptx.h"
 #include "gpu/ptx/geometry.h"
 #include "gpu/ptx/hazard.h"
 #include "gpu/ptx/machine.h"
@@ -36,6 +37,7 @@ struct ptx_device {
     struct code *codes;            /* [kernel_code_count] */
     struct ptx_program **programs; /* [kernel_row_count] */
     char broken[1536];             /* what stopped the machine; "": nothing */
+    char remark[1536];             /* the last report that did not */
 };
 
 static struct ptx_device *ptx_device(struct moe_device *device)
@@ -325,6 +327,19 @@ static void graph_destroy(struct moe_device *device, void *graph)
 
 /* ---- launches -------------------------------------------------------------------------------- */
 
+int moe_ptx_device_plant(struct moe_device *device, int index, const char *text)
+{
+    struct ptx_device *ptx = ptx_device(device);
+    struct code *code = &ptx->codes[index];
+    const int status = ptx_read(text, strlen(text), &code->module);
+    return status ? status : ptx_load(ptx->machine, code->module, &code->loaded);
+}
+
+const char *moe_ptx_device_remark(const struct moe_device *device)
+{
+    return ((const struct ptx_device *)device)->remark;
+}
+
 static int load_code(struct ptx_device *ptx, int index)
 {
     const struct kernel_code *code = &kernel_codes[index];
@@ -374,6 +389,9 @@ static int launch(struct moe_device *device, int row, const struct moe_launch *l
     memcpy(grid.block, launch->block, sizeof grid.block);
     memcpy(grid.cluster, launch->cluster, sizeof grid.cluster);
     status = ptx_run(ptx->machine, &grid);
+    if (!status && !ptx->machine->stopped && ptx->machine->report_count)
+        snprintf(ptx->remark, sizeof ptx->remark, "kernel '%s': %s", launch->kernel,
+                 ptx->machine->reports[ptx->machine->report_count - 1].message);
     if (!status && ptx->machine->stopped) {
         snprintf(ptx->broken, sizeof ptx->broken, "kernel '%s': %s", launch->kernel,
                  ptx->machine->report_count

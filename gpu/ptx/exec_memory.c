@@ -131,8 +131,8 @@ void ptx_stored(const struct ptx_warp *warp, const struct ptx_code *code, int la
 {
     const uint32_t each = code->bits / 8u;
     for (int i = 0; i < code->count; i++)
-        memcpy(bytes + (uint32_t)i * each,
-               &ptx_row(warp, element(&code->places[1], i)->slot)[lane], each);
+        memcpy(bytes + (uint32_t)i * each, &ptx_row(warp, element(&code->places[1], i)->slot)[lane],
+               each);
 }
 
 /* ---- decoding -------------------------------------------------------------------------------- */
