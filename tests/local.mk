@@ -15,9 +15,12 @@ AM_TESTS_ENVIRONMENT = \
 	MSAN_OPTIONS=exitcode=99 \
 	CK_VERBOSITY=silent CK_TAP_LOG_FILE_NAME=- CK_DEFAULT_TIMEOUT=300 \
 	MOE_TEST_SIZE=$(TEST_SIZE) \
-	CC='$(CC)' CXX='$(CXX)' NM='$(NM)' srcdir='$(srcdir)'; \
+	CC='$(CC)' CXX='$(CXX)' NM='$(NM)' srcdir='$(srcdir)' \
+	JUDGE_CC='$(CC) $(DEFS) $(DEFAULT_INCLUDES) $(AM_CPPFLAGS) $(CPPFLAGS) $(EXACT_CFLAGS) $(OPENBLAS_CFLAGS) $(CFLAGS)' \
+	JUDGE_LIBS='$(LDFLAGS) $(CHECK_LIBS) $(MPFR_LIBS) $(OPENBLAS_LIBS) $(JANSSON_LIBS) $(XXHASH_LIBS) $(ZSTD_LIBS) -ldl -lm' \
+	JUDGE_PARTS='$(libmoecheck_la_LIBADD)'; \
 	export ASAN_OPTIONS UBSAN_OPTIONS MSAN_OPTIONS CK_VERBOSITY CK_TAP_LOG_FILE_NAME \
-	CK_DEFAULT_TIMEOUT MOE_TEST_SIZE CC CXX NM srcdir;
+	CK_DEFAULT_TIMEOUT MOE_TEST_SIZE CC CXX NM srcdir JUDGE_CC JUDGE_LIBS JUDGE_PARTS;
 
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 LOG_DRIVER_FLAGS = --merge
@@ -72,6 +75,7 @@ UNIT_TESTS = \
 	%D%/t_geometry \
 	%D%/t_problem \
 	%D%/t_models \
+	%D%/t_selftest \
 	%D%/t_safetensors \
 	%D%/t_tensors \
 	%D%/t_supervisor \
@@ -89,7 +93,7 @@ UNIT_TESTS = \
 if HAVE_MPFR
 UNIT_TESTS += %D%/t_dtype_mpfr %D%/t_act_mpfr
 endif
-LONG_TESTS = %D%/t_parts_ptx %D%/t_ptx_faults
+LONG_TESTS = %D%/t_parts_ptx %D%/t_ptx_faults %D%/selftest_all.sh
 SCRIPT_TESTS = \
 	%D%/headers.sh \
 	%D%/exports.sh \
@@ -100,6 +104,8 @@ SCRIPT_TESTS = \
 	%D%/shrink.sh \
 	%D%/ledger.sh \
 	%D%/selftest.sh \
+	%D%/judge_faults.sh \
+	%D%/catalogue.sh \
 	%D%/command.sh \
 	%D%/bench_gpu.sh \
 	%D%/session.sh \
@@ -122,11 +128,12 @@ TESTS += $(UNIT_TESTS)
 else
 TESTS += %D%/no_libcheck.sh
 endif
-EXTRA_DIST += $(SCRIPT_TESTS) %D%/no_libcheck.sh %D%/tally.sh %D%/installed.sh
+EXTRA_DIST += $(SCRIPT_TESTS) %D%/judge_faults.txt %D%/selftest_all.sh %D%/no_libcheck.sh %D%/tally.sh %D%/installed.sh
 
 # moecheck-tests/: the built tests for machines that lack the build tools. Left out are scripts that
 # compile something, or look at what the compiler made.
-BUILD_TESTS = %D%/headers.sh %D%/exports.sh %D%/plugin.sh %D%/fuzz.sh %D%/session.sh
+BUILD_TESTS = %D%/headers.sh %D%/exports.sh %D%/plugin.sh %D%/fuzz.sh %D%/session.sh \
+	%D%/judge_faults.sh %D%/catalogue.sh
 EXTRA_DIST += %D%/assemble.sh %D%/run.sh %D%/gpu_session.sh
 .PHONY: moecheck-tests
 moecheck-tests: $(check_PROGRAMS) $(check_LTLIBRARIES) %D%/moecheck$(EXEEXT) libmoecheck.la config.h
@@ -161,6 +168,8 @@ EXTRA_PROGRAMS += %D%/moecheck
 
 # The tests of the reference and of the judge share theirs; two look inside libref.
 support = %D%/support.c %D%/support.h
+%C%_t_selftest_SOURCES = %D%/t_selftest.c $(support)
+%C%_t_selftest_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
 %C%_t_routing_SOURCES = %D%/t_routing.c $(support)
 %C%_t_route_SOURCES = %D%/t_route.c $(support)
 %C%_t_round_SOURCES = %D%/t_round.c $(support)

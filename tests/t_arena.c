@@ -188,6 +188,22 @@ START_TEST(guards_are_nan)
 }
 END_TEST
 
+/* No byte stored again and again passes for a guard, nor does the guard itself, moved. */
+START_TEST(guards_vary)
+{
+    struct moe_arena arena = arena_at(places[0], 1000);
+    const uint8_t *band = (uint8_t *)arena.region[MOE_O].tensor.data - MOE_ARENA_BAND;
+    for (int64_t step = 1; step <= 512; step *= 2) {
+        int64_t same = 0;
+        for (int64_t i = 0; i + step < MOE_ARENA_BAND; i++)
+            same += band[i] == band[i + step];
+        ck_assert_msg(same < MOE_ARENA_BAND / 2, "%lld of the bytes %lld apart are the same",
+                      (long long)same, (long long)step);
+    }
+    moe_arena_unmap(&arena);
+}
+END_TEST
+
 START_TEST(a_fault_reads_well)
 {
     static const struct {
@@ -251,6 +267,7 @@ int main(void)
     tcase_add_test_raise_signal(whole, workspace_of_whole_blocks_ends_at_the_fence, SIGSEGV);
     tcase_add_loop_test_raise_signal(whole, inputs_are_read_only, SIGSEGV, 0, 2);
     tcase_add_test(whole, guards_are_nan);
+    tcase_add_test(whole, guards_vary);
     tcase_add_test(whole, a_stray_reads_well);
     tcase_add_test(whole, a_fault_reads_well);
     suite_add_tcase(suite, whole);

@@ -15,6 +15,7 @@ extern const struct moe_variant moe_variant_naive;
 
 #define LINE "T=7 H=16 I=8 E=4 K=2 dtype=bf16 bias=1"
 #define RAGGED "T=7 H=16 I=8 E=4 K=3 dtype=bf16 router=lists routing=ragged"
+#define MANY_ROWS "T=600 H=8 I=4 E=3 K=1 dtype=bf16 router=lists" /* too many to lie far apart */
 #define EXTRA 256 /* of workspace; kept memory has as much */
 
 typedef int habit_of_pass(const struct moe_problem *problem, const struct moe_call *call);
@@ -273,6 +274,7 @@ static const struct {
      "256: forward returned -5, not the status"},
     {LINE, "alignment", NULL, stores_at_rounded_base, 0, 0, 0, 0, "written before o"},
     {LINE, "strides", NULL, takes_width_for_stride, 0, 0, 0, 0, "between rows 0 and 1 of o"},
+    {MANY_ROWS, "strides", NULL, takes_width_for_stride, 0, 0, 0, 0, "rows apart: "},
     {LINE, "strides", NULL, writes_between_rows, 0, 0, 0, 0, "between rows 0 and 1 of o"},
     {LINE, "strides", NULL, wraps_offset, 0, 0, 0, 0, "rows 2^31 elements apart"},
 };

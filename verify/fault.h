@@ -3,8 +3,8 @@
  * (model.h), the GPU variants built with -DMOE_FAULTS and `moecheck selftest` share.
  *
  * A fault is a kind at a place: "the last k is missing" in the product Z, "rows past the tile are
- * not written" of dW1. The kinds of a place and what each does stand in fault_table.c; where they
- * are acted out, in model_*.c.
+ * not written" of dW1. The kinds of a place stand in model.h, the faults in fault_*.c; what a kind
+ * does is where it is acted out, in model_*.c.
  */
 #ifndef MOE_FAULT_H
 #define MOE_FAULT_H

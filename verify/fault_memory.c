@@ -243,7 +243,7 @@ const struct moe_fault fault_memory[] = {
      "a byte before the kept memory is written", "", "guards,isolation", "", MOE_FAULT_ON_CPU,
      NULL},
     {"room-not-checked", MOE_FAULT_WORKSPACE, MOE_FAULT_IN_STEP, 0, ROOM_NOT_CHECKED, 0, 0,
-     "less workspace than is stated is not refused", "", "guards", "", MOE_FAULT_ON_CPU, NULL},
+     "less workspace than is stated is not refused", "", "workspace", "", MOE_FAULT_ON_CPU, NULL},
     {"input-changed-x", MOE_FAULT_WORKSPACE, MOE_FAULT_IN_LOAD, MOE_X, LOAD_CHANGES, 0, 0,
      "x: an input serves as scratch memory", "", "inputs", "", MOE_FAULT_ON_CPU, NULL},
     {"input-changed-w1", MOE_FAULT_WORKSPACE, MOE_FAULT_IN_LOAD, MOE_W1, LOAD_CHANGES, 0, 0,

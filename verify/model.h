@@ -96,7 +96,7 @@ enum model_load_fault {
     LOAD_CHANGES, /* writes to what it reads */
 };
 
-/* Kinds of MOE_FAULT_IN_STEP; what each does stands in fault_table.c. */
+/* Kinds of MOE_FAULT_IN_STEP; what each does is told in the table of faults. */
 enum model_step_fault {
     OFFSETS_IGNORED,
     TOKEN_DIV_TOPK,

@@ -38,6 +38,7 @@ struct selftest_score {
 struct selftest_floor {
     const char *name, *unit, *fault;
     const char *line;           /* the case; dtype and seed are added */
+    const char *model;          /* NULL: model-blocked */
     int level[SELFTEST_LEVELS]; /* from the strongest; 0 ends */
     int power;                  /* 1: level k means 2^-k */
 };
@@ -77,6 +78,8 @@ const char *selftest_model(int index); /* NULL past the end */
 
 /* Runs the trials through workers and keeps the scores. */
 int selftest_run(struct selftest *selftest);
+/* Counts what came of the trial that the result's ticket names. */
+void selftest_take(struct selftest *selftest, const struct moe_result *result);
 /* Name of a column; NULL past the end. */
 const char *selftest_column(int column);
 /* Was the fault caught, by a check that must where one of those exists? */

@@ -135,7 +135,8 @@ static void print_floors(const struct selftest *selftest)
         if (level < 0)
             printf("none");
         else if (floor->power)
-            printf("%s 2^-%d", floor->unit, floor->level[level]);
+            printf("%s 2^-%d, %.2g %%", floor->unit, floor->level[level],
+                   100 * ldexp(1, -floor->level[level]));
         else
             printf("%d %s", floor->level[level], floor->unit);
         printf("  (");

@@ -5,6 +5,10 @@
 
 #include "verify/selftest.h"
 
+/* Faults that may hang do not wait as long as a case that is only slow, on a busy machine, may
+ * take. */
+#define SECONDS_OF_HANGS 5
+
 /* Trials that wait in the supervisor; more would only take memory. */
 #define QUEUED 64
 
@@ -88,7 +92,7 @@ static void add_clean(struct selftest *selftest, const struct moe_result *result
         moe_report_print(stdout, &selftest->common, NULL, result);
 }
 
-static void take(struct selftest *selftest, const struct moe_result *result)
+void selftest_take(struct selftest *selftest, const struct moe_result *result)
 {
     const struct selftest_trial *trial = &selftest->trial[result->ticket];
     if (trial->kind == SELFTEST_CLEAN)
@@ -103,6 +107,23 @@ static void take(struct selftest *selftest, const struct moe_result *result)
     }
 }
 
+static int may_hang(const struct selftest_trial *trial)
+{
+    return trial->kind == SELFTEST_FAULT &&
+           moe_fault_get(trial->subject)->class == MOE_FAULT_ENVIRONMENT;
+}
+
+/* Checks that run the variant again take turns, but where one of them must catch the fault, or the
+ * user asks for it. */
+static int takes_turns(const struct selftest *selftest, const struct selftest_trial *trial)
+{
+    const struct moe_check *check;
+    int wants = trial->kind != SELFTEST_CLEAN && selftest->common.checks;
+    for (int i = 0; trial->kind == SELFTEST_FAULT && (check = moe_check_get(i)); i++)
+        wants |= check->runs > 0 && listed(moe_fault_get(trial->subject)->checks, check->name);
+    return !wants;
+}
+
 static int submit(struct selftest *selftest, int64_t number)
 {
     const struct selftest_trial *trial = &selftest->trial[number];
@@ -111,9 +132,11 @@ static int submit(struct selftest *selftest, int64_t number)
                           .variant = trial->model,
                           .fault = trial->fault[0] ? trial->fault : NULL,
                           .checks = selftest->common.checks,
-                          .rotate = trial->kind == SELFTEST_CLEAN,
+                          .rotate = takes_turns(selftest, trial),
                           .configuration = trial->configuration,
                           .ticket = (uint64_t)number};
+    if (may_hang(trial) && !(selftest->common.timeout > 0))
+        job.patience = SECONDS_OF_HANGS;
     return moe_supervisor_submit(selftest->supervisor, &job);
 }
 
@@ -130,7 +153,7 @@ static int collect(struct selftest *selftest)
             return status;
         switch (moe_supervisor_next(selftest->supervisor, 1, &result)) {
         case MOE_NEXT_RESULT:
-            take(selftest, &result);
+            selftest_take(selftest, &result);
             done++;
             break;
         case MOE_NEXT_WAIT:

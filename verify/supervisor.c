@@ -22,6 +22,7 @@ struct open_job {
     struct moe_problem problem;
     const char *variant; /* of the crew's table, or NULL */
     char *request;       /* line of the protocol */
+    double patience;     /* of this job; 0: the supervisor's */
     int failed_runs;     /* 0 or 1 */
     struct moe_run_end first;
 };
@@ -79,8 +80,10 @@ static void begin(struct moe_supervisor *supervisor, int index)
 {
     const struct open_job *job = supervisor->has[index];
 
+    double limit = job->patience > 0 ? job->patience : supervisor->timeout;
+
     moe_slot_begin(&supervisor->slot[index], job->id, job->request,
-                   supervisor->timeout > 0 ? supervisor->timeout : moe_patience(&job->problem));
+                   limit > 0 ? limit : moe_patience(&job->problem));
 }
 
 /* No worker can be started for the slot's job, which ends as an ERROR that says so. */
@@ -244,6 +247,7 @@ int moe_supervisor_submit(struct moe_supervisor *supervisor, const struct moe_jo
     free(line);
     open->id = ++supervisor->last_id;
     open->ticket = job->ticket;
+    open->patience = job->patience;
     open->problem = job->problem;
     open->variant = variant;
     *supervisor->queue_end = open;

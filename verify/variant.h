@@ -4,7 +4,7 @@
  * A variant computes the layer of ref/moe.h for the cases that it supports. The judge hands it
  * tensors, workspace and kept memory, all of them the caller's, and a stream; the variant enqueues
  * its work and returns. Its recipe is what its results are judged by; of the rest that it declares
- * here (workspace, flags) nothing is taken on trust for good, but not all of it is checked yet: see
+ * here (sizes, alignment, flags) each is held against what it does, by a check of its own: see
  * doc/manual.md.
  *
  * A plug-in is a shared object that exports moe_plugin(). It is trusted code: it runs in the

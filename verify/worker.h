@@ -49,6 +49,7 @@ struct moe_job {
     const char *fault;     /* for a model: what it acts out, as moe_fault_plant_text; or NULL */
     int rotate;            /* 1: checks that run the variant again take turns */
     int32_t configuration; /* of the variant */
+    double patience;       /* seconds until it hangs; 0: the supervisor's */
     uint64_t ticket;       /* the caller's own; comes back with the result */
 };
 

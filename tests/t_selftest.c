@@ -1,0 +1,146 @@
+/*
+ * t_selftest.c - moecheck selftest counts right: what is caught and by whom, alarms, limits,
+ * floors, the exit status.
+ */
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/support.h"
+#include "verify/selftest.h"
+
+/* main.c's, which is not in the library of commands. */
+void moe_command_version(void)
+{
+}
+
+int moe_command_flush(int exit_status)
+{
+    return exit_status;
+}
+
+static struct selftest selftest;
+
+static void set_up(void)
+{
+    memset(&selftest, 0, sizeof selftest);
+    selftest.common.name = "moecheck selftest";
+    selftest.common.quiet = 1;
+    selftest.glob = "last-k-missing-z"; /* by bound, exact or statistics */
+    ck_assert_int_eq(selftest_plan(&selftest), MOE_OK);
+    ck_assert_int_gt(selftest.count, 5);
+}
+
+static void tear_down(void)
+{
+    free(selftest.trial);
+    free(selftest.score);
+    free(selftest.floor);
+}
+
+static int planted(void)
+{
+    return selftest.trial[0].subject;
+}
+
+/* A result of a trial, with one finding. */
+static void take(int64_t trial, const char *check, enum moe_verdict verdict)
+{
+    static struct moe_result result;
+    memset(&result, 0, sizeof result);
+    result.ticket = (uint64_t)trial;
+    result.variant = "model-forward";
+    result.problem = selftest.trial[trial].problem;
+    moe_report_clear(&result.report);
+    if (check) {
+        struct moe_finding finding = moe_finding_plain(check, verdict, "as the test says");
+        moe_report_add(&result.report, &finding);
+    }
+    selftest_take(&selftest, &result);
+}
+
+START_TEST(nothing_is_caught_by_nobody)
+{
+    ck_assert(!selftest_caught(&selftest, planted()));
+    take(0, NULL, MOE_PASS);
+    take(1, "bound", MOE_SKIP);
+    take(2, "bound", MOE_ERROR);
+    take(3, "bound", MOE_PASS);
+    ck_assert(!selftest_caught(&selftest, planted()));
+    ck_assert_int_eq(selftest.score[planted()].judged, 2);
+    ck_assert_int_eq(selftest.score[planted()].caught, 0);
+    ck_assert_int_eq(selftest_print(&selftest), MOE_EXIT_FAIL);
+}
+END_TEST
+
+/* Another check's alarm is shown, and does not count as having caught it. */
+START_TEST(only_the_checks_that_must_count)
+{
+    take(0, "inputs", MOE_FAIL);
+    ck_assert_int_eq(selftest.score[planted()].caught, 1);
+    ck_assert(!selftest_caught(&selftest, planted()));
+    ck_assert_int_eq(selftest_print(&selftest), MOE_EXIT_FAIL);
+    take(1, NULL, MOE_PASS);
+    take(2, "statistics", MOE_FAIL);
+    ck_assert(selftest_caught(&selftest, planted()));
+    ck_assert_int_eq(selftest.score[planted()].judged, 3);
+    ck_assert_int_eq(selftest.score[planted()].caught, 2);
+    ck_assert_int_eq(selftest_print(&selftest), MOE_EXIT_PASS);
+}
+END_TEST
+
+/* What is said of clean cases: PASS, SKIP, FAIL, ERROR. */
+static const struct {
+    enum moe_verdict verdict;
+    int64_t silent, alarms, undecided;
+    int exit;
+} clean[] = {
+    {MOE_PASS, 1, 0, 0, MOE_EXIT_PASS},
+    {MOE_SKIP, 0, 0, 0, MOE_EXIT_PASS},
+    {MOE_FAIL, 0, 1, 0, MOE_EXIT_FAIL},
+    {MOE_ERROR, 0, 0, 1, MOE_EXIT_ERROR},
+};
+
+START_TEST(alarms_of_clean_cases)
+{
+    for (int64_t i = 0; i < selftest.count; i++)
+        take(i, "bound", MOE_FAIL);
+    selftest.trial[0].kind = SELFTEST_CLEAN;
+    take(0, "bound", clean[_i].verdict);
+    ck_assert_int_eq(selftest.silent, clean[_i].silent);
+    ck_assert_int_eq(selftest.alarms, clean[_i].alarms);
+    ck_assert_int_eq(selftest.undecided, clean[_i].undecided);
+    ck_assert_int_eq(selftest_print(&selftest), clean[_i].exit);
+}
+END_TEST
+
+/* The rule of three, Clopper and Pearson's table for 10, and what is symmetric. */
+START_TEST(limits_of_rates)
+{
+    static const int all[] = {1, 10, 277, 3000, 30000};
+    for (int i = 0; i < COUNT(all); i++) {
+        double limit = 1 - pow(0.05, 1.0 / all[i]);
+        ck_assert_double_eq_tol(selftest_upper_limit(0, all[i]), limit, 1e-9);
+        ck_assert_double_eq_tol(selftest_lower_limit(all[i], all[i]), 1 - limit, 1e-9);
+        ck_assert_double_eq_tol(selftest_lower_limit(0, all[i]), 0, 1e-12);
+        ck_assert_double_eq_tol(selftest_upper_limit(all[i], all[i]), 1, 1e-12);
+    }
+    ck_assert_double_eq_tol(selftest_upper_limit(1, 10), 0.3942, 1e-4);
+    ck_assert_double_eq_tol(selftest_upper_limit(5, 10), 0.7776, 1e-4);
+    ck_assert_double_eq_tol(selftest_lower_limit(9, 10), 1 - 0.3942, 1e-4);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("selftest");
+    TCase *tests = tcase_create("selftest");
+    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_add_test(tests, nothing_is_caught_by_nobody);
+    tcase_add_test(tests, only_the_checks_that_must_count);
+    tcase_add_loop_test(tests, alarms_of_clean_cases, 0, COUNT(clean));
+    tcase_add_test(tests, limits_of_rates);
+    suite_add_tcase(suite, tests);
+    return run_suite(suite);
+}
