@@ -34,6 +34,8 @@ static int open_impostor(struct moe_device *device, const struct moe_problem *pr
     impostor.problem = *problem;
     if (impostor.open_status != MOE_OK)
         return moe_error(impostor.open_status, "not today");
+    if (memcmp(&impostor.told, &impostor.started, sizeof impostor.told) == 0)
+        impostor.told = impostor.started = *problem;
     return moe_variant_ref.open(device, &impostor.told, configuration, state);
 }
 
@@ -95,7 +97,7 @@ struct moe_problem impostor_start(const char *line)
 {
     struct moe_problem problem = problem_of(line);
     memset(&impostor, 0, sizeof impostor);
-    impostor.told = problem;
+    impostor.told = impostor.started = problem;
     return problem;
 }
 

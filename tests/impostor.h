@@ -14,8 +14,9 @@ typedef void meddle(const struct moe_problem *problem, struct moe_tensor *tensor
 /* How the impostor at hand differs from the reference. */
 extern struct impostor {
     struct moe_problem problem, told; /* the case, and what the reference is told */
-    struct moe_tensor *given;         /* tensors in place of the case's, where data is not NULL */
-    int idle;                         /* it does nothing at all */
+    struct moe_problem started; /* while it is told this one, it is told whatever case comes next */
+    struct moe_tensor *given;   /* tensors in place of the case's, where data is not NULL */
+    int idle;                   /* it does nothing at all */
     meddle *after_forward, *after_backward;
     int open_status, forward_status, backward_status;
     const char *checks; /* that judge it; NULL: all */
