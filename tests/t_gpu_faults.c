@@ -20,7 +20,7 @@
 
 #include "config.h"
 #include "gpu/gpu.h"
-#include "tests/gpu_checks.h"
+#include "tests/other_checks.h"
 #include "verify/verify.h"
 
 #define AT_A_TIME 8
@@ -142,7 +142,7 @@ static void judge(const struct moe_variant *variant, const struct planned *plann
                   struct outcome *outcome)
 {
     struct moe_judge_options options = {
-        .configuration = planned->fault, .one_configuration = 1, .checks = gpu_checks()};
+        .configuration = planned->fault, .one_configuration = 1, .checks = other_checks()};
     *outcome = (struct outcome){.verdict = MOE_PASS};
     if (planned->large >= 0) {
         options.checks = LARGE_CHECKS;

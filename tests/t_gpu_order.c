@@ -15,7 +15,7 @@
 
 #include "config.h"
 #include "gpu/gpu.h"
-#include "tests/gpu_checks.h"
+#include "tests/other_checks.h"
 #include "verify/verify.h"
 
 #define LENGTH(array) (int)(sizeof(array) / sizeof *(array))
@@ -82,7 +82,7 @@ static void judge(int row, struct outcome *outcome)
     const struct moe_judge_options options = {
         .configuration = configuration_of(variant, rows[row].configuration),
         .one_configuration = 1,
-        .checks = gpu_checks()};
+        .checks = other_checks()};
     static struct moe_report report;
     struct moe_problem problem;
     *outcome = (struct outcome){.verdict = MOE_ERROR};

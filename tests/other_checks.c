@@ -1,13 +1,13 @@
 /*
- * gpu_checks.c - see gpu_checks.h.
+ * other_checks.c - see other_checks.h.
  */
 #include <stdio.h>
 #include <string.h>
 
-#include "tests/gpu_checks.h"
+#include "tests/other_checks.h"
 #include "verify/verify.h"
 
-const char *gpu_checks(void)
+const char *other_checks(void)
 {
     static char list[1024];
     const struct moe_check *check;
