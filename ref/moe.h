@@ -194,9 +194,9 @@ enum moe_data_family {
     MOE_DATA_HEAVY,    /* as normal, times 2^j, P(j) = 2^-(2j+1) or so: heavy tails */
     MOE_DATA_POSITIVE, /* absolute values: nothing cancels */
     MOE_DATA_CONSTANT, /* every element of a tensor alike */
-    MOE_DATA_TINY,     /* normal, x and do scaled down to the edge of the subnormals, or to a root */
-    MOE_DATA_SPARSE,   /* normal, three of four elements of x and do zero */
-    MOE_DATA_ZERO,     /* x and do all zero */
+    MOE_DATA_TINY,   /* normal, x and do scaled down to the edge of the subnormals, or to a root */
+    MOE_DATA_SPARSE, /* normal, three of four elements of x and do zero */
+    MOE_DATA_ZERO,   /* x and do all zero */
     /* On a grid, so that every legal kernel gives the same bits (doc/exact.md): */
     MOE_DATA_EXACT0, /* nothing is rounded anywhere */
     MOE_DATA_EXACT1, /* scores k/2048: outputs are rounded once, in the end */

@@ -48,8 +48,8 @@ static const struct {
      {"uniform", "zipf:1.1", "hot", "same", "first", "last", "sparse", "ties", "dropped:0.3",
       "ragged"}},
     {"data",
-     {"normal", "normal", "heavy", "positive", "constant", "tiny", "large", "sparse", "zero", "exact0",
-      "exact1", "exact2"}},
+     {"normal", "normal", "heavy", "positive", "constant", "tiny", "large", "sparse", "zero",
+      "exact0", "exact1", "exact2"}},
 };
 #define FACTORS ((int)(sizeof factor / sizeof *factor))
 
