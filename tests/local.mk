@@ -159,7 +159,7 @@ EXTRA_PROGRAMS += %D%/moecheck
 %C%_t_report_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
 %C%_t_cases_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
 
-%C%_t_shrink_SOURCES = %D%/t_shrink.c $(support)
+%C%_t_shrink_SOURCES = %D%/other_checks.c %D%/other_checks.h %D%/t_shrink.c $(support)
 %C%_t_shrink_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
 
 # The tests of naive share their cases.

@@ -10,6 +10,7 @@
 
 #include "fuzz/failure.h"
 #include "fuzz/fuzz.h"
+#include "tests/other_checks.h"
 #include "tests/support.h"
 
 #define LINE 1024
@@ -243,8 +244,11 @@ static struct moe_result judged(const char *fault, const struct moe_problem *pro
 {
     struct moe_supervisor *supervisor;
     struct moe_result result;
-    struct moe_job job = {
-        .action = MOE_ACTION_JUDGE, .problem = *problem, .variant = MODEL, .fault = fault};
+    struct moe_job job = {.action = MOE_ACTION_JUDGE,
+                          .problem = *problem,
+                          .variant = MODEL,
+                          .fault = fault,
+                          .checks = other_checks()};
     ck_assert_msg(moe_supervisor_start(&how, &supervisor) == MOE_OK, "%s", moe_error_text());
     for (int i = 0; i < seeds; i++) {
         ck_assert_msg(moe_supervisor_submit(supervisor, &job) == MOE_OK, "%s", moe_error_text());

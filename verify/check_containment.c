@@ -123,7 +123,7 @@ static void tell(const struct containment *containment, enum moe_tensor_id id, s
 {
     struct moe_judgement *judgement = containment->judgement;
     const struct moe_tensor *tensor = &containment->made.tensor[id];
-    int64_t width = tensor->shape[tensor->rank - 1];
+    int64_t width = tensor->rank > 0 ? tensor->shape[tensor->rank - 1] : 1; /* 0: not of the case */
     if (wrong->count > 0) {
         struct moe_finding finding = judgement_finding(
             "containment", MOE_FAIL, "%s: %s: %lld of %lld elements %s", containment->what,
