@@ -173,6 +173,19 @@ static double gradients_w1(struct rows *rows, int64_t row, int64_t t, const doub
     return input ? pass_at(pass, MOE_AT_DS, pass_sum(pass, MOE_IN_DS, &ds)) : NAN;
 }
 
+/* Where A comes from Z as it is before it is stored, the backward pass may have that Z or the one
+ * that is stored: it is certain where these are one. */
+static void recall_z(struct rows *rows)
+{
+    struct exact_pass *pass = rows->pass;
+    if (pass->recipe->at[MOE_AT_Z].when != MOE_NEVER)
+        return;
+    for (int64_t c = 0; c < rows->columns; c++)
+        if (moe_dtype_round(pass->problem->dtype, rows->z[c], 0) != rows->z[c])
+            rows->z[c] = NAN;
+    exact_activate(pass, rows->units, rows->z, rows->a);
+}
+
 /* ---- a row ---------------------------------------------------------------------------------- */
 
 static int one_row(struct rows *rows, int64_t row, int64_t t, double s, double *ds)
@@ -188,6 +201,7 @@ static int one_row(struct rows *rows, int64_t row, int64_t t, double s, double *
         rows->sa[i] = pass_at(pass, MOE_AT_SA, certain_product(s, rows->a[i]));
     forward_y(rows, row, t, s);
 
+    recall_z(rows);
     backward_a(rows, d_o);
     if (rows->scored && rows->weight != MOE_WEIGHT_INPUT)
         *ds = backward_score(rows, d_o);

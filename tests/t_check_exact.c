@@ -375,11 +375,34 @@ START_TEST(right_variants_pass)
 }
 END_TEST
 
+/* Of Z before it is stored, the backward pass may have what is stored: clean case 11138 of
+ * selftest. */
+static void recipe_of_sums(const struct moe_problem *problem, struct moe_recipe *recipe)
+{
+    *recipe = moe_recipe_plain(problem, MOE_F32);
+    recipe->at[MOE_AT_Z].when = MOE_NEVER;
+}
+
+START_TEST(stored_z_may_be_recalled)
+{
+    struct moe_problem problem =
+        problem_of("T=8 H=47 I=32 E=9 K=3 dtype=bf16 w1=interleaved8 router=sigmoid bias=1 "
+                   "sel-bias=1 weight=input data=exact1 seed=1011153");
+    struct moe_variant variant = moe_variant_ref;
+    struct moe_judge_options options = {.checks = "routing,bound,exact"};
+    struct moe_report report;
+    variant.recipe = recipe_of_sums;
+    ck_assert_int_eq(moe_judge_variant(&problem, &variant, &options, &report), MOE_OK);
+    ck_assert_msg(report.verdict == MOE_PASS, "%s", report.finding[0].text);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("check_exact");
     TCase *tests = tcase_create("exact");
     tcase_add_loop_test(tests, right_variants_pass, 0, 3);
+    tcase_add_test(tests, stored_z_may_be_recalled);
     tcase_add_loop_test(tests, habits_are_found, 0, COUNT(habits));
     tcase_add_loop_test(tests, gate_off_by_1_2048, 0, COUNT(gate_lines));
     tcase_add_loop_test(tests, one_k_of_1024_missing, 0, COUNT(contractions));

@@ -30,6 +30,24 @@ int statistics_apply(const struct moe_problem *problem)
            problem->H >= SHORTEST && problem->I >= SHORTEST;
 }
 
+/* A score of 1 - 2^-10 times a bf16 number rounds back to that number, always: an error, but not a
+ * random one. 1 where more than one score in so many is like that. */
+#define ALIKE 64
+
+static int scores_alike(const struct moe_problem *problem, const struct moe_routing *routing)
+{
+    const double unit = moe_dtype_info(problem->dtype)->unit_roundoff;
+    int64_t near = 0, all = 0;
+    for (int64_t p = 0; p < routing->P; p++) {
+        int exponent;
+        double score = frexp(fabs(routing->score[p]), &exponent); /* in [0.5, 1) */
+        double below = 1 - score, above = 2 * score - 1;
+        all += routing->pick[p] >= 0;
+        near += routing->pick[p] >= 0 && above != 0 && (below < unit || above < unit);
+    }
+    return ALIKE * near > all;
+}
+
 void statistics_start(struct statistics *statistics, const struct moe_problem *problem,
                       const struct moe_recipe *recipe, const struct moe_routing *routing)
 {
@@ -37,6 +55,7 @@ void statistics_start(struct statistics *statistics, const struct moe_problem *p
     statistics->problem = problem;
     statistics->recipe = recipe;
     statistics->longest = problem->shared > 0 ? problem->T : 1;
+    statistics->alike = scores_alike(problem, routing);
     for (int64_t e = 0; e < problem->E; e++) {
         int64_t rows = routing->expert_begin[e + 1] - routing->expert_begin[e];
         statistics->longest = rows > statistics->longest ? rows : statistics->longest;
@@ -77,7 +96,7 @@ static void offer_group(struct taking *taking, enum statistic_kind kind, int64_t
                         int64_t col, int64_t cols, struct statistic_sums sums, double overlap)
 {
     const struct moe_block *block = taking->block;
-    if (sums.n == 0 || !statistics_groups(taking->statistics->problem, block->tensor))
+    if (sums.n == 0 || !statistics_groups(taking->statistics, block->tensor))
         return;
     double groups = fmax(1, overlap * taking->elements / (double)sums.n);
     double shared = statistics_shared(taking->statistics->problem, block->tensor, rows, cols,
@@ -243,7 +262,7 @@ void statistics_finish(struct statistics *statistics)
 {
     for (int id = 0; id < MOE_TENSOR_COUNT; id++) {
         struct statistic_sums sums = statistics->sums[id];
-        if (sums.n == 0 || !statistics_groups(statistics->problem, id))
+        if (sums.n == 0 || !statistics_groups(statistics, id))
             continue;
         double n = (double)sums.n, shared = n * n / statistics->shared[id];
         struct statistic whole = {sqrt(sums.squares / n), statistics_limit(&sums, shared, 1), 0, 0,

@@ -45,6 +45,7 @@ struct statistics {
     } gain[MOE_TENSOR_COUNT];
     double shared[MOE_TENSOR_COUNT]; /* sum over blocks of n^2 / d, see statistics_shared() */
     int64_t longest;                 /* rows of the busiest expert */
+    int alike; /* many scores are so near to a power of two that products round back to one */
     struct statistic worst[MOE_TENSOR_COUNT][STATISTIC_COUNT];
 };
 
@@ -77,7 +78,7 @@ double statistics_shared(const struct moe_problem *problem, enum moe_tensor_id t
 double statistics_limit(const struct statistic_sums *sums, double shared, double groups);
 
 /* Are a tensor's groups judged at all, or just its elements? */
-int statistics_groups(const struct moe_problem *problem, enum moe_tensor_id tensor);
+int statistics_groups(const struct statistics *statistics, enum moe_tensor_id tensor);
 
 /* The largest gain that the recipe's sums and functions give a tensor, randomness apart. */
 double statistics_bias(const struct statistics *statistics, enum moe_tensor_id tensor);

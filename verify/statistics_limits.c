@@ -54,10 +54,23 @@ static const struct {
     [MOE_DWS2] = {COLS, IN(Z) | IN(DW2)},
 };
 
-int statistics_groups(const struct moe_problem *problem, enum moe_tensor_id tensor)
+/* Is the tensor made of products with scores, of two numbers of the case's type, rounded to it? */
+static int of_scaled_operands(const struct statistics *statistics, enum moe_tensor_id tensor)
 {
-    if (tensor == MOE_DB2 && problem->weight != MOE_WEIGHT_AFTER_W2)
+    const struct moe_recipe *recipe = statistics->recipe;
+    enum moe_weight weight = statistics->problem->weight;
+    if (weight == MOE_WEIGHT_INPUT)
+        return recipe->at[MOE_AT_SX].when != MOE_NEVER;
+    return (tensor == MOE_DW2 || (tensor == MOE_O && weight == MOE_WEIGHT_BEFORE_W2)) &&
+           recipe->at[MOE_AT_A].when != MOE_NEVER && recipe->at[MOE_AT_SA].when != MOE_NEVER;
+}
+
+int statistics_groups(const struct statistics *statistics, enum moe_tensor_id tensor)
+{
+    if (tensor == MOE_DB2 && statistics->problem->weight != MOE_WEIGHT_AFTER_W2)
         return 0; /* sums of dO alone: experts with the same tokens have the same */
+    if (statistics->alike && of_scaled_operands(statistics, tensor))
+        return 0;
     return sources[tensor].source != UNKNOWN;
 }
 
