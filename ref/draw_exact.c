@@ -1,5 +1,5 @@
 /*
- * draw_exact.c - inputs on a grid on which a legal kernel has nothing to round (doc/exact.md).
+ * draw_exact.c - inputs on a grid on which a legal kernel has nothing to round (ref/exact.c).
  *
  *   x    0 or 1, half and half; x[t,0] = 1
  *   w1   a few entries a row: gates 0 or G, ups 0 or +-1. Gates then are 0, G, 2G, ..., and silu,

@@ -1,6 +1,6 @@
 /*
  * exact.h - which elements of the outputs every legal kernel must give to the bit, and what they
- * are (doc/exact.md).
+ * are (ref/exact.c).
  *
  * A pass over the layer that knows of every value whether it is certain: the same, exactly, for
  * every order of operations, every fusion and every rounding point that the recipe allows. What is

@@ -197,7 +197,7 @@ enum moe_data_family {
     MOE_DATA_TINY,   /* normal, x and do scaled down to the edge of the subnormals, or to a root */
     MOE_DATA_SPARSE, /* normal, three of four elements of x and do zero */
     MOE_DATA_ZERO,   /* x and do all zero */
-    /* On a grid, so that every legal kernel gives the same bits (doc/exact.md): */
+    /* On a grid, so that every legal kernel gives the same bits (ref/exact.c): */
     MOE_DATA_EXACT0, /* nothing is rounded anywhere */
     MOE_DATA_EXACT1, /* scores k/2048: outputs are rounded once, in the end */
     MOE_DATA_EXACT2, /* partial sums cancel, and need more bits than an output has */
