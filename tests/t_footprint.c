@@ -132,12 +132,12 @@ static int can_measure(void)
 
 int main(void)
 {
-    Suite *suite = suite_create("footprint");
-    TCase *tests = tcase_create("footprint");
     if (!can_measure()) {
         printf("1..1\nok 1 - footprint # SKIP malloc's statistics are not kept here\n");
         return 0;
     }
+    Suite *suite = suite_create("footprint");
+    TCase *tests = tcase_create("footprint");
     tcase_add_loop_test(tests, habits, 0, COUNT(rows));
     suite_add_tcase(suite, tests);
     return run_suite(suite);
