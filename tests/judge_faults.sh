@@ -8,7 +8,7 @@
 #
 # Runs in the build tree. From the environment: srcdir; JUDGE_CC and JUDGE_LIBS, how files of the judge
 # are compiled and what they are linked with; JUDGE_PARTS, what the library is made of;
-# MOE_TEST_SIZE=small takes one fault in six.
+# MOE_TEST_SIZE=small runs one fault in six, and looks at the texts of all.
 
 set -u
 : "${srcdir:=.}" "${MOE_TEST_SIZE:=full}"
@@ -139,10 +139,8 @@ must_be_green() # FILE TEST
     green="$green${1%/*} $2$newline"
 }
 
-try()
+try() # with $dir/faulty.c
 {
-    mutate "$top/$file" >"$dir/faulty.c" ||
-        { wrong "$name: $file does not have this once: $old" && return; }
     must_be_green "$file" "$test" || { wrong "$name: nothing to compare with" && return; }
     if ! compile "$dir/faulty.c" "$dir/faulty.o" || ! put_in "$file" "$dir/faulty.o" "$test"; then
         wrong "$name: does not build"
@@ -182,7 +180,11 @@ while IFS= read -r line; do
     '')
         if [ -n "$name" ]; then
             number=$((number + 1))
-            wanted "$name" $number && try
+            if mutate "$top/$file" >"$dir/faulty.c"; then
+                wanted "$name" $number && try
+            else
+                wrong "$name: $file does not have this once: $old"
+            fi
         fi
         name='' what='' old='' new=''
         ;;
