@@ -43,6 +43,16 @@ libcommand_la_SOURCES += \
 	%D%/shrink_run.c \
 	%D%/shrink_print.c
 
+# What is kept of campaigns.
+if HAVE_SQLITE
+libcommand_la_SOURCES += \
+	%D%/store.h \
+	%D%/store.c \
+	%D%/store_lock.c \
+	%D%/store_schema.h \
+	%D%/store_schema.c
+endif
+
 # Harnesses of the parsers. libFuzzer runs them in parsers.sh; here they replay the seeds.
 check_PROGRAMS += %D%/fuzz_case_line %D%/fuzz_safetensors %D%/fuzz_ptx
 %C%_fuzz_ptx_SOURCES = %D%/fuzz_ptx.c %D%/replay.c

@@ -91,6 +91,9 @@ UNIT_TESTS = \
 	%D%/t_naive_router \
 	%D%/t_naive_gradient \
 	%D%/t_registry
+if HAVE_SQLITE
+UNIT_TESTS += %D%/t_store
+endif
 if HAVE_MPFR
 UNIT_TESTS += %D%/t_dtype_mpfr %D%/t_act_mpfr
 endif
@@ -157,6 +160,7 @@ EXTRA_PROGRAMS += %D%/moecheck
 %C%_t_supervisor_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
 %C%_t_bench_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
 %C%_t_report_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
+%C%_t_store_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS) $(SQLITE_LIBS)
 %C%_t_cases_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS)
 
 %C%_t_shrink_SOURCES = %D%/other_checks.c %D%/other_checks.h %D%/t_shrink.c $(support)

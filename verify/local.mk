@@ -163,6 +163,7 @@ libverify_la_SOURCES = \
 # for the tests' sake.
 noinst_LTLIBRARIES += libcommand.la
 libcommand_la_CFLAGS = $(EXACT_CFLAGS) $(OPENBLAS_CFLAGS)
+libcommand_la_LIBADD = $(SQLITE_LIBS)
 libcommand_la_SOURCES = \
 	%D%/command.h \
 	%D%/worker.h \
