@@ -52,6 +52,7 @@ UNIT_TESTS = \
 	%D%/t_ptx_machine \
 	%D%/t_ptx_hazard \
 	%D%/t_ptx_hopper \
+	%D%/t_ptx_triton \
 	%D%/t_bound \
 	%D%/t_bound_layers \
 	%D%/t_bound_points \
@@ -106,6 +107,7 @@ SCRIPT_TESTS = \
 	%D%/plugin.sh \
 	%D%/fuzz.sh \
 	%D%/shrink.sh \
+	%D%/ptx.sh \
 	%D%/ledger.sh \
 	%D%/selftest.sh \
 	%D%/judge_faults.sh \
@@ -138,6 +140,9 @@ EXTRA_DIST += $(SCRIPT_TESTS) %D%/judge_faults.txt %D%/selftest_all.sh %D%/no_li
 # compile something, or look at what the compiler made.
 BUILD_TESTS = %D%/headers.sh %D%/exports.sh %D%/plugin.sh %D%/fuzz.sh %D%/session.sh \
 	%D%/judge_faults.sh %D%/catalogue.sh
+PTX_TRITON = add_rows softmax_rows count_experts scan_offsets product_bf16 product_8warps product_mma \
+	product_e4m3 gathered_product described_product
+EXTRA_DIST += %D%/ptx/triton/kernels.py %D%/ptx/README.md $(PTX_TRITON:%=$(srcdir)/%D%/ptx/triton/%.ptx)
 EXTRA_DIST += %D%/assemble.sh %D%/run.sh %D%/gpu_session.sh
 .PHONY: moecheck-tests
 moecheck-tests: $(check_PROGRAMS) $(check_LTLIBRARIES) %D%/moecheck$(EXEEXT) libmoecheck.la config.h
@@ -146,7 +151,7 @@ moecheck-tests: $(check_PROGRAMS) $(check_LTLIBRARIES) %D%/moecheck$(EXEEXT) lib
 	SCRIPTS='$(filter-out $(BUILD_TESTS) $(GPU_SHELL_TESTS),$(SCRIPT_TESTS))' \
 	HELPERS='$(filter fuzz/%,$(check_PROGRAMS))' \
 	MODULES='$(join $(dir $(check_LTLIBRARIES)),$(patsubst %.la,.libs/%.so,$(notdir $(check_LTLIBRARIES))))' \
-	DATA='fuzz/corpus fuzz/seeds doc/moecheck.1 doc/examples' \
+	DATA='fuzz/corpus fuzz/seeds doc/moecheck.1 doc/examples tests/ptx' \
 	$(SHELL) $(srcdir)/%D%/assemble.sh moecheck-tests
 
 # The command, to be run from that folder: not libtool's script, and with the libraries beside it.
@@ -230,6 +235,8 @@ ptx_run = %D%/ptx_run.c %D%/ptx_run.h $(support)
 ptx_micro = %D%/ptx_micro.c %D%/ptx_micro.h $(support)
 %C%_t_ptx_hopper_SOURCES = %D%/t_ptx_hopper.c $(support)
 %C%_t_ptx_hopper_LDADD = libptx.la libptxnumber.la $(LDADD)
+%C%_t_ptx_triton_SOURCES = %D%/t_ptx_triton.c %D%/ptx_rig.c %D%/ptx_rig.h $(support)
+%C%_t_ptx_triton_LDADD = libptx.la libptxnumber.la $(LDADD)
 %C%_t_ptx_hazard_SOURCES = %D%/t_ptx_hazard.c $(ptx_micro)
 %C%_t_ptx_hazard_LDADD = libptx.la libptxnumber.la $(LDADD)
 %C%_t_bound_layers_SOURCES = %D%/t_bound_layers.c $(support)

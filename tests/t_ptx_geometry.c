@@ -386,6 +386,16 @@ START_TEST(map_replaced)
     ck_assert_int_eq(geometry_map_decode(&map, &tensor), MOE_E_USAGE);
     map.words[0] = 0;
     ck_assert_int_eq(geometry_map_replace(&map, GEOMETRY_FIELD_RANK, 0, 1), MOE_E_USAGE);
+    /* All zeros are a map without its fields. */
+    map = (struct geometry_map){0};
+    for (int i = 0; i < COUNT(edits); i++)
+        ck_assert_int_eq(
+            geometry_map_replace(&map, edits[i].field, edits[i].ordinal, edits[i].value), MOE_OK);
+    ck_assert_int_eq(geometry_map_replace(&map, GEOMETRY_FIELD_GLOBAL_DIM, 0, 64), MOE_OK);
+    ck_assert_int_eq(geometry_map_decode(&map, &tensor), MOE_OK);
+    ck_assert_int_eq(tensor.rank, 2);
+    ck_assert_uint_eq(tensor.size[0], 64);
+    ck_assert_uint_eq(tensor.size[1], 33);
 }
 END_TEST
 

@@ -7,12 +7,20 @@
 #include <time.h>
 
 #include "gpu/ptx/run.h"
+#include "verify/aside.h"
 #include "verify/command.h"
+
+#define SAVED_MAX 16
 
 struct ptx {
     struct moe_options common;
     struct moe_ptx_job job;
     const char *file;
+    struct {
+        int argument;
+        const char *path;
+    } save[SAVED_MAX];
+    int saves;
 };
 
 enum {
@@ -21,11 +29,13 @@ enum {
     KEY_BLOCK,
     KEY_CLUSTER,
     KEY_SHARED,
+    KEY_SHARED_ALIGN,
     KEY_ARGS,
     KEY_SEED,
     KEY_SCHEDULE,
     KEY_TIME,
-    KEY_TRACE
+    KEY_TRACE,
+    KEY_SAVE
 };
 
 static const struct argp_option options[] = {
@@ -34,9 +44,16 @@ static const struct argp_option options[] = {
     {"block", KEY_BLOCK, "X[,Y,Z]", 0, "Threads of a CTA (default: 32)", 0},
     {"cluster", KEY_CLUSTER, "X[,Y,Z]", 0, "CTAs of a cluster (default: the kernel's own)", 0},
     {"shared", KEY_SHARED, "BYTES", 0, "Dynamic shared memory (default: 0)", 0},
-    {"args", KEY_ARGS, "A,B,...", 0,
-     "One for each parameter: a number, or memory: zeros:BYTES, unknown:BYTES, bytes:VALUE*BYTES",
+    {"shared-align", KEY_SHARED_ALIGN, "BYTES", 0,
+     "It begins at a multiple of this; GPUs have 1024 (default: as the kernel declares it and no "
+     "better, which is all that PTX promises)",
      0},
+    {"args", KEY_ARGS, "A,B,...", 0,
+     "One for each parameter: a number, or memory: zeros:BYTES, unknown:BYTES, bytes:VALUE*BYTES, "
+     "file:PATH",
+     0},
+    {"save", KEY_SAVE, "N:FILE", 0,
+     "Write what the memory of argument N holds at the end; may be repeated", 0},
     {"seed", KEY_SEED, "N", 0, "Of schedule and times; the same number runs the same way", 0},
     {"schedule", KEY_SCHEDULE, "NAME", 0, "round-robin (default), random, priority", 0},
     {"time", KEY_TIME, "NAME", 0, "When asynchronous effects happen: eager (default), lazy, random",
@@ -105,6 +122,22 @@ static error_t parse_trace(struct ptx *ptx, const char *argument)
     return EINVAL;
 }
 
+static error_t parse_save(struct ptx *ptx, const char *argument)
+{
+    char *rest;
+    errno = 0;
+    const unsigned long number = strtoul(argument, &rest, 10);
+    if (rest == argument || *rest != ':' || !rest[1] || errno || number > INT32_MAX ||
+        ptx->saves == SAVED_MAX) {
+        moe_command_usage(ptx->common.name, "--save is '%s'; allowed is N:FILE, at most %d times",
+                          argument, SAVED_MAX);
+        return EINVAL;
+    }
+    ptx->save[ptx->saves].argument = (int)number;
+    ptx->save[ptx->saves++].path = rest + 1;
+    return 0;
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     struct ptx *ptx = state->input;
@@ -124,6 +157,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         error = parse_number(ptx, "shared", argument, 227 * 1024, &value);
         ptx->job.shared_bytes = (uint32_t)value;
         return error;
+    case KEY_SHARED_ALIGN:
+        error = parse_number(ptx, "shared-align", argument, 1024, &value);
+        ptx->job.shared_align = (uint32_t)value;
+        return error;
     case KEY_ARGS:
         ptx->job.args = argument;
         return 0;
@@ -137,6 +174,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         return 0;
     case KEY_TRACE:
         return parse_trace(ptx, argument);
+    case KEY_SAVE:
+        return parse_save(ptx, argument);
     case ARGP_KEY_ARG:
         if (ptx->file) {
             moe_command_usage(ptx->common.name, "one file of PTX, and no '%s'", argument);
@@ -186,7 +225,8 @@ static int read_file(const char *path, char **text, uint64_t *length)
 }
 
 struct told {
-    int quiet, values;
+    const struct ptx *ptx;
+    int values, saved;
 };
 
 static void say(void *data, enum moe_ptx_line kind, const char *line)
@@ -198,8 +238,29 @@ static void say(void *data, enum moe_ptx_line kind, const char *line)
                                         [MOE_PTX_TEXT] = "text: ",
                                         [MOE_PTX_VALUE] = "FAIL: "};
     told->values += kind == MOE_PTX_VALUE;
-    if (!told->quiet || kind == MOE_PTX_VALUE)
+    if (!told->ptx->common.quiet || kind == MOE_PTX_VALUE)
         printf("%s%s\n", begin[kind], line);
+}
+
+static int save(void *data, int argument, const void *bytes, uint64_t size)
+{
+    struct told *told = data;
+    int status = MOE_OK;
+    for (int i = 0; !status && i < told->ptx->saves; i++) {
+        struct moe_aside aside;
+        if (told->ptx->save[i].argument != argument)
+            continue;
+        status = moe_aside_open(told->ptx->save[i].path, &aside);
+        if (status)
+            continue;
+        status = moe_aside_write(&aside, bytes, size);
+        if (status)
+            moe_aside_discard(&aside);
+        else
+            status = moe_aside_commit(&aside);
+        told->saved++;
+    }
+    return status;
 }
 
 static double seconds(void)
@@ -211,7 +272,7 @@ static double seconds(void)
 
 static int run_file(struct ptx *ptx)
 {
-    struct told told = {.quiet = ptx->common.quiet};
+    struct told told = {.ptx = ptx};
     struct moe_ptx_result result = {0};
     char *text = NULL;
     if (!ptx->file)
@@ -219,12 +280,15 @@ static int run_file(struct ptx *ptx)
     int status = read_file(ptx->file, &text, &ptx->job.length);
     ptx->job.text = text;
     ptx->job.say = say;
+    ptx->job.take = save;
     ptx->job.data = &told;
     const double begin = seconds();
     if (status == MOE_OK)
         status = moe_ptx_run(&ptx->job, &result);
     const double took = seconds() - begin;
     free(text);
+    if (status == MOE_OK && !told.values && told.saved < ptx->saves)
+        status = moe_error(MOE_E_USAGE, "--save names an argument that is no memory");
     if (status != MOE_OK)
         return moe_command_error(ptx->common.name, status);
     if (ptx->common.verbose)
@@ -232,7 +296,7 @@ static int run_file(struct ptx *ptx)
                (unsigned long long)result.warp_instructions,
                (unsigned long long)result.thread_instructions,
                (double)result.thread_instructions / took / 1e6);
-    return moe_command_flush(told.values ? MOE_EXIT_FAIL : MOE_EXIT_PASS);
+    return told.values ? MOE_EXIT_FAIL : MOE_EXIT_PASS;
 }
 
 static int run(int argc, char **argv)

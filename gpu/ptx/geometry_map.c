@@ -8,6 +8,7 @@
  * hardware's own layout is not published, and no program may look into it.
  */
 #include <stddef.h>
+#include <string.h>
 
 #include "gpu/ptx/geometry.h"
 #include "ref/moe.h"
@@ -203,10 +204,17 @@ static const struct {
     [GEOMETRY_FIELD_FILL_MODE] = {0, 1, 4 * FILL, 4, 0, GEOMETRY_FILL_NAN},
 };
 
+/* Zeros are what compilers (Triton) begin a map from, before they set every field. */
+static int is_blank(const struct geometry_map *map)
+{
+    static const struct geometry_map blank;
+    return memcmp(map, &blank, sizeof blank) == 0;
+}
+
 int geometry_map_replace(struct geometry_map *map, enum geometry_field field, int ordinal,
                          uint64_t value)
 {
-    if (map->words[0] >> 32 != TAG)
+    if (map->words[0] >> 32 != TAG && !is_blank(map))
         return moe_error(MOE_E_USAGE, "tensormap.replace: these 128 bytes are no tensor map");
     if ((unsigned)field >= sizeof fields / sizeof *fields)
         return moe_error(MOE_E_USAGE, "tensormap.replace: no field %d", (int)field);
@@ -215,6 +223,7 @@ int geometry_map_replace(struct geometry_map *map, enum geometry_field field, in
     if (value < fields[field].least || value > fields[field].most)
         return moe_error(MOE_E_USAGE, "tensormap.replace: the field cannot be %llu",
                          (unsigned long long)value);
+    put(&map->words[0], 32, 32, TAG);
     uint64_t *word = &map->words[fields[field].word + ordinal];
     if (field == GEOMETRY_FIELD_ELEMTYPE)
         value = (uint64_t)replaced_types[value];

@@ -56,7 +56,16 @@ static void put_list(struct ptx_build *build, const struct ptx_variable *variabl
     }
 }
 
-/* Dynamic shared memory begins at a multiple of its alignment, and of no more. */
+static uint64_t dynamic_begin(uint64_t end, uint32_t declared, uint32_t given)
+{
+    uint64_t begin = aligned(end, declared);
+    if (given > declared)
+        begin = aligned(end, given);
+    else if (given == 0 && declared > 1 && begin % (2 * (uint64_t)declared) == 0)
+        begin += declared;
+    return begin;
+}
+
 static void put_dynamic(struct ptx_build *build, const struct ptx_variable *variable,
                         uint64_t begin)
 {
@@ -93,9 +102,8 @@ int lower_variables(struct ptx_build *build)
             "parameters",
             program->entry->line, program->entry->name, (unsigned long long)program->local_bytes,
             (unsigned long long)program->shared_bytes, (unsigned long long)program->param_bytes);
-    program->shared_bytes = aligned(program->shared_bytes, dynamic_align);
-    if (dynamic_align > 1 && program->shared_bytes % (2 * (uint64_t)dynamic_align) == 0)
-        program->shared_bytes += dynamic_align;
+    program->shared_bytes =
+        dynamic_begin(program->shared_bytes, dynamic_align, program->loaded->shared_align);
     put_dynamic(build, module->variables, program->shared_bytes);
     for (int f = 0; f < build->function_count; f++)
         put_dynamic(build, build->functions[f]->variables, program->shared_bytes);

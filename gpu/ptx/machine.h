@@ -290,10 +290,13 @@ struct ptx_options {
     uint64_t seed;
     enum ptx_schedule schedule;
     enum ptx_time time;
-    int32_t resident;    /* CTAs at once, at least one cluster; 0: a default */
-    int32_t fuse;        /* 0: unqualified mul and add stay apart, 1: are fused where they can be */
-    int32_t plain_mma;   /* tensor cores sum in plain f32, not as an H100 does */
-    uint64_t most_steps; /* of warps without any end in sight: livelock; 0: a default */
+    int32_t resident; /* CTAs at once, at least one cluster; 0: a default */
+    int32_t fuse;     /* 0: unqualified mul and add stay apart, 1: are fused where they can be */
+    uint32_t
+        shared_align;  /* dynamic shared memory begins at a multiple of it, as GPUs have it (1024);
+                          0: at its declared alignment and no better, as the text has it */
+    int32_t plain_mma; /* tensor cores sum in plain f32, not as an H100 does */
+    uint64_t most_steps;   /* of warps without any end in sight: livelock; 0: a default */
     uint32_t reports_most; /* kept; 0: a default */
 };
 

@@ -241,6 +241,7 @@ int ptx_load(struct ptx_machine *machine, const struct ptx_module *module,
         return no_memory((uint64_t)module->variable_count * sizeof *made->address);
     }
     made->module = module;
+    made->shared_align = machine->options.shared_align;
     int status = each_variable(machine, made, module->variables);
     for (const struct ptx_function *f = module->functions; f && !status; f = f->next)
         status = each_variable(machine, made, f->variables);

@@ -105,7 +105,8 @@ struct ptx_preset {
 /* A module on a machine: its variables have addresses. */
 struct ptx_loaded {
     const struct ptx_module *module;
-    uint64_t *address; /* [module->variable_count] of global and const variables */
+    uint64_t *address;     /* [module->variable_count] of global and const variables */
+    uint32_t shared_align; /* of the machine's options */
 };
 
 struct ptx_program {

@@ -38,8 +38,43 @@ static int wrong(int index, const char *text)
 {
     return moe_error(MOE_E_USAGE,
                      "argument %d is '%.60s'; allowed are a number, zeros:BYTES, unknown:BYTES, "
-                     "bytes:VALUE*BYTES",
+                     "bytes:VALUE*BYTES, file:PATH",
                      index, text);
+}
+
+/* Memory of that size, and what it is filled with: the block's own, all known. */
+static int take_memory(struct run *run, int index, struct argument *argument, uint8_t **data)
+{
+    char name[32];
+    snprintf(name, sizeof name, "argument %d", index);
+    const int status = ptx_memory_allocate(run->machine, argument->bytes, name, &argument->value);
+    if (status || !data)
+        return status;
+    struct ptx_block *block = ptx_memory_find(run->machine, argument->value, argument->bytes);
+    memset(block->known, 1, argument->bytes);
+    *data = block->data;
+    return MOE_OK;
+}
+
+static int make_buffer_of_file(struct run *run, int index, const char *path,
+                               struct argument *argument)
+{
+    uint8_t *data = NULL;
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return moe_error(MOE_E_IO, "argument %d: %s: %s", index, path, strerror(errno));
+    const int64_t bytes = fseek(file, 0, SEEK_END) ? -1 : (int64_t)ftell(file);
+    int status = MOE_OK;
+    if (bytes <= 0 || (uint64_t)bytes > BUFFER_MAX || fseek(file, 0, SEEK_SET))
+        status =
+            moe_error(MOE_E_USAGE, "argument %d: %s is no file of 1 to 2^32 bytes", index, path);
+    argument->bytes = (uint64_t)bytes;
+    if (!status)
+        status = take_memory(run, index, argument, &data);
+    if (!status && fread(data, 1, argument->bytes, file) != argument->bytes)
+        status = moe_error(MOE_E_IO, "argument %d: %s cannot be read", index, path);
+    fclose(file);
+    return status;
 }
 
 static int make_buffer(struct run *run, int index, const char *text, struct argument *argument)
@@ -48,6 +83,9 @@ static int make_buffer(struct run *run, int index, const char *text, struct argu
     const char *at = text;
     char *rest;
     unsigned long long value = 0;
+    uint8_t *data = NULL;
+    if (!strncmp(text, "file:", strlen("file:")))
+        return make_buffer_of_file(run, index, text + strlen("file:"), argument);
     const int is_zeros = !strncmp(text, zeros, strlen(zeros)),
               is_unknown = !strncmp(text, unknown, strlen(unknown));
     at += is_zeros ? strlen(zeros) : is_unknown ? strlen(unknown) : strlen(bytes);
@@ -61,15 +99,10 @@ static int make_buffer(struct run *run, int index, const char *text, struct argu
     argument->bytes = strtoull(at, &rest, 0);
     if (*rest || rest == at || errno || argument->bytes == 0 || argument->bytes > BUFFER_MAX)
         return wrong(index, text);
-    char name[32];
-    snprintf(name, sizeof name, "argument %d", index);
-    const int status = ptx_memory_allocate(run->machine, argument->bytes, name, &argument->value);
-    if (status || is_unknown)
-        return status;
-    struct ptx_block *block = ptx_memory_find(run->machine, argument->value, argument->bytes);
-    memset(block->data, (int)value, argument->bytes);
-    memset(block->known, 1, argument->bytes);
-    return MOE_OK;
+    const int status = take_memory(run, index, argument, is_unknown ? NULL : &data);
+    if (!status && data)
+        memset(data, (int)value, argument->bytes);
+    return status;
 }
 
 static int make_number(int index, const char *text, enum ptx_type type, struct argument *argument)
@@ -149,7 +182,8 @@ static int make_machine(struct run *run)
         return status;
     const struct ptx_options options = {.seed = run->job->seed,
                                         .schedule = (enum ptx_schedule)schedule,
-                                        .time = (enum ptx_time)time};
+                                        .time = (enum ptx_time)time,
+                                        .shared_align = run->job->shared_align};
     status = ptx_machine_create(&options, &run->machine);
     return status ? status : ptx_hazard_create(run->machine, &run->hazard);
 }
@@ -211,6 +245,20 @@ static void say_buffers(const struct run *run)
     }
 }
 
+static int hand_out(const struct run *run)
+{
+    int status = MOE_OK;
+    for (int32_t i = 0; !status && run->job->take && i < run->entry->formal_count; i++) {
+        const struct argument *argument = &run->arguments[i];
+        if (!argument->bytes)
+            continue;
+        const struct ptx_block *block =
+            ptx_memory_find(run->machine, argument->value, argument->bytes);
+        status = run->job->take(run->job->data, i, block->data, argument->bytes);
+    }
+    return status;
+}
+
 static int run_it(struct run *run, struct moe_ptx_result *result)
 {
     const struct moe_ptx_job *job = run->job;
@@ -238,7 +286,7 @@ static int run_it(struct run *run, struct moe_ptx_result *result)
     *result = (struct moe_ptx_result){.warp_instructions = run->machine->step,
                                       .thread_instructions = run->machine->threads,
                                       .reports = run->machine->report_count};
-    return MOE_OK;
+    return run->machine->stopped ? MOE_OK : hand_out(run);
 }
 
 int moe_ptx_run(const struct moe_ptx_job *job, struct moe_ptx_result *result)
@@ -263,6 +311,7 @@ int moe_ptx_run(const struct moe_ptx_job *job, struct moe_ptx_result *result)
     ptx_program_free(run->program);
     if (run->loaded)
         ptx_unload(run->machine, run->loaded);
+    ptx_hazard_free(run->hazard);
     ptx_machine_free(run->machine);
     ptx_module_free(run->module);
     free(run);

@@ -22,8 +22,9 @@ struct moe_ptx_job {
     uint32_t grid[3], block[3];
     uint32_t cluster[3]; /* zeros: the kernel's own */
     uint32_t shared_bytes;
+    uint32_t shared_align; /* dynamic shared memory is at a multiple of it; 0: as it is declared */
     /* One for each parameter, with commas between: a number as its type has it, or BYTES bytes of
-     * memory: zeros:BYTES, unknown:BYTES, bytes:VALUE*BYTES. NULL: none. */
+     * memory: zeros:BYTES, unknown:BYTES, bytes:VALUE*BYTES, file:PATH. NULL: none. */
     const char *args;
     uint64_t seed;
     const char *schedule; /* "round-robin" (or NULL), "random", "priority" */
@@ -31,6 +32,9 @@ struct moe_ptx_job {
     int trace;            /* 1: lines of the warp below */
     uint32_t trace_cta, trace_warp;
     void (*say)(void *data, enum moe_ptx_line kind, const char *line);
+    /* May be NULL: what an argument's memory holds when the kernel has ended without a report of
+     * what changes values. Not MOE_OK: that is what the run returns. */
+    int (*take)(void *data, int argument, const void *bytes, uint64_t size);
     void *data;
 };
 
