@@ -112,6 +112,32 @@ START_TEST(scattered_and_none)
 }
 END_TEST
 
+/* A picture has a cell for each place of a small tensor, and the shares of a large one; one wrong
+ * element among many is seen. */
+START_TEST(pictures)
+{
+    struct moe_mask small = {0}, large = {0};
+    struct moe_picture picture = {.rows = 7};
+    moe_mask_picture(&small, &picture);
+    ck_assert_int_eq(picture.rows, 0);
+    moe_mask_add(&small, 3, 5, 2, 4);
+    moe_mask_picture(&small, &picture);
+    ck_assert(picture.rows == 3 && picture.cols == 5);
+    for (int i = 0; i < 15; i++)
+        ck_assert_int_eq(picture.cell[i], i == 14 ? 255 : 0);
+    /* 33 rows: the first of 32 cells has two of them */
+    for (int c = 0; c < 64; c++)
+        moe_mask_add(&large, 33, 4096, 0, c);
+    moe_mask_add(&large, 33, 4096, 32, 4095);
+    moe_mask_picture(&large, &picture);
+    ck_assert(picture.rows == 32 && picture.cols == 32);
+    for (int i = 0; i < 1024; i++)
+        ck_assert_int_eq(picture.cell[i], i == 0 ? 64 : i == 1023 ? 2 : 0);
+    moe_mask_free(&small);
+    moe_mask_free(&large);
+}
+END_TEST
+
 START_TEST(names_are_their_own)
 {
     for (int i = 0; i < MOE_GEOMETRY_COUNT; i++)
@@ -201,6 +227,8 @@ START_TEST(faults_in_tensors)
     const struct moe_finding *finding = must_find(&report, "bound", fault.id, "a fault");
     ck_assert_msg(finding->geometry == faults[_i].wanted && strstr(finding->where, faults[_i].text),
                   "%d: %s: %s", _i, moe_geometry_name(finding->geometry), finding->where);
+    const struct moe_finding *pictured = &report.finding[report.pictured];
+    ck_assert(report.picture.rows > 0 && pictured->geometry != MOE_GEOMETRY_NONE);
 }
 END_TEST
 
@@ -210,6 +238,7 @@ int main(void)
     TCase *tests = tcase_create("geometry");
     tcase_add_loop_test(tests, masks_are_named, 0, COUNT(masks));
     tcase_add_test(tests, scattered_and_none);
+    tcase_add_test(tests, pictures);
     tcase_add_test(tests, names_are_their_own);
     tcase_add_loop_test(tests, faults_in_tensors, 0, COUNT(faults));
     suite_add_tcase(suite, tests);

@@ -112,6 +112,8 @@ static struct moe_result sample(void)
     result.report.variant_seconds = 8e-4;
     result.report.judge_seconds = 1e300;
     result.report.judged = 0x15;
+    result.report.picture = (struct moe_picture){.rows = 2, .cols = 3, .cell = {0, 255, 7, 16, 1}};
+    result.report.pictured = 1;
     result.measure = (struct moe_measure){.forward_seconds = 1,
                                           .backward_seconds = 2,
                                           .seconds = 3,
@@ -175,6 +177,8 @@ START_TEST(test_json)
     ck_assert(same_bits(to.report.variant_seconds, from.report.variant_seconds));
     ck_assert(same_bits(to.report.judge_seconds, from.report.judge_seconds));
     ck_assert_uint_eq(to.report.judged, 0x15);
+    ck_assert_mem_eq(&to.report.picture, &from.report.picture, sizeof to.report.picture);
+    ck_assert_int_eq(to.report.pictured, 1);
     ck_assert(same_bits(to.measure.seconds, 3) && same_bits(to.measure.peak_bytes, 4.5));
     ck_assert(isnan(to.measure.tensor_bytes));
     ck_assert(same_bits(to.measure.yardsticks.bandwidth, from.measure.yardsticks.bandwidth));

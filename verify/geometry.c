@@ -6,6 +6,7 @@
  * set is named for itself (one, all, one in 16, the last three, whole tiles), and a table names
  * the pair. What fills less than half of its product is scattered.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,22 +19,36 @@
 
 #define LARGEST_TILE 256
 #define SMALLEST_TILE 8
+#define CELLS (MOE_PICTURE_SIDE * MOE_PICTURE_SIDE)
 
 /* ---- the mask ---------------------------------------------------------------------------------
  */
 
+/* Cells of a picture along a dimension, and the one that a place belongs to. */
+static int64_t cells_of(int64_t total)
+{
+    return total < MOE_PICTURE_SIDE ? total : MOE_PICTURE_SIDE;
+}
+
+static int64_t cell_of(int64_t total, int64_t place)
+{
+    return place * cells_of(total) / total;
+}
+
 int moe_mask_add(struct moe_mask *mask, int64_t rows, int64_t cols, int64_t row, int64_t col)
 {
     if (!mask->row) {
-        mask->row = calloc((size_t)(rows + cols), sizeof *mask->row);
+        mask->row = calloc((size_t)(rows + cols + CELLS), sizeof *mask->row);
         if (!mask->row)
             return moe_error(MOE_E_NOMEM, "no memory for the place of wrong elements");
         mask->col = mask->row + rows;
+        mask->cell = mask->col + cols;
         mask->rows = rows;
         mask->cols = cols;
     }
     mask->row[row]++;
     mask->col[col]++;
+    mask->cell[cell_of(rows, row) * MOE_PICTURE_SIDE + cell_of(cols, col)]++;
     mask->wrong++;
     return MOE_OK;
 }
@@ -42,6 +57,29 @@ void moe_mask_free(struct moe_mask *mask)
 {
     free(mask->row);
     *mask = (struct moe_mask){0};
+}
+
+/* Places of a dimension that belong to a cell. */
+static int64_t share_of(int64_t total, int64_t cell)
+{
+    int64_t cells = cells_of(total);
+    return ((cell + 1) * total + cells - 1) / cells - (cell * total + cells - 1) / cells;
+}
+
+void moe_mask_picture(const struct moe_mask *mask, struct moe_picture *picture)
+{
+    struct moe_picture drawn = {0};
+    if (mask->row) {
+        drawn.rows = (int32_t)cells_of(mask->rows);
+        drawn.cols = (int32_t)cells_of(mask->cols);
+    }
+    for (int32_t r = 0; r < drawn.rows; r++)
+        for (int32_t c = 0; c < drawn.cols; c++) {
+            double area = (double)share_of(mask->rows, r) * (double)share_of(mask->cols, c);
+            double share = (double)mask->cell[r * MOE_PICTURE_SIDE + c] / area;
+            drawn.cell[r * drawn.cols + c] = (uint8_t)ceil(255 * share);
+        }
+    *picture = drawn;
 }
 
 /* ---- one dimension ----------------------------------------------------------------------------

@@ -15,11 +15,24 @@ struct moe_mask {
     int64_t rows, cols;
     int64_t wrong;
     int64_t *row, *col; /* [rows], [cols] wrong elements; NULL: none yet */
+    int64_t *cell;      /* [MOE_PICTURE_SIDE, MOE_PICTURE_SIDE] the same, of a picture's cells */
 };
 
 /* Marks an element of a tensor with so many rows and columns. MOE_E_NOMEM. */
 int moe_mask_add(struct moe_mask *mask, int64_t rows, int64_t cols, int64_t row, int64_t col);
 void moe_mask_free(struct moe_mask *mask);
+
+#define MOE_PICTURE_SIDE 32
+
+/* Where the wrong elements lie, small enough to be kept with every failure: cell [r, c] of
+ * [rows, cols] is the share of wrong ones there, 255 all; 0 only where none is. A tensor with fewer
+ * rows or columns than MOE_PICTURE_SIDE has a cell for each. */
+struct moe_picture {
+    int32_t rows, cols; /* 0: nothing to be seen */
+    uint8_t cell[MOE_PICTURE_SIDE * MOE_PICTURE_SIDE];
+};
+
+void moe_mask_picture(const struct moe_mask *mask, struct moe_picture *picture);
 
 enum moe_geometry {
     MOE_GEOMETRY_NONE, /* nothing is known */

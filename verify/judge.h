@@ -57,7 +57,7 @@ void judgement_locate(const struct moe_judgement *judgement, struct moe_finding 
 /* ---- shape.c --------------------------------------------------------------------------------- */
 
 /* Sets the shape of the wrong elements of the finding's tensor, and its words; the routing is
- * known. */
+ * known. The finding must be added next: the report keeps a picture of the first. */
 void judgement_shape(const struct moe_judgement *judgement, const struct moe_mask *mask,
                      struct moe_finding *finding);
 

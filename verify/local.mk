@@ -188,6 +188,7 @@ libcommand_la_SOURCES = \
 	%D%/tally.c \
 	%D%/report.c \
 	%D%/report_json.c \
+	%D%/picture_json.c \
 	%D%/takes.h \
 	%D%/takes.c \
 	%D%/bench.h \

@@ -219,6 +219,8 @@ struct json_t *moe_result_json(const struct moe_result *result)
     for (int i = 0; i < report->finding_count && i < MOE_REPORT_FINDINGS; i++)
         bad |= json_array_append_new(findings, finding_json(&report->finding[i]));
     bad |= json_object_set_new(object, "findings", findings);
+    if (report->picture.rows > 0)
+        bad |= json_object_set_new(object, "picture", moe_picture_json(report));
     if (measured(&result->measure))
         bad |= json_object_set_new(object, "measure", measure_json(&result->measure));
     if (bad == 0)
@@ -316,6 +318,7 @@ int moe_result_from_json(const struct json_t *object, struct moe_result *result)
 {
     struct moe_report *report = &result->report;
     const json_t *findings = json_object_get(object, "findings");
+    const json_t *picture = json_object_get(object, "picture");
     json_int_t count = json_integer_value(json_object_get(object, "finding_count"));
     int bad = 0;
 
@@ -334,6 +337,8 @@ int moe_result_from_json(const struct json_t *object, struct moe_result *result)
     for (size_t i = 0; i < json_array_size(findings); i++)
         if (finding_from_json(json_array_get(findings, i), &report->finding[i]) != 0)
             return moe_error(MOE_E_INTERNAL, "a worker's answer has a malformed finding");
+    if (picture != NULL && moe_picture_from_json(picture, report) != 0)
+        return moe_error(MOE_E_INTERNAL, "a worker's answer has a malformed picture");
     result->status = (int)json_integer_value(json_object_get(object, "status"));
     measure_from_json(json_object_get(object, "measure"), &result->measure);
     return MOE_OK;

@@ -42,6 +42,15 @@ static int64_t expert_of_tokens(const struct moe_routing *routing, const struct 
     return -1;
 }
 
+/* The first shape of a report is also kept as a picture; the finding is the next to be added. */
+static void draw(struct moe_report *report, const struct moe_mask *mask)
+{
+    if (report == NULL || report->picture.rows > 0 || report->finding_count >= MOE_REPORT_FINDINGS)
+        return;
+    moe_mask_picture(mask, &report->picture);
+    report->pictured = report->finding_count;
+}
+
 void judgement_shape(const struct moe_judgement *judgement, const struct moe_mask *mask,
                      struct moe_finding *finding)
 {
@@ -51,6 +60,7 @@ void judgement_shape(const struct moe_judgement *judgement, const struct moe_mas
     finding->geometry =
         moe_geometry_of(mask, begin, begin ? routing->E : 0, finding->where, sizeof finding->where);
     free(begin);
+    draw(judgement->report, mask);
     if (mask->wrong == 0 || (id != MOE_O && id != MOE_DX))
         return;
     int64_t expert = expert_of_tokens(routing, mask);

@@ -54,6 +54,8 @@ struct moe_report {
     double worst_ratio; /* largest err / bound met anywhere */
     double variant_seconds, judge_seconds;
     uint64_t judged; /* checks that had something to judge here, by number in their table */
+    struct moe_picture picture; /* of the first finding that has a shape */
+    int32_t pictured;           /* that finding; it is one of those that are kept */
 };
 
 void moe_report_clear(struct moe_report *report);

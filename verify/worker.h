@@ -98,6 +98,13 @@ struct json_t *moe_result_json(const struct moe_result *result);
 /* The other way. MOE_E_INTERNAL: not such an object. */
 int moe_result_from_json(const struct json_t *object, struct moe_result *result);
 
+/* ---- picture_json.c -------------------------------------------------------------------------- */
+
+/* The picture of a report as an object of its own. NULL where memory is short. */
+struct json_t *moe_picture_json(const struct moe_report *report);
+/* The other way; -1: not such an object. */
+int moe_picture_from_json(const struct json_t *object, struct moe_report *report);
+
 /* ---- child.c: one child process and its two pipes ---------------------------------------- */
 
 struct moe_child {
