@@ -71,6 +71,8 @@ libptx_la_SOURCES = \
 	%D%/ptx/print.c \
 	%D%/ptx/run.h \
 	%D%/ptx/run.c \
+	%D%/ptx/run_argument.h \
+	%D%/ptx/run_argument.c \
 	%D%/ptx/hazard.h \
 	%D%/ptx/hazard.c \
 	%D%/ptx/hazard_own.h \

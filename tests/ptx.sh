@@ -56,6 +56,50 @@ test ! -s out || fail "-q says something"
 status 0 $add --args=file:x,file:zeros,unknown:16,4,zeros:16,zeros:16 --trace
 says out 'st.global'
 
+# ---- tensor maps ---------------------------------------------------------------------------------
+
+# A kernel that copies a box of 16 x 2 through shared memory; rows of 64 bytes, 96 apart.
+cat >box.ptx <<'END'
+.version 8.0
+.target sm_90a
+.address_size 64
+.visible .entry box(.param .align 64 .b8 map[128], .param .u64 out)
+{
+.reg .b64 %q<4>; .reg .b32 %r<8>; .reg .pred %p;
+.shared .align 128 .b8 room[128];
+.shared .align 8 .b64 bar;
+mov.b64 %q0, map; cvta.param.u64 %q0, %q0; ld.param.u64 %q1, [out];
+mov.u32 %r0, room; mov.u32 %r1, bar; mov.u32 %r2, %tid.x;
+mbarrier.init.shared::cta.b64 [%r1], 1;
+fence.mbarrier_init.release.cluster;
+mbarrier.arrive.expect_tx.shared::cta.b64 %q2, [%r1], 128;
+cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%r0], [%q0, {0, 1}], [%r1];
+W: mbarrier.try_wait.parity.shared::cta.b64 %p, [%r1], 0;
+@!%p bra W;
+mov.u32 %r3, 0;
+L: ld.shared.u32 %r4, [%r0]; st.global.u32 [%q1], %r4;
+add.u32 %r0, %r0, 4; add.u64 %q1, %q1, 4; add.u32 %r3, %r3, 1;
+setp.lt.u32 %p, %r3, 32; @%p bra L;
+ret;
+}
+END
+# Three rows; row 1 and 2 are wanted.
+head -c 96 /dev/zero >rows
+printf '%064d' 1 >one && printf '%064d' 2 >two
+{ cat one; head -c 32 /dev/zero; cat two; head -c 32 /dev/zero; } >>rows
+cat one two >want
+status 0 box.ptx --block=1 --args='map:f32:16x3*96:16x2:0@file:rows,unknown:128' --save=1:got
+cmp want got || fail "the box is another"
+for wrong in map:f32:16x3*96:16x2:0 map:f99:16x3*96:16x2:0@file:rows map:f32:16x3*96:16:0@file:rows \
+    map:f32:16x3*90:16x2:0@file:rows map:f32:16x9*96:16x2:0@file:rows map:f32:16x3*96:16x2:16@file:rows \
+    map:f32:16x3*96:16x2:0@7 map:f32:0x3*96:16x2:0@file:rows map:f32:16x18446744073709551615*96:16x2:0@file:rows 5; do
+    status 2 box.ptx --block=1 --args="$wrong,unknown:128"
+    refused
+done
+# shellcheck disable=SC2086
+status 2 $add --args=map:f32:16x3*96:16x2:0@file:rows,zeros:16,unknown:16,4,zeros:16,zeros:16
+refused
+
 # ---- the alignment of shared memory --------------------------------------------------------------
 
 # Zeros and a map in shared memory that is not where it believes to be.

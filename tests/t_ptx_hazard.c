@@ -231,6 +231,11 @@ static const struct micro undefined[] = {
 #define WAIT "W: mbarrier.try_wait.parity.shared::cta.b64 %p1, [%s+64], 0;\n@!%p1 bra W;\n"
 #define TX "mbarrier.arrive.expect_tx.shared::cta.b64 %q1, [%s+64], 16;\n"
 #define BEGIN "mbarrier.init.shared::cta.b64 [%s+64], 1;\n"
+#define FAR_CTA                                                                                    \
+    "mapa.shared::cluster.u32 %r0, %s, 0;\nsetp.eq.u32 %p0, %c, 1;\nsetp.eq.u32 %p1, %c, 0;\n"     \
+    "@%p0 st.shared::cluster.u32 [%r0], 7;\n"
+#define RELAXED "barrier.cluster.arrive.relaxed.aligned;\nbarrier.cluster.wait.aligned;\n"
+#define TOGETHER "barrier.cluster.arrive.aligned;\nbarrier.cluster.wait.aligned;\n"
 #define PROXY PTX_REPORT_PROXY, PTX_REPORT_VALUE
 
 static const struct micro asynchronous[] = {
@@ -284,18 +289,29 @@ static const struct micro asynchronous[] = {
     {"read, then loaded in bulk without a proxy fence",
      FOUR BEGIN "fence.proxy.async;\n" TX "ld.shared.u32 %r0, [%s];\n" LOAD " // HERE\n" WAIT, 1, 1,
      0, PROXY},
-    {"the cluster's barrier orders CTAs",
-     "mapa.shared::cluster.u32 %r0, %s, 0;\nsetp.eq.u32 %p0, %c, 1;\n"
-     "@%p0 st.shared::cluster.u32 [%r0], 7;\nbarrier.cluster.arrive.aligned;\n"
-     "barrier.cluster.wait.aligned;\nsetp.eq.u32 %p1, %c, 0;\n@%p1 ld.shared.u32 %r1, [%s];\n",
-     2, 1, 2, CLEAN},
+    {"the cluster's barrier orders CTAs", FAR_CTA TOGETHER "@%p1 ld.shared.u32 %r1, [%s];\n", 2, 1,
+     2, CLEAN},
     {"the cluster's barrier, relaxed, does not",
-     "mapa.shared::cluster.u32 %r0, %s, 0;\nsetp.eq.u32 %p0, %c, 1;\n"
-     "@%p0 st.shared::cluster.u32 [%r0], 7;\nbarrier.cluster.arrive.relaxed.aligned;\n"
-     "barrier.cluster.wait.aligned;\nsetp.eq.u32 %p1, %c, 0;\n"
-     "@%p1 ld.shared.u32 %r1, [%s]; // HERE\n"
-     "barrier.cluster.arrive.aligned;\nbarrier.cluster.wait.aligned;\n",
-     2, 1, 2, RACE},
+     FAR_CTA RELAXED "@%p1 ld.shared.u32 %r1, [%s]; // HERE\n" TOGETHER, 2, 1, 2, RACE},
+    {"nor behind a fence of the CTA's scope",
+     FAR_CTA "fence.acq_rel.cta;\n" RELAXED "@%p1 ld.shared.u32 %r1, [%s]; // HERE\n" TOGETHER, 2,
+     1, 2, RACE},
+    {"behind a fence it does",
+     FAR_CTA "fence.acq_rel.cluster;\n" RELAXED "@%p1 ld.shared.u32 %r1, [%s];\n" TOGETHER, 2, 1, 2,
+     CLEAN},
+    {"behind a fence of mbarriers it orders their beginning",
+     FIRST "@%p0 mbarrier.init.shared::cta.b64 [%s+64], 32;\n"
+           "@%p0 fence.mbarrier_init.release.cluster;\n" RELAXED
+           "mbarrier.arrive.shared::cta.b64 %q1, [%s+64];\n" WAIT,
+     1, 32, 1, CLEAN},
+    {"and nothing else",
+     FIRST "@%p0 st.shared.u32 [%s], 7;\n@%p0 fence.mbarrier_init.release.cluster;\n" RELAXED
+           "ld.shared.u32 %r0, [%s]; // HERE\n",
+     1, 32, 1, RACE},
+    {"without the fence it does not",
+     FIRST "@%p0 mbarrier.init.shared::cta.b64 [%s+64], 32;\n" RELAXED
+           "mbarrier.arrive.shared::cta.b64 %q1, [%s+64]; // HERE\n" WAIT,
+     1, 32, 1, RACE},
 };
 
 static void all(const char *what, const struct micro *micros, int count)

@@ -50,7 +50,8 @@ static const struct argp_option options[] = {
      0},
     {"args", KEY_ARGS, "A,B,...", 0,
      "One for each parameter: a number, or memory: zeros:BYTES, unknown:BYTES, bytes:VALUE*BYTES, "
-     "file:PATH",
+     "file:PATH, or a tensor map of memory: "
+     "map:TYPE:SIZE[*STRIDE]x..:BOXx..:SWIZZLE@MEMORY",
      0},
     {"save", KEY_SAVE, "N:FILE", 0,
      "Write what the memory of argument N holds at the end; may be repeated", 0},

@@ -102,6 +102,7 @@ int ptx_hazard_create(struct ptx_machine *machine, struct hazard **hazard)
     made->watch = (struct ptx_watch){.data = made,
                                      .access = hazard_access,
                                      .arrive = hazard_arrive,
+                                     .arrive_relaxed = hazard_arrive_relaxed,
                                      .leave = hazard_leave,
                                      .complete = hazard_complete,
                                      .fence = hazard_fence,

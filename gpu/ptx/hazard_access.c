@@ -51,9 +51,20 @@ static int knows(struct visit *visit, uint32_t agent, int lane, uint32_t epoch)
     return visit->found && visit->found[lane] >= epoch;
 }
 
+/* Does a fence.mbarrier_init, and what carried it here, order an initialisation before this? */
+static int knows_begin(const struct visit *visit, uint32_t agent, int lane, uint32_t epoch)
+{
+    for (uint32_t i = 0; i < visit->views; i++)
+        if (!covers(visit->view[i].begun, agent, lane, epoch))
+            return 0;
+    return 1;
+}
+
 /* The same of a mark. Who knows of the fence before a strong write by that write knows it too. */
 static int knows_mark(struct visit *visit, uint32_t agent, int lane, uint32_t epoch, uint32_t site)
 {
+    if (how_of(site) & MARK_BEGIN && knows_begin(visit, agent, lane, epoch))
+        return 1;
     return knows(visit, agent, lane, how_of(site) & MARK_FENCED ? epoch - 1 : epoch);
 }
 

@@ -140,6 +140,7 @@ void hazard_objects_clear(struct hazard *hazard);
 void hazard_publish(struct hazard *hazard, struct hazard_warp *warp, uint32_t lanes,
                     struct view *to);
 void hazard_arrive(void *data, struct ptx_warp *warp, uint32_t lanes, const void *object);
+void hazard_arrive_relaxed(void *data, struct ptx_warp *warp, uint32_t lanes, const void *object);
 void hazard_leave(void *data, struct ptx_warp *warp, uint32_t lanes, const void *object);
 void hazard_complete(void *data, const void *object);
 void hazard_fence(void *data, struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes);

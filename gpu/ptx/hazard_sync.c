@@ -49,6 +49,25 @@ void hazard_arrive(void *data, struct ptx_warp *warp, uint32_t lanes, const void
     hazard_publish(hazard, warp->hazard, lanes, &barrier->coming);
 }
 
+/* A fence before a relaxed arrival releases what it covers: fence.mbarrier_init initialisations,
+ * a fence of the cluster's scope or a wider one all that came before it. */
+void hazard_arrive_relaxed(void *data, struct ptx_warp *warp, uint32_t lanes, const void *object)
+{
+    struct hazard *hazard = data;
+    const struct hazard_warp *own = warp->hazard;
+    struct object *barrier = hazard->failed ? NULL : hazard_barrier(hazard, (uintptr_t)object, 1);
+    if (!barrier)
+        return;
+    barrier->has_phases = 1;
+    for (uint32_t rest = lanes; rest; rest &= rest - 1) {
+        const int lane = __builtin_ctz(rest);
+        const struct view begun = {.begun = own->view[lane].begun};
+        joined(hazard, &barrier->coming, &begun);
+        if (own->has_fence >> lane & 1 && own->fence_scope[lane] >= PTX_SCOPE_CLUSTER)
+            joined(hazard, &barrier->coming, &own->fence[lane]);
+    }
+}
+
 static void complete(struct hazard *hazard, struct object *barrier)
 {
     joined(hazard, &barrier->passed, &barrier->coming);

@@ -65,9 +65,13 @@ static void run_arrive(struct ptx_warp *warp, const struct ptx_code *code, uint3
     for (uint32_t rest = lanes; rest; rest &= rest - 1)
         hopper->cluster_phase[__builtin_ctz(rest)] = cluster->phase;
     cluster->arrived += (uint32_t)__builtin_popcount(lanes);
-    for (struct ptx_watch *watch = warp->machine->watches; watch; watch = watch->next)
-        if (watch->arrive && !ptx_has(code->instruction, PTX_W_RELAXED))
+    const int is_relaxed = ptx_has(code->instruction, PTX_W_RELAXED);
+    for (struct ptx_watch *watch = warp->machine->watches; watch; watch = watch->next) {
+        if (watch->arrive && !is_relaxed)
             watch->arrive(watch->data, warp, lanes, cluster);
+        if (watch->arrive_relaxed && is_relaxed)
+            watch->arrive_relaxed(watch->data, warp, lanes, cluster);
+    }
     settle(warp->machine, cluster);
 }
 

@@ -208,6 +208,8 @@ struct ptx_watch {
     /* Lanes come to a barrier and go on behind it; `object` tells barriers apart. */
     void (*arrive)(void *data, struct ptx_warp *warp, uint32_t lanes, const void *object);
     void (*leave)(void *data, struct ptx_warp *warp, uint32_t lanes, const void *object);
+    /* Lanes come to a barrier and release nothing by that, but what a fence before it does. */
+    void (*arrive_relaxed)(void *data, struct ptx_warp *warp, uint32_t lanes, const void *object);
     /* All have come to `object` who had to: who leaves it from now on knows what they did. */
     void (*complete)(void *data, const void *object);
     void (*fence)(void *data, struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes);

@@ -1,7 +1,6 @@
 /*
  * run.c - see run.h.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,14 +9,10 @@
 #include "gpu/ptx/hazard.h"
 #include "gpu/ptx/machine.h"
 #include "gpu/ptx/run.h"
+#include "gpu/ptx/run_argument.h"
 #include "ref/moe.h"
 
 #define ARGUMENTS_MAX 512
-#define BUFFER_MAX (UINT64_C(1) << 32)
-
-struct argument {
-    uint64_t value, bytes; /* bytes: of the buffer at `value`, 0: a number */
-};
 
 struct run {
     const struct moe_ptx_job *job;
@@ -27,102 +22,12 @@ struct run {
     struct ptx_loaded *loaded;
     struct ptx_program *program;
     const struct ptx_function *entry;
-    struct argument arguments[ARGUMENTS_MAX];
+    struct run_argument arguments[ARGUMENTS_MAX];
     const void *pointers[ARGUMENTS_MAX];
     struct ptx_watch watch;
 };
 
 /* ---- arguments ------------------------------------------------------------------------------- */
-
-static int wrong(int index, const char *text)
-{
-    return moe_error(MOE_E_USAGE,
-                     "argument %d is '%.60s'; allowed are a number, zeros:BYTES, unknown:BYTES, "
-                     "bytes:VALUE*BYTES, file:PATH",
-                     index, text);
-}
-
-/* Memory of that size, and what it is filled with: the block's own, all known. */
-static int take_memory(struct run *run, int index, struct argument *argument, uint8_t **data)
-{
-    char name[32];
-    snprintf(name, sizeof name, "argument %d", index);
-    const int status = ptx_memory_allocate(run->machine, argument->bytes, name, &argument->value);
-    if (status || !data)
-        return status;
-    struct ptx_block *block = ptx_memory_find(run->machine, argument->value, argument->bytes);
-    memset(block->known, 1, argument->bytes);
-    *data = block->data;
-    return MOE_OK;
-}
-
-static int make_buffer_of_file(struct run *run, int index, const char *path,
-                               struct argument *argument)
-{
-    uint8_t *data = NULL;
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        return moe_error(MOE_E_IO, "argument %d: %s: %s", index, path, strerror(errno));
-    const int64_t bytes = fseek(file, 0, SEEK_END) ? -1 : (int64_t)ftell(file);
-    int status = MOE_OK;
-    if (bytes <= 0 || (uint64_t)bytes > BUFFER_MAX || fseek(file, 0, SEEK_SET))
-        status =
-            moe_error(MOE_E_USAGE, "argument %d: %s is no file of 1 to 2^32 bytes", index, path);
-    argument->bytes = (uint64_t)bytes;
-    if (!status)
-        status = take_memory(run, index, argument, &data);
-    if (!status && fread(data, 1, argument->bytes, file) != argument->bytes)
-        status = moe_error(MOE_E_IO, "argument %d: %s cannot be read", index, path);
-    fclose(file);
-    return status;
-}
-
-static int make_buffer(struct run *run, int index, const char *text, struct argument *argument)
-{
-    static const char zeros[] = "zeros:", unknown[] = "unknown:", bytes[] = "bytes:";
-    const char *at = text;
-    char *rest;
-    unsigned long long value = 0;
-    uint8_t *data = NULL;
-    if (!strncmp(text, "file:", strlen("file:")))
-        return make_buffer_of_file(run, index, text + strlen("file:"), argument);
-    const int is_zeros = !strncmp(text, zeros, strlen(zeros)),
-              is_unknown = !strncmp(text, unknown, strlen(unknown));
-    at += is_zeros ? strlen(zeros) : is_unknown ? strlen(unknown) : strlen(bytes);
-    if (!is_zeros && !is_unknown) {
-        value = strtoull(at, &rest, 0);
-        if (*rest != '*' || value > 255)
-            return wrong(index, text);
-        at = rest + 1;
-    }
-    errno = 0;
-    argument->bytes = strtoull(at, &rest, 0);
-    if (*rest || rest == at || errno || argument->bytes == 0 || argument->bytes > BUFFER_MAX)
-        return wrong(index, text);
-    const int status = take_memory(run, index, argument, is_unknown ? NULL : &data);
-    if (!status && data)
-        memset(data, (int)value, argument->bytes);
-    return status;
-}
-
-static int make_number(int index, const char *text, enum ptx_type type, struct argument *argument)
-{
-    char *rest;
-    errno = 0;
-    if (type == PTX_F32) {
-        const float value = strtof(text, &rest);
-        uint32_t bits;
-        memcpy(&bits, &value, sizeof bits);
-        argument->value = bits;
-    } else if (type == PTX_F64) {
-        const double value = strtod(text, &rest);
-        memcpy(&argument->value, &value, sizeof value);
-    } else {
-        argument->value =
-            text[0] == '-' ? (uint64_t)strtoll(text, &rest, 0) : strtoull(text, &rest, 0);
-    }
-    return *rest || rest == text || errno ? wrong(index, text) : MOE_OK;
-}
 
 static int make_arguments(struct run *run)
 {
@@ -134,17 +39,9 @@ static int make_arguments(struct run *run)
          text = strtok_r(NULL, ",", &save), count++) {
         if (count == entry->formal_count || count == ARGUMENTS_MAX)
             break;
-        const struct ptx_variable *formal = entry->formals[count].variable;
-        struct argument *argument = &run->arguments[count];
-        run->pointers[count] = &argument->value;
-        if (!formal || formal->bytes > 8)
-            status =
-                moe_error(MOE_E_UNSUPPORTED, "parameter %d has %llu bytes; supported here are 8",
-                          count, (unsigned long long)(formal ? formal->bytes : 0));
-        else if (strchr(text, ':'))
-            status = make_buffer(run, count, text, argument);
-        else
-            status = make_number(count, text, formal->type, argument);
+        run->pointers[count] = &run->arguments[count].value;
+        status = run_argument_make(run->machine, text, entry->formals[count].variable,
+                                   run->arguments, count, &run->arguments[count]);
     }
     if (!status && (count != entry->formal_count || (save && *save)))
         status = moe_error(MOE_E_USAGE, "'%s' has %d parameters, and other than that were given",
@@ -228,11 +125,11 @@ static void trace(void *data, struct ptx_warp *warp, const struct ptx_code *code
 static void say_buffers(const struct run *run)
 {
     for (int32_t i = 0; i < run->entry->formal_count; i++) {
-        const struct argument *argument = &run->arguments[i];
+        const struct run_argument *argument = &run->arguments[i];
         if (!argument->bytes)
             continue;
         const struct ptx_block *block =
-            ptx_memory_find(run->machine, argument->value, argument->bytes);
+            ptx_memory_find(run->machine, argument->address, argument->bytes);
         uint64_t unknown = 0;
         char line[160];
         for (uint64_t b = 0; b < argument->bytes; b++)
@@ -249,11 +146,11 @@ static int hand_out(const struct run *run)
 {
     int status = MOE_OK;
     for (int32_t i = 0; !status && run->job->take && i < run->entry->formal_count; i++) {
-        const struct argument *argument = &run->arguments[i];
+        const struct run_argument *argument = &run->arguments[i];
         if (!argument->bytes)
             continue;
         const struct ptx_block *block =
-            ptx_memory_find(run->machine, argument->value, argument->bytes);
+            ptx_memory_find(run->machine, argument->address, argument->bytes);
         status = run->job->take(run->job->data, i, block->data, argument->bytes);
     }
     return status;

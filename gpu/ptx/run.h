@@ -23,8 +23,10 @@ struct moe_ptx_job {
     uint32_t cluster[3]; /* zeros: the kernel's own */
     uint32_t shared_bytes;
     uint32_t shared_align; /* dynamic shared memory is at a multiple of it; 0: as it is declared */
-    /* One for each parameter, with commas between: a number as its type has it, or BYTES bytes of
-     * memory: zeros:BYTES, unknown:BYTES, bytes:VALUE*BYTES, file:PATH. NULL: none. */
+    /* One for each parameter, with commas between: a number as its type has it, memory
+     * (zeros:BYTES, unknown:BYTES, bytes:VALUE*BYTES, file:PATH), or a tensor map of memory
+     * (map:TYPE:SIZE[*STRIDE]x...:BOXx...:SWIZZLE@MEMORY, MEMORY as above or an earlier argument's
+     * number; sizes from the innermost dimension, strides in bytes). NULL: none. */
     const char *args;
     uint64_t seed;
     const char *schedule; /* "round-robin" (or NULL), "random", "priority" */
