@@ -53,6 +53,38 @@ libcommand_la_SOURCES += \
 	%D%/store_schema.c
 endif
 
+# What is shown of them.
+libcommand_la_SOURCES += %D%/report.h
+if HAVE_SQLITE
+libcommand_la_SOURCES += \
+	%D%/report_stores.c \
+	%D%/report_gather.c \
+	%D%/report_query.c \
+	%D%/report_text.c \
+	%D%/report_classes.c \
+	%D%/report_headline.c \
+	%D%/report_sections.c \
+	%D%/report_page.c \
+	%D%/report_verdicts.c \
+	%D%/report_failures.c \
+	%D%/report_picture.c \
+	%D%/report_checks.c \
+	%D%/report_coverage.c \
+	%D%/report_ratios.c \
+	%D%/report_timings.c \
+	%D%/report_nights.c \
+	%D%/report_junit.c \
+	%D%/report_lines.c
+else
+libcommand_la_SOURCES += %D%/report_none.c
+endif
+EXTRA_DIST += %D%/report_style.css
+TABLES += %D%/report_style.inc
+
+# The page's style becomes part of the program: a string a line.
+%D%/report_style.inc: %D%/report_style.css
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && sed 's/["\\]/\\&/g; s/.*/"&\\n"/' $< >$@.new && mv $@.new $@
+
 # Harnesses of the parsers. libFuzzer runs them in parsers.sh; here they replay the seeds.
 check_PROGRAMS += %D%/fuzz_case_line %D%/fuzz_safetensors %D%/fuzz_ptx
 %C%_fuzz_ptx_SOURCES = %D%/fuzz_ptx.c %D%/replay.c

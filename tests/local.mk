@@ -17,7 +17,7 @@ AM_TESTS_ENVIRONMENT = \
 	MOE_TEST_SIZE=$(TEST_SIZE) \
 	CC='$(CC)' CXX='$(CXX)' NM='$(NM)' srcdir='$(srcdir)' \
 	JUDGE_CC='$(CC) $(DEFS) $(DEFAULT_INCLUDES) $(AM_CPPFLAGS) $(CPPFLAGS) $(EXACT_CFLAGS) $(OPENBLAS_CFLAGS) $(CFLAGS)' \
-	JUDGE_LIBS='$(LDFLAGS) $(CHECK_LIBS) $(MPFR_LIBS) $(OPENBLAS_LIBS) $(JANSSON_LIBS) $(XXHASH_LIBS) $(ZSTD_LIBS) -ldl -lm' \
+	JUDGE_LIBS='$(LDFLAGS) $(CHECK_LIBS) $(MPFR_LIBS) $(OPENBLAS_LIBS) $(JANSSON_LIBS) $(XXHASH_LIBS) $(SQLITE_LIBS) $(ZSTD_LIBS) -ldl -lm' \
 	JUDGE_PARTS='$(libmoecheck_la_LIBADD)'; \
 	export ASAN_OPTIONS UBSAN_OPTIONS MSAN_OPTIONS CK_VERBOSITY CK_TAP_LOG_FILE_NAME \
 	CK_DEFAULT_TIMEOUT OMP_WAIT_POLICY MOE_TEST_SIZE CC CXX NM srcdir JUDGE_CC JUDGE_LIBS \
@@ -94,7 +94,11 @@ UNIT_TESTS = \
 	%D%/t_registry
 if HAVE_SQLITE
 UNIT_TESTS += %D%/t_store
+# Nights as they never were, for report.sh.
+check_PROGRAMS += %D%/make_store
+%C%_make_store_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS) $(SQLITE_LIBS)
 endif
+EXTRA_DIST += %D%/stores/night.sql
 if HAVE_MPFR
 UNIT_TESTS += %D%/t_dtype_mpfr %D%/t_act_mpfr
 endif
@@ -108,6 +112,7 @@ SCRIPT_TESTS = \
 	%D%/fuzz.sh \
 	%D%/shrink.sh \
 	%D%/ptx.sh \
+	%D%/report.sh \
 	%D%/ledger.sh \
 	%D%/selftest.sh \
 	%D%/judge_faults.sh \
@@ -147,11 +152,11 @@ EXTRA_DIST += %D%/assemble.sh %D%/run.sh %D%/gpu_session.sh
 .PHONY: moecheck-tests
 moecheck-tests: $(check_PROGRAMS) $(check_LTLIBRARIES) %D%/moecheck$(EXEEXT) libmoecheck.la config.h
 	$(AM_V_GEN)srcdir='$(srcdir)' STRIP='$(STRIP)' GPU_TESTS='$(GPU_TESTS)' GPU_SHELL_TESTS='$(GPU_SHELL_TESTS)' \
-	PROGRAMS='$(filter-out $(GPU_TESTS),$(filter %D%/%,$(check_PROGRAMS)))' \
+	PROGRAMS='$(filter-out $(GPU_TESTS),$(filter %D%/t_%,$(check_PROGRAMS)))' \
 	SCRIPTS='$(filter-out $(BUILD_TESTS) $(GPU_SHELL_TESTS),$(SCRIPT_TESTS))' \
-	HELPERS='$(filter fuzz/%,$(check_PROGRAMS))' \
+	HELPERS='$(filter-out %D%/t_%,$(check_PROGRAMS))' \
 	MODULES='$(join $(dir $(check_LTLIBRARIES)),$(patsubst %.la,.libs/%.so,$(notdir $(check_LTLIBRARIES))))' \
-	DATA='fuzz/corpus fuzz/seeds doc/moecheck.1 doc/examples tests/ptx' \
+	DATA='fuzz/corpus fuzz/seeds doc/moecheck.1 doc/examples tests/ptx tests/stores' \
 	$(SHELL) $(srcdir)/%D%/assemble.sh moecheck-tests
 
 # The command, to be run from that folder: not libtool's script, and with the libraries beside it.

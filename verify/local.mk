@@ -68,6 +68,7 @@ COMMANDS = \
 	fuzz/command_replay.c \
 	fuzz/command_fuzz.c \
 	fuzz/command_shrink.c \
+	fuzz/command_report.c \
 	%D%/command_bench.c \
 	%D%/command_selftest.c \
 	%D%/command_ptx.c \
