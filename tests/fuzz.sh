@@ -10,6 +10,11 @@ folder=$(mktemp -d "${TMPDIR:-/tmp}/moecheck-fuzz.XXXXXX") || exit 99
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 99
 
+# What is asked of the cases in runs that are about something else; in the small size of all.
+little='--check inputs,bound'
+all=
+test "${MOE_TEST_SIZE-full}" = full || all='--check inputs,bound,exact,fence,stream'
+
 failures=0
 fail() {
     echo "FAIL: $*"
@@ -28,7 +33,8 @@ says() { grep -q -- "$2" "$1" || { fail "$1 lacks '$2':"; cat "$1"; }; }
 
 # ---- a short run ---------------------------------------------------------------------------------
 
-status 0 fuzz --cases 20 --seed 5 --variant naive --jobs 2
+# shellcheck disable=SC2086 # two words
+status 0 fuzz --cases 20 --seed 5 --variant naive --jobs 2 $all
 says out '^seed 5: '
 says out '^naive  *[1-9][0-9]*  *0  *0  *0$'
 says out '^cases  *[0-9]* of the corpus and 20 drawn in '
@@ -44,7 +50,8 @@ test "$(wc -l <err)" -eq 1 || fail "more than one line on stderr"
 
 # The same seed is the same cases, whatever the number of workers; another seed is others.
 cases() {
-    "$moecheck" fuzz --json --cases 20 --variant naive "$@" 2>/dev/null |
+    # shellcheck disable=SC2086 # two words
+    "$moecheck" fuzz --json --cases 20 --variant naive $little "$@" 2>/dev/null |
         sed -n 's/.*"case":"\([^"]*\)".*/\1/p' | sort
 }
 cases --seed 5 --jobs 1 >one
@@ -53,7 +60,8 @@ cases --seed 6 --jobs 2 >other
 test "$(wc -l <one)" -ge 80 || fail "--json prints fewer results than the corpus has cases"
 cmp -s one three || fail "the number of workers changes the cases"
 cmp -s one other && fail "the seed does not change the cases"
-"$moecheck" fuzz --json --cases 2 --seed 5 --variant naive 2>/dev/null >out
+# shellcheck disable=SC2086 # two words
+"$moecheck" fuzz --json --cases 2 --seed 5 --variant naive $little 2>/dev/null >out
 grep -v '^{.*}$' out && fail "--json printed what is no object"
 says out '^{"campaign":{"seed":5,'
 says out '"coverage":{"cases":'
@@ -62,7 +70,8 @@ says out '^{"checks":{"inputs":{"judged":[1-9][0-9]*,"failed":0},'
 # ---- the budget ----------------------------------------------------------------------------------
 
 # It ends by itself; how soon is for a quiet machine to say.
-status 0 fuzz --budget 2s --variant naive --seed 1 -q
+# shellcheck disable=SC2086 # two words
+status 0 fuzz --budget 2s --variant naive --seed 1 -q $little
 test ! -s out || { fail "-q printed:"; cat out; }
 
 # ---- a variant that is wrong ---------------------------------------------------------------------

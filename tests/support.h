@@ -55,6 +55,14 @@ struct outputs {
 int run_reference(struct moe_reference reference, struct outputs *outputs);
 void outputs_free(struct outputs *outputs);
 
+/* ---- how much ------------------------------------------------------------------------------- */
+
+/* How many of something a test takes: `few` where MOE_TEST_SIZE=small. */
+int as_many(int many, int few);
+
+/* For loops over elements: each of libcheck's own assertions writes to a file where it is. */
+#define must_hold(condition, ...) ((condition) ? (void)0 : ck_abort_msg(__VA_ARGS__))
+
 /* ---- main ----------------------------------------------------------------------------------- */
 
 /* Runs the suite; what main returns. */

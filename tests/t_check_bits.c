@@ -212,8 +212,11 @@ static const struct moe_order declared[] = {
     {.instruction = MOE_MMA_K16, .promote = 32},
 };
 
+/* Few: one order for each line, in turn. */
 START_TEST(legal)
 {
+    if (_i / COUNT(declared) % as_many(1, COUNT(declared)) != _i % as_many(1, COUNT(declared)))
+        return;
     struct moe_problem problem = start(lines[_i / COUNT(declared)]);
     plan.order = declared[_i % COUNT(declared)];
     plan.fault = NONE;

@@ -69,7 +69,7 @@ static void judge_right(const char *line, const struct moe_variant *variant)
 
 START_TEST(right_variants_pass)
 {
-    for (int seed = 0; seed < 4; seed++) {
+    for (int seed = 0; seed < as_many(4, 1); seed++) {
         char line[200];
         const struct moe_variant *variant;
         snprintf(line, sizeof line, "T=11 H=17 I=8 E=5 K=2 dtype=%s seed=%d", types[seed % 4],
@@ -207,7 +207,7 @@ static const struct {
 START_TEST(faults_are_found)
 {
     char line[200], what[240];
-    for (int seed = 0; seed < 3; seed++) {
+    for (int seed = 0; seed < as_many(3, 1); seed++) {
         snprintf(line, sizeof line, "T=9 H=12 I=8 E=7 K=2 %s %s seed=%d",
                  strstr(faults[_i].line, "dtype") ? "" : "dtype=f32", faults[_i].line, seed);
         struct moe_problem problem = impostor_start(line);

@@ -218,11 +218,12 @@ START_TEST(faults_are_caught)
 {
     const struct fault *fault = &faults[_i];
     struct moe_report report = {0};
+    const int seeds = as_many(fault->seeds, 1 + fault->seeds / 10);
     int caught = 0;
-    for (int seed = 0; seed < fault->seeds; seed++)
+    for (int seed = 0; seed < seeds; seed++)
         caught += is_caught(fault, seed, 0, &report);
-    ck_assert_msg(caught >= fault->least, "%d: %s: caught in %d of %d seeds", _i, fault->name,
-                  caught, fault->seeds);
+    ck_assert_msg(caught >= fault->least * seeds / fault->seeds, "%d: %s: caught in %d of %d seeds",
+                  _i, fault->name, caught, seeds);
 }
 END_TEST
 
@@ -231,11 +232,13 @@ START_TEST(faults_inside_their_bounds_are_caught)
 {
     const struct fault *fault = &inside[_i];
     struct moe_report report = {0};
+    const int seeds = as_many(fault->seeds, 1);
     int caught = 0;
-    for (int seed = 0; seed < fault->seeds; seed++)
+    for (int seed = 0; seed < seeds; seed++)
         caught += is_caught(fault, seed, 1, &report);
-    ck_assert_msg(caught >= fault->least, "%d: %s: caught in %d of %d seeds; first: %s", _i,
-                  fault->name, caught, fault->seeds, report.finding[0].text);
+    ck_assert_msg(caught >= fault->least * seeds / fault->seeds,
+                  "%d: %s: caught in %d of %d seeds; first: %s", _i, fault->name, caught, seeds,
+                  report.finding[0].text);
 }
 END_TEST
 

@@ -3,7 +3,6 @@
  * first drawn, what each data family promises, and that neither threads nor strides nor the type
  * change a value. What is drawn for routing is tested in t_draw_lists.c.
  */
-#include <check.h>
 #include <math.h>
 #include <omp.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 
 #include "ref/draw.h"
 #include "ref/moe.h"
+#include "tests/support.h"
 
 static struct moe_problem parsed(const char *line)
 {
@@ -428,7 +428,7 @@ START_TEST(outputs_are_of_order_one)
     const char *act = moe_act_info((enum moe_act)(_i % MOE_ACT_COUNT))->name;
     const char *shape = shapes[_i / MOE_ACT_COUNT];
     omp_set_num_threads(1);
-    for (int k = 0; k < 20; k++) {
+    for (int k = as_many(0, _i % 3); k < 20; k += as_many(1, 3)) {
         char line[256];
         snprintf(line, sizeof line, "%s act=%s%s data=%s routing=%s dtype=f16 seed=%d", shape, act,
                  strcmp(act, "swiglu-clamp") == 0 ? ":7" : "", families[k % 5], routings[k / 5],

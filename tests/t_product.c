@@ -180,7 +180,7 @@ START_TEST(against_loops)
     enum form form = forms[_i % 3];
     enum moe_dtype precision = _i / 3 ? MOE_F32 : MOE_F64;
     uint64_t state = 3;
-    for (int round = 0; round < 150; round++) {
+    for (int round = 0; round < as_many(150, 30); round++) {
         int64_t m = edges[random_below(&state, COUNT(edges))];
         int64_t n = edges[random_below(&state, COUNT(edges))];
         int64_t k = edges[random_below(&state, COUNT(edges))];

@@ -46,10 +46,12 @@ START_TEST(codes_as_the_reference)
         const uint32_t code = info->bits == 32 ? i * 65537 : i;
         double want;
         moe_dtype_load_many(twins[_i].dtype, &code, 0, 1, &want);
-        ck_assert(same(value_of(twins[_i].format, code), want));
+        must_hold(same(value_of(twins[_i].format, code), want), "%s: value of %x", info->name,
+                  code);
         if (want == want)
-            ck_assert_uint_eq(
-                number_convert(twins[_i].format, NUMBER_F64, f64_bits(want), NUMBER_RN, 0), code);
+            must_hold(number_convert(twins[_i].format, NUMBER_F64, f64_bits(want), NUMBER_RN, 0) ==
+                          code,
+                      "%s: code of %a", info->name, want);
     }
 }
 END_TEST
@@ -72,16 +74,17 @@ START_TEST(nearest_as_the_reference)
     const struct moe_dtype_info *info = moe_dtype_info(twins[_i].dtype);
     const enum number_format format = twins[_i].format;
     uint64_t state = 13;
-    for (int i = 0; i < 200000; i++) {
+    for (int i = 0; i < as_many(200000, 20000); i++) {
         const double x = draw(info, &state);
         const double saturated = moe_dtype_round(twins[_i].dtype, x, 1);
         const uint64_t code = number_convert(format, NUMBER_F64, f64_bits(x), NUMBER_SATFINITE, 0);
-        ck_assert_msg(same(value_of(format, code), saturated), "%s of %a", info->name, x);
+        must_hold(same(value_of(format, code), saturated), "%s of %a", info->name, x);
         if (!info->has_infinity)
             continue;
         const double open = moe_dtype_round(twins[_i].dtype, x, 0);
-        ck_assert(
-            same(value_of(format, number_convert(format, NUMBER_F64, f64_bits(x), 0, 0)), open));
+        must_hold(
+            same(value_of(format, number_convert(format, NUMBER_F64, f64_bits(x), 0, 0)), open),
+            "%s of %a, open", info->name, x);
     }
 }
 END_TEST
@@ -121,31 +124,30 @@ START_TEST(directed)
     const struct moe_dtype_info *info = moe_dtype_info(twins[_i].dtype);
     const enum number_format format = twins[_i].format;
     uint64_t state = 23;
-    for (int i = 0; i < 100000; i++) {
+    for (int i = 0; i < as_many(100000, 10000); i++) {
         const double x = draw(info, &state);
         const uint64_t bits = f64_bits(x);
         const uint64_t down = number_convert(format, NUMBER_F64, bits, NUMBER_RM, 0);
         const uint64_t up = number_convert(format, NUMBER_F64, bits, NUMBER_RP, 0);
         const uint64_t zero = number_convert(format, NUMBER_F64, bits, NUMBER_RZ, 0);
         if (fabs(x) > info->largest) {
-            ck_assert(fabs(value_of(format, zero)) == info->largest);
+            must_hold(fabs(value_of(format, zero)) == info->largest, "%a", x);
             continue;
         }
         const double low = value_of(format, down), high = value_of(format, up);
-        ck_assert(low <= x && x <= high);
-        ck_assert(zero == (x < 0 ? up : down));
+        must_hold(low <= x && x <= high && zero == (x < 0 ? up : down), "%a", x);
         if (low == high) {
-            ck_assert(low == x);
+            must_hold(low == x, "%a", x);
             continue;
         }
-        ck_assert(x < 0 ? down - up == 1 : up - down == 1);
+        must_hold(x < 0 ? down - up == 1 : up - down == 1, "%a", x);
         /* Away from zero on a tie, and only there other than to nearest. */
         const uint64_t away = number_convert(format, NUMBER_F64, bits, NUMBER_RNA, 0);
         const uint64_t nearest = number_convert(format, NUMBER_F64, bits, NUMBER_RN, 0);
         const double below = fabs(x) - fabs(value_of(format, zero));
         const double above = fabs(value_of(format, x < 0 ? down : up)) - fabs(x);
-        ck_assert_uint_eq(away, below < above ? zero : x < 0 ? down : up);
-        ck_assert(away == nearest || below == above);
+        must_hold(away == (below < above ? zero : x < 0 ? down : up), "%a", x);
+        must_hold(away == nearest || below == above, "%a", x);
     }
 }
 END_TEST
@@ -160,7 +162,7 @@ START_TEST(stochastic)
     const enum number_format format = forms[_i].format;
     const uint32_t all = 1u << forms[_i].bits;
     uint64_t state = 29;
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < as_many(40, 8); i++) {
         float x = (float)random_in(&state, -3, 3);
         uint32_t bits;
         memcpy(&bits, &x, sizeof bits);
@@ -187,7 +189,7 @@ static const struct {
 START_TEST(between_integers)
 {
     uint64_t state = 37;
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < as_many(20000, 5000); i++) {
         const int from = (int)random_below(&state, 8), to = (int)random_below(&state, 8);
         const int shift = (int)random_below(&state, 64);
         const uint64_t low = ~0ull >> (64 - integers[from].bits);
@@ -213,7 +215,7 @@ END_TEST
 START_TEST(integers_and_floats)
 {
     uint64_t state = 43;
-    for (int i = 0; i < 100000; i++) {
+    for (int i = 0; i < as_many(100000, 10000); i++) {
         const uint64_t word = random_word(&state) >> random_below(&state, 64);
         const float single = (float)(int64_t)word;
         uint32_t bits;

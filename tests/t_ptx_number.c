@@ -156,7 +156,7 @@ START_TEST(as_the_host)
     struct number_instruction instruction;
     ck_assert(number_find(operation, format, &instruction));
     uint64_t state = 11 + (uint64_t)_i;
-    for (int i = 0; i < 60000; i++) {
+    for (int i = 0; i < as_many(60000, 6000); i++) {
         const uint64_t a = draw(format, &state), b = draw(format, &state), c = draw(format, &state);
         fesetround(host_rounding[rounding]);
         const uint64_t want =
@@ -177,13 +177,15 @@ START_TEST(qualified_is_plain_where_nothing_is_tiny)
     struct number_instruction instruction;
     ck_assert(number_find(operations[_i], NUMBER_F32, &instruction));
     uint64_t state = 5;
-    for (int i = 0; i < 60000; i++) {
+    for (int i = 0; i < as_many(60000, 6000); i++) {
         const uint64_t a = draw(NUMBER_F32, &state), b = draw(NUMBER_F32, &state),
                        c = draw(NUMBER_F32, &state);
         const uint64_t plain = number_apply(&instruction, a, b, c, NUMBER_RN);
         if (isnormal(f32(a)) && isnormal(f32(b)) && isnormal(f32(c)) &&
             fabsf(f32(plain)) > 0x1p-125f)
-            ck_assert_uint_eq(number_apply(&instruction, a, b, c, NUMBER_FTZ), plain);
+            must_hold(number_apply(&instruction, a, b, c, NUMBER_FTZ) == plain,
+                      "operation %d of %llx %llx %llx", operations[_i], (unsigned long long)a,
+                      (unsigned long long)b, (unsigned long long)c);
     }
 }
 END_TEST
@@ -198,7 +200,7 @@ START_TEST(sixteen_bits_as_the_reference)
     ck_assert(number_find(NUMBER_ADD, format, &add) && number_find(NUMBER_SUB, format, &sub) &&
               number_find(NUMBER_MUL, format, &mul) && number_find(NUMBER_FMA, format, &fused));
     uint64_t state = 3;
-    for (int i = 0; i < 24; i++) {
+    for (int i = 0; i < as_many(24, 2); i++) {
         const uint16_t b = (uint16_t)random_word(&state);
         const double right = moe_dtype_load(dtype, &b, 0);
         for (uint32_t code = 0; code < 65536; code++) {
@@ -219,7 +221,8 @@ START_TEST(sixteen_bits_as_the_reference)
                     ck_abort_msg("%d of %04x %04x: %04x, not %04x", j, a, b, (unsigned)got[j],
                                  want[j]);
             if (!isnan(left * right))
-                ck_assert_uint_eq(number_apply(&fused, a, b, 0x8000, NUMBER_RN), want[2]);
+                must_hold(number_apply(&fused, a, b, 0x8000, NUMBER_RN) == want[2],
+                          "fused %04x %04x", a, b);
         }
     }
 }
@@ -306,7 +309,7 @@ START_TEST(a_warp_is_its_lanes)
                  {NUMBER_MUL, number_mul_f32_rn, number_mul_f64_rn},
                  {NUMBER_FMA, NULL, NULL}};
     uint64_t state = 17;
-    for (int round = 0; round < 2000; round++) {
+    for (int round = 0; round < as_many(2000, 200); round++) {
         uint32_t a[32], b[32], c[32], d[32];
         uint64_t aa[32], bb[32], cc[32], dd[32];
         const uint32_t lanes = (uint32_t)random_below(&state, 33);
@@ -331,8 +334,10 @@ START_TEST(a_warp_is_its_lanes)
             number_fma_f64_rn(aa, bb, cc, dd, lanes);
         }
         for (uint32_t i = 0; i < 32; i++) {
-            ck_assert_uint_eq(d[i], i < lanes ? number_apply(&narrow, a[i], b[i], c[i], 0) : 7);
-            ck_assert_uint_eq(dd[i], i < lanes ? number_apply(&wide, aa[i], bb[i], cc[i], 0) : 7);
+            must_hold(d[i] == (i < lanes ? number_apply(&narrow, a[i], b[i], c[i], 0) : 7),
+                      "f32, lane %u of %u", i, lanes);
+            must_hold(dd[i] == (i < lanes ? number_apply(&wide, aa[i], bb[i], cc[i], 0) : 7),
+                      "f64, lane %u of %u", i, lanes);
         }
     }
 }

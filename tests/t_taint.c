@@ -102,10 +102,10 @@ static void compare(const char *line, const char *name, const struct taints *tai
             met.must += taint == TAINT_NAN;
             met.may += taint == TAINT_MAY;
             met.none += taint == TAINT_NONE;
-            ck_assert_msg(taint != TAINT_NAN || is_nan, "%s: %s: %s[%d] must be NaN", line, name,
-                          moe_tensor_info(id)->name, (int)i);
-            ck_assert_msg(taint != TAINT_NONE || !is_nan, "%s: %s: %s[%d] is NaN", line, name,
-                          moe_tensor_info(id)->name, (int)i);
+            must_hold(taint != TAINT_NAN || is_nan, "%s: %s: %s[%d] must be NaN", line, name,
+                      moe_tensor_info(id)->name, (int)i);
+            must_hold(taint != TAINT_NONE || !is_nan, "%s: %s: %s[%d] is NaN", line, name,
+                      moe_tensor_info(id)->name, (int)i);
         }
     }
 }
