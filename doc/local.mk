@@ -1,7 +1,7 @@
 # doc/: what is read, and the plug-in template, which is installed.
 
 dist_man_MANS = %D%/moecheck.1
-dist_doc_DATA = README.md NEWS LICENSE %D%/manual.md %D%/manual-variants.md %D%/bounds.md \
+dist_doc_DATA = README.md NEWS LICENSE %D%/manual.md %D%/manual-variants.md %D%/manual-campaigns.md %D%/bounds.md \
 	%D%/bounds-activations.md %D%/bits.md %D%/statistics.md %D%/containment.md %D%/relations.md %D%/selftest.md %D%/catalogue.md %D%/ptx.md
 
 plugindir = $(docdir)/examples/plugin

@@ -23,82 +23,63 @@ static double now(void)
     return (double)at.tv_sec + 1e-9 * (double)at.tv_nsec;
 }
 
-/* ---- cases ----------------------------------------------------------------------------------- */
-
-static int read_cases(struct campaign *campaign)
+double campaign_worked(const struct campaign *campaign)
 {
-    int status = moe_ledger_cases(campaign->common.ledger, &campaign->replayed);
-    campaign->known = campaign->replayed.count;
-    if (status == MOE_OK)
-        status = campaign_corpus(&campaign->replayed);
-    if (status == MOE_OK && campaign->corpus != NULL && access(campaign->corpus, F_OK) == 0)
-        status = moe_cases_read(&campaign->replayed, campaign->corpus);
-    return status;
-}
-
-int campaign_prepare(struct campaign *campaign)
-{
-    int status = read_cases(campaign);
-    if (status == MOE_OK)
-        status = moe_coverage_create(&campaign->coverage);
-    if (status == MOE_OK)
-        status = moe_array_create(campaign->seed, &campaign->coverage, &campaign->array,
-                                  &campaign->array_count);
-    return status;
+    return campaign->worked + (campaign->ended > 0 ? campaign->ended : now()) - campaign->started;
 }
 
 void campaign_free(struct campaign *campaign)
 {
-    moe_supervisor_stop(campaign->supervisor);
+    crew_stop(&campaign->crew);
+    campaign_store_close(campaign);
     moe_cases_free(&campaign->replayed);
     moe_coverage_free(&campaign->coverage);
     free(campaign->array);
 }
 
-/* Cases that were taken and are not of the corpus. */
-static int64_t drawn(const struct campaign *campaign)
-{
-    int64_t replayed = campaign->replayed.count;
-    return campaign->next > replayed ? campaign->next - replayed : 0;
-}
+/* ---- cases ----------------------------------------------------------------------------------- */
 
+/* Cases that the budget had room for are judged, even where it is spent since: they were under way
+ * when the campaign was cut. */
 static int is_over(const struct campaign *campaign)
 {
-    return (campaign->cases >= 0 && campaign->next >= campaign->replayed.count &&
-            drawn(campaign) >= campaign->cases) ||
-           (campaign->budget > 0 && now() >= campaign->deadline);
+    return (campaign->cases >= 0 && campaign->next >= campaign->replayed.count + campaign->cases) ||
+           (campaign->budget > 0 && now() >= campaign->deadline &&
+            campaign->next > campaign->reached);
 }
 
-static void take_case(struct campaign *campaign, struct moe_problem *problem)
+/* Has that pair still to be judged, as far as options, ledger and store are concerned? */
+static int is_open(struct campaign *campaign, const struct moe_job *job)
 {
-    int64_t number = campaign->next - campaign->replayed.count;
-    if (number < 0)
-        *problem = campaign->replayed.problem[campaign->next];
-    else if (number < campaign->array_count)
-        *problem = campaign->array[number];
-    else
-        moe_case_draw(campaign->seed, (uint64_t)(number - campaign->array_count), problem);
-    campaign->next++;
+    if (!moe_options_match(&campaign->common, job->variant) ||
+        moe_ledger_forbids(campaign->common.ledger, job->variant, &job->problem))
+        return 0;
+    int has = campaign_store_has(campaign, (int64_t)job->ticket, job->variant);
+    return has < 0 ? has : !has;
 }
 
-/* Queues the next case for every variant that the options name. */
+/* Queues the next case, if it is of this shard, for every variant that the options name. */
 static int submit(struct campaign *campaign)
 {
+    int64_t number = campaign->next++;
     struct moe_job job = {.action = MOE_ACTION_JUDGE,
                           .checks = campaign->common.checks,
                           /* a known failure is met by every check, or might seem to pass */
-                          .rotate =
-                              campaign->common.checks == NULL && campaign->next >= campaign->known,
-                          .ticket = (uint64_t)campaign->next};
+                          .rotate = campaign->common.checks == NULL && number >= campaign->known,
+                          .ticket = (uint64_t)number};
     int status = MOE_OK;
-    take_case(campaign, &job.problem);
+    if (!campaign_has(campaign, number))
+        return MOE_OK;
+    campaign->taken++;
+    campaign->drawn += number >= campaign->replayed.count;
+    campaign_case(campaign, number, &job.problem);
     for (int v = 0; status == MOE_OK; v++) {
-        job.variant = moe_supervisor_variant(campaign->supervisor, v);
+        job.variant = crew_variant(&campaign->crew, v);
         if (job.variant == NULL)
             break;
-        if (moe_options_match(&campaign->common, job.variant) &&
-            !moe_ledger_forbids(campaign->common.ledger, job.variant, &job.problem))
-            status = moe_supervisor_submit(campaign->supervisor, &job);
+        status = is_open(campaign, &job);
+        if (status == 1)
+            status = crew_submit(&campaign->crew, &job);
     }
     return status;
 }
@@ -152,36 +133,57 @@ static int keep(const struct campaign *campaign, const struct moe_result *result
     return moe_corpus_append(campaign->corpus, &result->problem, comment);
 }
 
-static int take_result(struct campaign *campaign, const struct moe_result *result)
+static int is_bad(const struct moe_result *result, const struct moe_ledger_line *known)
 {
     enum moe_verdict verdict = result->report.verdict;
-    const struct moe_ledger_line *known = moe_ledger_take(campaign->common.ledger, result);
-    int bad = known == NULL && (verdict == MOE_FAIL || verdict == MOE_ERROR);
+    return known == NULL && (verdict == MOE_FAIL || verdict == MOE_ERROR);
+}
+
+/* Takes it into all that is told in the end. 1: it is the first failure of its kind. */
+static int count(struct campaign *campaign, const struct moe_result *result,
+                 const struct moe_ledger_line *known)
+{
+    enum moe_verdict verdict = result->report.verdict;
     campaign->results++;
     campaign_count_checks(&campaign->checks, &result->report);
     if (known == NULL)
         moe_tally_add(&campaign->tally, result->variant, verdict);
     if (verdict == MOE_PASS || verdict == MOE_FAIL)
         moe_coverage_add(&campaign->coverage, &result->problem);
-    print(campaign, result, bad, known);
-    return bad && moe_failure_add(&campaign->classes, result) ? keep(campaign, result) : MOE_OK;
+    return is_bad(result, known) && moe_failure_add(&campaign->classes, result);
+}
+
+static int take_result(struct campaign *campaign, const struct moe_result *result)
+{
+    const struct moe_ledger_line *known = moe_ledger_take(campaign->common.ledger, result);
+    int first = count(campaign, result, known);
+    print(campaign, result, is_bad(result, known), known);
+    int status = campaign_store_take(campaign, result, known != NULL, campaign->crew.worker);
+    return status == MOE_OK && first ? keep(campaign, result) : status;
+}
+
+/* One that the campaign had before it was resumed. */
+static int take_earlier(void *context, const struct moe_result *result)
+{
+    struct campaign *campaign = context;
+    campaign->reached = (int64_t)result->ticket; /* they come in their order */
+    (void)count(campaign, result, moe_ledger_take(campaign->common.ledger, result));
+    return MOE_OK;
 }
 
 /* Until the budget is spent and all that was queued has come. */
 static int collect(struct campaign *campaign)
 {
-    int workers = campaign->common.jobs;
-    if (workers == 0)
-        workers = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    const int workers = crew_workers(&campaign->crew);
     for (;;) {
         struct moe_result result;
         int status = MOE_OK;
         while (status == MOE_OK && !is_over(campaign) &&
-               moe_supervisor_open_jobs(campaign->supervisor) < workers * QUEUED_PER_WORKER)
+               crew_open_jobs(&campaign->crew) < workers * QUEUED_PER_WORKER)
             status = submit(campaign);
         if (status != MOE_OK)
             return status;
-        switch (moe_supervisor_next(campaign->supervisor, WAIT_SECONDS, &result)) {
+        switch (crew_next(&campaign->crew, WAIT_SECONDS, &result)) {
         case MOE_NEXT_RESULT:
             status = take_result(campaign, &result);
             break;
@@ -193,6 +195,8 @@ static int collect(struct campaign *campaign)
             campaign->interrupted = 1;
             return MOE_OK;
         }
+        if (status == MOE_OK)
+            status = campaign_store_pause(campaign);
         if (status != MOE_OK)
             return status;
         if (ferror(stdout)) {
@@ -203,78 +207,32 @@ static int collect(struct campaign *campaign)
     }
 }
 
-/* ---- what is said before and after ------------------------------------------------------------
- */
+/* ---- the run --------------------------------------------------------------------------------- */
 
-static void print_start(const struct campaign *campaign)
+static int judge(struct campaign *campaign)
 {
-    const struct moe_coverage *coverage = &campaign->coverage;
-    if (campaign->common.json)
-        printf("{\"campaign\":{\"seed\":%llu,\"corpus\":%lld,\"array\":%d}}\n",
-               (unsigned long long)campaign->seed, (long long)campaign->replayed.count,
-               campaign->array_count);
-    else if (!campaign->common.quiet)
-        printf(
-            "seed %llu: %lld cases of the corpus%s, then %d that have all %d pairs of values that "
-            "can occur together, then random ones\n",
-            (unsigned long long)campaign->seed, (long long)campaign->replayed.count,
-            campaign->known > 0 ? " and the ledger" : "", campaign->array_count,
-            coverage->pairs_feasible);
-    if (campaign->cases >= 0 && campaign->cases < campaign->array_count)
-        fprintf(stderr, "%s: %lld cases are fewer than the %d that have every pair\n",
-                campaign->common.name, (long long)campaign->cases, campaign->array_count);
-    fflush(stdout);
-}
-
-static void print_end(const struct campaign *campaign, int exit_status)
-{
-    const struct moe_coverage *coverage = &campaign->coverage;
-    double seconds = campaign->ended - campaign->started;
-    double rate = 60 * (double)campaign->next / seconds;
-    if (campaign->common.json) {
-        moe_tally_print_json(stdout, &campaign->tally, exit_status);
-        campaign_print_checks_json(&campaign->checks);
-        printf("{\"coverage\":{\"cases\":%lld,\"drawn\":%lld,\"seconds\":%.3f,"
-               "\"values\":%d,\"values_seen\":%d,\"pairs\":%d,\"pairs_seen\":%d,"
-               "\"pairs_infeasible\":%d}}\n",
-               (long long)campaign->next, (long long)drawn(campaign), seconds,
-               coverage->values_feasible, coverage->values_seen, coverage->pairs_feasible,
-               coverage->pairs_seen, coverage->pairs_infeasible);
-    } else if (!campaign->common.quiet) {
-        moe_tally_print(stdout, &campaign->tally);
-        campaign_print_checks(&campaign->checks);
-        printf("cases    %lld of the corpus and %lld drawn in %.1f s, %.0f a minute; seed %llu\n",
-               (long long)(campaign->next - drawn(campaign)), (long long)drawn(campaign), seconds,
-               rate, (unsigned long long)campaign->seed);
-        printf("values   %d of %d\n", coverage->values_seen, coverage->values_feasible);
-        printf("pairs    %d of %d that can occur together (%d cannot)\n", coverage->pairs_seen,
-               coverage->pairs_feasible, coverage->pairs_infeasible);
-    }
-    if (campaign->interrupted)
-        fprintf(stderr, "%s: interrupted\n", campaign->common.name);
+    moe_progress_start(&campaign->progress, 0, campaign->common.quiet);
+    int status = collect(campaign);
+    moe_progress_erase(&campaign->progress);
+    campaign->ended = now();
+    if (status == MOE_OK)
+        status = campaign_store_write(campaign);
+    crew_rest(&campaign->crew);
+    return status;
 }
 
 int campaign_run(struct campaign *campaign)
 {
-    struct moe_supervisor_options how = moe_options_supervisor(&campaign->common);
-    const char *first;
-    int status = moe_supervisor_start(&how, &campaign->supervisor);
-    if (status == MOE_OK &&
-        moe_options_variants(&campaign->common, campaign->supervisor, &first) < 0)
-        status = MOE_E_USAGE;
-    if (status != MOE_OK)
-        return moe_command_error(campaign->common.name, status);
-    print_start(campaign);
+    int status = campaign_store_restore(campaign, take_earlier);
+    campaign_print_start(campaign);
     campaign->started = now();
-    campaign->deadline = campaign->started + campaign->budget;
-    moe_progress_start(&campaign->progress, 0, campaign->common.quiet);
-    status = collect(campaign);
-    moe_progress_erase(&campaign->progress);
-    campaign->ended = now();
-    moe_supervisor_stop(campaign->supervisor); /* those that shrink have workers of their own */
-    campaign->supervisor = NULL;
+    campaign->deadline = campaign->started + campaign->budget - campaign->worked;
+    if (status == MOE_OK)
+        status = judge(campaign);
     if (status == MOE_OK)
         status = campaign_shrink(campaign);
+    if (status == MOE_OK && !campaign->interrupted)
+        status = campaign_store_end(campaign);
     int passing = moe_ledger_print(stdout, campaign->common.ledger, campaign->common.json,
                                    campaign->common.quiet);
     int exit_status = moe_ledger_exit(campaign->common.ledger, passing,
@@ -284,6 +242,6 @@ int campaign_run(struct campaign *campaign)
         if (exit_status != MOE_EXIT_FAIL)
             exit_status = MOE_EXIT_ERROR;
     }
-    print_end(campaign, exit_status);
+    campaign_print_end(campaign, exit_status);
     return exit_status;
 }

@@ -123,6 +123,9 @@ static int shrink(struct ending *ending, const struct moe_failure_class *class)
         moe_shrunk_print(stdout, &campaign->common, &class->smallest, &shrunk);
     }
     campaign->interrupted |= shrunk.interrupted;
+    status = campaign_store_shrunk(campaign, class, &shrunk);
+    if (status != MOE_OK)
+        return status;
     if (shrunk.again == 0 || shrunk.known >= 0)
         return MOE_OK;
     if (shrunk.whole)

@@ -7,6 +7,7 @@
  * what was covered. A case covers what it has once some variant has passed or failed it.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -18,7 +19,19 @@
 
 #define BUDGET "60s"
 
-enum { KEY_BUDGET = 0x200, KEY_CASES, KEY_SEED, KEY_CORPUS, KEY_SHRINK };
+#define STORE_WAIT "30s"
+
+enum {
+    KEY_BUDGET = 0x200,
+    KEY_CASES,
+    KEY_SEED,
+    KEY_CORPUS,
+    KEY_SHRINK,
+    KEY_STORE,
+    KEY_STORE_WAIT,
+    KEY_SHARD,
+    KEY_COMMIT,
+};
 
 static const struct argp_option options[] = {
     {"budget", KEY_BUDGET, "TIME", 0,
@@ -29,6 +42,12 @@ static const struct argp_option options[] = {
      "Judge the cases of FILE first, where there is one, and append what fails", 0},
     {"shrink-budget", KEY_SHRINK, "TIME", 0,
      "Shrink failures for so long in the end, 0: not at all (default: " SHRINK_BUDGET ")", 0},
+    {"store", KEY_STORE, "FILE", 0,
+     "Keep all results in FILE, and go on with a campaign there that was cut short", 0},
+    {"store-wait", KEY_STORE_WAIT, "TIME", 0,
+     "Wait so long where another process has the store locked (default: " STORE_WAIT ")", 0},
+    {"shard", KEY_SHARD, "I/N", 0, "Judge the I-th of N parts of the cases, I from 0", 0},
+    {"commit", KEY_COMMIT, "NAME", 0, "The commit of what is judged, for the store", 0},
     MOE_OPTION_CHECK,
     MOE_OPTION_LEDGER,
     {0},
@@ -46,6 +65,33 @@ static int read_number(const char *text, uint64_t most, uint64_t *number)
     return 0;
 }
 
+static error_t parse_shard(struct campaign *campaign, const char *text)
+{
+    long long shard, shards;
+    int length = -1;
+    if (text[0] >= '0' && text[0] <= '9' &&
+        sscanf(text, "%6lld/%6lld%n", &shard, &shards, &length) == 2 && text[length] == '\0' &&
+        shard < shards) {
+        campaign->shard = shard;
+        campaign->shards = shards;
+        return 0;
+    }
+    moe_command_usage(campaign->common.name, "--shard is '%s'; allowed: I/N, 0 <= I < N", text);
+    return EINVAL;
+}
+
+/* An option that is a time; is 0 allowed? */
+static error_t parse_time(const struct campaign *campaign, const char *option, const char *text,
+                          int zero, double *seconds)
+{
+    *seconds = campaign_time(text);
+    if (zero ? *seconds >= 0 : *seconds > 0)
+        return 0;
+    moe_command_usage(campaign->common.name, "%s is '%s'; allowed: %sa time such as 90s, 10m or 8h",
+                      option, text, zero ? "0, or " : "");
+    return EINVAL;
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     struct campaign *campaign = state->input;
@@ -53,12 +99,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     uint64_t number;
     switch (key) {
     case KEY_BUDGET:
-        campaign->budget = campaign_time(argument);
-        if (campaign->budget > 0)
-            return 0;
-        moe_command_usage(name, "--budget is '%s'; allowed: a time such as 90s, 10m or 8h",
-                          argument);
-        return EINVAL;
+        return parse_time(campaign, "--budget", argument, 0, &campaign->budget);
     case KEY_CASES:
         if (read_number(argument, INT64_MAX, &number) == 0) {
             campaign->cases = (int64_t)number;
@@ -77,12 +118,17 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         campaign->corpus = argument;
         return 0;
     case KEY_SHRINK:
-        campaign->shrink_budget = campaign_time(argument);
-        if (campaign->shrink_budget >= 0)
-            return 0;
-        moe_command_usage(name, "--shrink-budget is '%s'; allowed: 0, or a time such as 90s or 10m",
-                          argument);
-        return EINVAL;
+        return parse_time(campaign, "--shrink-budget", argument, 1, &campaign->shrink_budget);
+    case KEY_STORE:
+        campaign->store_path = argument;
+        return 0;
+    case KEY_STORE_WAIT:
+        return parse_time(campaign, "--store-wait", argument, 1, &campaign->store_wait);
+    case KEY_SHARD:
+        return parse_shard(campaign, argument);
+    case KEY_COMMIT:
+        campaign->commit = argument;
+        return 0;
     case MOE_KEY_CHECK:
         return moe_options_check(&campaign->common, argument);
     case MOE_KEY_LEDGER:
@@ -102,7 +148,8 @@ static const struct argp argp = {
     "Draws cases and judges every variant on each, until the budget is spent.\v"
     "The corpus of the program comes first, then cases that have every pair of values that can "
     "occur "
-    "together, then random ones. The same seed draws the same cases.",
+    "together, then random ones. The same seed draws the same cases. With --store a campaign that "
+    "was cut short goes on when the same command is given again.",
     NULL,
     NULL,
     NULL};
@@ -117,23 +164,41 @@ static uint64_t seed_of_the_clock(void)
            UINT32_MAX;
 }
 
+static int begin(struct campaign *campaign)
+{
+    if (!campaign->seeded)
+        campaign->seed = seed_of_the_clock();
+    if (campaign->budget == 0 && campaign->cases < 0)
+        campaign->budget = campaign_time(BUDGET);
+    int status = campaign_prepare(campaign);
+    status = status == MOE_OK ? campaign_run(campaign)
+                              : moe_command_error(campaign->common.name, status);
+    campaign_free(campaign);
+    return status;
+}
+
 static int run(int argc, char **argv)
 {
-    struct campaign campaign = {.cases = -1, .shrink_budget = campaign_time(SHRINK_BUDGET)};
+    struct campaign campaign = {.cases = -1,
+                                .reached = -1,
+                                .shards = 1,
+                                .shrink_budget = campaign_time(SHRINK_BUDGET),
+                                .store_wait = campaign_time(STORE_WAIT)};
     int status = moe_options_parse(&argp, argc, argv, &campaign.common);
     if (status != MOE_OK) {
         moe_options_free(&campaign.common);
         return MOE_EXIT_USAGE;
     }
-    if (!campaign.seeded)
-        campaign.seed = seed_of_the_clock();
-    if (campaign.budget == 0 && campaign.cases < 0)
-        campaign.budget = campaign_time(BUDGET);
-    status = campaign_prepare(&campaign);
-    status = status == MOE_OK ? campaign_run(&campaign)
-                              : moe_command_error(campaign.common.name, status);
-    campaign_free(&campaign);
+    status = moe_ranks_join(&campaign.crew.mpi, &campaign.crew.rank, &campaign.crew.count);
+    if (status != MOE_OK) {
+        moe_options_free(&campaign.common);
+        return moe_command_error(campaign.common.name, status);
+    }
+    status = campaign.crew.rank > 0 ? moe_ranks_serve(campaign.crew.mpi, &campaign.common)
+                                    : begin(&campaign);
     moe_options_free(&campaign.common);
+    if (campaign.crew.mpi != NULL && (campaign.crew.rank == 0 || status == MOE_EXIT_PASS))
+        campaign.crew.mpi->end();
     return status;
 }
 

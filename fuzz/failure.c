@@ -56,6 +56,7 @@ static struct moe_failure_class class_of(const struct moe_result *result,
                                       .gated = moe_act_info(problem->act)->gated,
                                       .lists = problem->router == MOE_LISTS,
                                       .count = 1,
+                                      .number = (int64_t)result->ticket,
                                       .first = *problem,
                                       .smallest = *problem};
     snprintf(class.variant, sizeof class.variant, "%s", result->variant);

@@ -34,6 +34,7 @@ struct moe_failure_class {
     enum moe_dtype dtype;
     int gated, lists;
     int64_t count;
+    int64_t number;                     /* the first's ticket */
     struct moe_problem first, smallest; /* by what they cost */
 };
 

@@ -37,7 +37,16 @@ libcommand_la_SOURCES += \
 	%D%/campaign.c \
 	%D%/campaign_checks.c \
 	%D%/campaign_failures.c \
+	%D%/campaign_print.c \
+	%D%/campaign_cases.c \
 	%D%/times.c \
+	%D%/crew.h \
+	%D%/crew.c \
+	%D%/ranks.h \
+	%D%/ranks_join.c \
+	%D%/ranks_serve.c \
+	%D%/ranks.c \
+	%D%/mpi_module.h \
 	%D%/failure.h \
 	%D%/failure.c \
 	%D%/shrink_run.c \
@@ -50,7 +59,27 @@ libcommand_la_SOURCES += \
 	%D%/store.c \
 	%D%/store_lock.c \
 	%D%/store_schema.h \
-	%D%/store_schema.c
+	%D%/store_schema.c \
+	%D%/store_campaign.c \
+	%D%/store_result.c \
+	%D%/store_failure.c \
+	%D%/store_timing.h \
+	%D%/store_timing.c \
+	%D%/campaign_store.c \
+	%D%/bench_store.c
+else
+libcommand_la_SOURCES += %D%/campaign_store_none.c %D%/bench_store_none.c
+endif
+
+# What speaks to Open MPI, opened by a command that mpirun has started.
+if HAVE_MPI
+pkglib_LTLIBRARIES = moecheck-mpi.la
+moecheck_mpi_la_SOURCES = %D%/mpi_module.h %D%/mpi_module.c
+moecheck_mpi_la_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS)
+moecheck_mpi_la_LDFLAGS = -module -avoid-version -shared
+moecheck_mpi_la_LIBADD = $(MPI_LIBS)
+else
+EXTRA_DIST += %D%/mpi_module.c
 endif
 
 # What is shown of them.

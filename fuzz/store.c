@@ -48,7 +48,11 @@ static int bind(struct sqlite3_stmt *statement, const char *types, va_list argum
             code = sqlite3_bind_int64(statement, i, va_arg(arguments, int64_t));
         else if (types[i - 1] == 'r')
             code = sqlite3_bind_double(statement, i, va_arg(arguments, double));
-        else
+        else if (types[i - 1] == 'b') {
+            const void *bytes = va_arg(arguments, const void *);
+            code = sqlite3_bind_blob64(
+                statement, i, bytes, (sqlite3_uint64)va_arg(arguments, int64_t), SQLITE_TRANSIENT);
+        } else
             code = sqlite3_bind_text(statement, i, va_arg(arguments, const char *), -1,
                                      SQLITE_TRANSIENT);
     return code;

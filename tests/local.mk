@@ -97,6 +97,9 @@ UNIT_TESTS += %D%/t_store
 # Nights as they never were, for report.sh.
 check_PROGRAMS += %D%/make_store
 %C%_make_store_LDADD = libcommand.la $(LDADD) $(JANSSON_LIBS) $(SQLITE_LIBS)
+# What scripts ask a store.
+check_PROGRAMS += %D%/sql
+%C%_sql_LDADD = $(SQLITE_LIBS)
 endif
 EXTRA_DIST += %D%/stores/night.sql
 if HAVE_MPFR
@@ -113,6 +116,9 @@ SCRIPT_TESTS = \
 	%D%/shrink.sh \
 	%D%/ptx.sh \
 	%D%/report.sh \
+	%D%/store.sh \
+	%D%/campaign_kill.sh \
+	%D%/mpi.sh \
 	%D%/ledger.sh \
 	%D%/selftest.sh \
 	%D%/judge_faults.sh \

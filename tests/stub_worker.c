@@ -98,6 +98,21 @@ static void crash_once(const struct moe_job *job, uint64_t id)
     answer(id, MOE_PASS);
 }
 
+/* As somebody else does it. */
+static void killed(const struct moe_job *job, uint64_t id)
+{
+    (void)job, (void)id;
+    say("phase variant\n");
+    raise(SIGKILL);
+}
+
+static void killed_once(const struct moe_job *job, uint64_t id)
+{
+    if (first_time(job))
+        killed(job, id);
+    answer(id, MOE_PASS);
+}
+
 static void crash_judge_once(const struct moe_job *job, uint64_t id)
 {
     if (first_time(job))
@@ -210,6 +225,8 @@ static const struct {
     {"pass-and-shut", pass_and_shut},
     {"crash", crash},
     {"crash-judge", crash_judge},
+    {"killed", killed},
+    {"killed-once", killed_once},
     {"crash-once", crash_once},
     {"crash-judge-once", crash_judge_once},
     {"crash-judge-then-fail", crash_judge_then_fail},

@@ -232,6 +232,57 @@ END_TEST
 
 #define ROWS(table) (int)(sizeof(table) / sizeof(table)[0])
 
+/* ---- bench_trend.c --------------------------------------------------------------------------- */
+
+/* Runs of made-up nights, the newest first, of which `noise` is the quartiles' distance, as a
+ * share.
+ */
+static const struct {
+    double now, noise;
+    double earlier[BENCH_EARLIER + 2]; /* 0: no more */
+    struct bench_trend wanted;
+} trends[] = {
+    {1, 0.1, {0}, {BENCH_FIRST, -1, -1}},
+    {1, 0.1, {1, 1, 1}, {BENCH_SAME, 0, -1}},
+    {1.3, 0.1, {1}, {BENCH_SLOWER, 0, -1}},
+    {0.7, 0.1, {1, 1}, {BENCH_FASTER, 0, -1}},
+    /* within the noise, and within 2 % of it however quiet the machine is */
+    {1.3, 0.4, {1, 1, 1}, {BENCH_SAME, 0, -1}},
+    {1.019, 0.001, {1, 1, 1}, {BENCH_SAME, 0, -1}},
+    {1.021, 0.001, {1, 1, 1}, {BENCH_SLOWER, 0, -1}},
+    /* one odd night hides nothing and makes nothing */
+    {1.3, 0.1, {1, 1, 2, 1}, {BENCH_SLOWER, 0, -1}},
+    {1, 0.1, {0.5, 1, 1, 1}, {BENCH_SAME, 0, -1}},
+    /* it came two nights ago: between runs 2 and 1 */
+    {1.3, 0.1, {1.3, 1.3, 1, 1, 1, 1, 1, 1}, {BENCH_SLOWER, 2, 1}},
+    /* and by now that is what it takes */
+    {1.3, 0.1, {1.3, 1.3, 1.3, 1, 1, 1, 1, 1}, {BENCH_SAME, 0, -1}},
+    /* beyond the last eight nobody looks */
+    {1.3, 0.1, {1.3, 1.3, 1.3, 1.3, 1.3, 1.3, 1.3, 1.3, 1, 1}, {BENCH_SAME, 0, -1}},
+};
+
+static struct bench_spread night(double median, double noise)
+{
+    return (struct bench_spread){median, median * (1 - noise / 2), median * (1 + noise / 2)};
+}
+
+START_TEST(test_trend)
+{
+    struct bench_earlier earlier[BENCH_EARLIER + 2];
+    struct bench_spread now = night(trends[_i].now, trends[_i].noise);
+    struct bench_trend found;
+    int count = 0;
+
+    for (; count < BENCH_EARLIER + 2 && trends[_i].earlier[count] > 0; count++)
+        earlier[count].spread = night(trends[_i].earlier[count], trends[_i].noise);
+    found = bench_trend_of(&now, earlier, count);
+    ck_assert_msg(found.change == trends[_i].wanted.change, "%d: change %d", _i, found.change);
+    ck_assert_msg(found.before == trends[_i].wanted.before &&
+                      found.after == trends[_i].wanted.after,
+                  "%d: between %d and %d", _i, found.before, found.after);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("bench");
@@ -246,6 +297,7 @@ int main(void)
     tcase_add_loop_test(tests, test_suite, 0, ROWS(suites));
     tcase_add_loop_test(tests, test_change, 0, ROWS(changes));
     tcase_add_test(tests, test_baseline);
+    tcase_add_loop_test(tests, test_trend, 0, sizeof trends / sizeof *trends);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);

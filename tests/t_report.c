@@ -114,6 +114,9 @@ static struct moe_result sample(void)
     result.report.judged = 0x15;
     result.report.picture = (struct moe_picture){.rows = 2, .cols = 3, .cell = {0, 255, 7, 16, 1}};
     result.report.pictured = 1;
+    result.report.compared = 1u << MOE_O | 1u << MOE_DW1;
+    result.report.ratio[MOE_O] = 0;
+    result.report.ratio[MOE_DW1] = INFINITY;
     result.measure = (struct moe_measure){.forward_seconds = 1,
                                           .backward_seconds = 2,
                                           .seconds = 3,
@@ -174,6 +177,9 @@ START_TEST(test_json)
     ck_assert_int_eq(to.report.verdict, MOE_ERROR);
     ck_assert_int_eq(to.report.finding_count, 2);
     ck_assert(same_bits(to.report.worst_ratio, from.report.worst_ratio));
+    ck_assert_uint_eq(to.report.compared, from.report.compared);
+    for (int id = 0; id < MOE_TENSOR_COUNT; id++)
+        ck_assert(same_bits(to.report.ratio[id], from.report.ratio[id]));
     ck_assert(same_bits(to.report.variant_seconds, from.report.variant_seconds));
     ck_assert(same_bits(to.report.judge_seconds, from.report.judge_seconds));
     ck_assert_uint_eq(to.report.judged, 0x15);

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fuzz/store.h"
+#include "fuzz/store_timing.h"
 
 static char folder[64], path[96];
 
@@ -111,6 +111,41 @@ START_TEST(other_files)
 }
 END_TEST
 
+/* Times of the same case, variant, part, host and device come back, the newest first. */
+START_TEST(timings)
+{
+    struct moe_store *store = open_store();
+    struct moe_store_timing timing = {.host = "h",
+                                      .device = "cpu",
+                                      .line = "T=1",
+                                      .variant = "naive",
+                                      .part = "forward",
+                                      .spread = {2, 1, 3},
+                                      .runs = 5};
+    struct bench_earlier earlier[2];
+    ck_assert_int_eq(moe_store_timings(store, &timing, earlier, 2), 0);
+    for (int i = 0; i < 3; i++) {
+        timing.commit = i == 2 ? "c2" : NULL;
+        timing.spread.median = 2 + i;
+        ck_assert_int_eq(moe_store_timing_add(store, &timing), MOE_OK);
+    }
+    const char **const key[] = {&timing.host, &timing.device, &timing.line, &timing.variant,
+                                &timing.part};
+    for (size_t i = 0; i < sizeof key / sizeof *key; i++) {
+        const char *value = *key[i];
+        *key[i] = "other";
+        ck_assert_int_eq(moe_store_timings(store, &timing, earlier, 2), 0);
+        *key[i] = value;
+    }
+    ck_assert_int_eq(moe_store_timings(store, &timing, earlier, 2), 2);
+    ck_assert(earlier[0].spread.median == 4 && earlier[1].spread.median == 3);
+    ck_assert(earlier[0].spread.low == 1 && earlier[0].spread.high == 3);
+    ck_assert_str_eq(earlier[0].commit, "c2");
+    ck_assert_str_eq(earlier[1].commit, "");
+    moe_store_close(store);
+}
+END_TEST
+
 /* A transaction for which the disk has no room is undone, and what was there stays. */
 START_TEST(full_disk)
 {
@@ -188,6 +223,7 @@ int main(void)
     tcase_add_checked_fixture(tests, make_folder, remove_folder);
     tcase_add_test(tests, opened_again);
     tcase_add_test(tests, other_files);
+    tcase_add_test(tests, timings);
     tcase_add_test(tests, full_disk);
     tcase_add_test(tests, locked);
     tcase_add_test(tests, campaigns_locked);

@@ -77,6 +77,7 @@ static const struct {
     {"crash-judge-once", MOE_ERROR, {"killed by SIGABRT", "judge's own code", "alone: PASS"}},
     {"crash-judge-then-fail", MOE_FAIL, {"killed by SIGABRT", "own code", "alone: FAIL"}},
     {"crash-judge-then-variant", MOE_FAIL, {"SIGABRT", "own code", "SIGSEGV"}},
+    {"killed", MOE_FAIL, {"killed by SIGKILL", "inside the variant", "the same"}},
     {"leave", MOE_FAIL, {"exited with status 3", "inside the variant", "the same"}},
     {"hang", MOE_FAIL, {"hung: no answer within 0.3 s", "inside the variant", "the same"}},
     {"hang-in-check", MOE_FAIL, {"hung", "variant, in backward of check stream", "the same"}},
@@ -129,6 +130,21 @@ START_TEST(test_jobs_before)
     result = next(supervisor);
     ck_assert_msg(strstr(result.report.finding[1].text, "2 jobs before it") != NULL, "%s",
                   result.report.finding[1].text);
+    stop(supervisor);
+}
+END_TEST
+
+/* A worker that somebody killed is no failure of its job, unless that goes on and on. */
+START_TEST(test_killed)
+{
+    struct moe_supervisor *supervisor = start(1, 0);
+
+    if (moe_memory_kills() >= 0) { /* else nobody knows that memory did not run out */
+        submit(supervisor, "killed-once", 1);
+        struct moe_result result = next(supervisor);
+        ck_assert_int_eq(result.report.verdict, MOE_PASS);
+        ck_assert_int_eq(result.report.finding_count, 1);
+    }
     stop(supervisor);
 }
 END_TEST
@@ -426,6 +442,7 @@ int main(int argc, char **argv)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, test_bad_end, 0, sizeof ends / sizeof *ends);
     tcase_add_test(tests, test_jobs_before);
+    tcase_add_test(tests, test_killed);
     tcase_add_loop_test(tests, test_end_while_idle, 0, 2);
     tcase_add_test(tests, test_spent);
     tcase_add_test(tests, test_many_jobs);

@@ -23,7 +23,7 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-int moe_bench_repeat(int (*run)(void *context), void *context, double *seconds)
+int moe_bench_repeat(int (*run)(void *context), void *context, struct moe_repeated *repeated)
 {
     double taken[REPEAT_MOST], begin = moe_slot_clock(), start = begin;
     int n = 0;
@@ -38,7 +38,8 @@ int moe_bench_repeat(int (*run)(void *context), void *context, double *seconds)
         start = end;
     } while (n < REPEAT_MOST && start - begin < (n < REPEAT_LEAST ? REPEAT_LONG : REPEAT_SECONDS));
     qsort(taken, (size_t)n, sizeof *taken, compare);
-    *seconds = taken[n / 2];
+    *repeated = (struct moe_repeated){
+        .median = taken[n / 2], .low = taken[n / 4], .high = taken[n - 1 - n / 4], .runs = n};
     return MOE_OK;
 }
 

@@ -16,9 +16,8 @@ int moe_bench_measure(const struct moe_job *job, const struct moe_variant *varia
                       const struct moe_judge_options *options, struct moe_measure *measure);
 
 /* Runs again and again for about two seconds, three times at least (fewer where that takes more
- * than twenty seconds) and 101 times at most. `seconds` is the median. Whatever `run` returns but
- * MOE_OK ends it. */
-int moe_bench_repeat(int (*run)(void *context), void *context, double *seconds);
+ * than twenty seconds) and 101 times at most. Whatever `run` returns but MOE_OK ends it. */
+int moe_bench_repeat(int (*run)(void *context), void *context, struct moe_repeated *repeated);
 
 /* ---- bench_products.c: the yardstick --------------------------------------------------------- */
 

@@ -16,6 +16,7 @@
 
 struct measuring {
     const struct moe_options *options;
+    const struct bench_keeper *keeper;
     const struct moe_problem *problem;
     struct moe_supervisor *supervisor;
     int status; /* exit status so far */
@@ -90,6 +91,26 @@ static int take(struct measuring *m, const char *measurement, const char *varian
     return result.report.verdict == MOE_PASS;
 }
 
+/* What is kept is no verdict, and that it could not be kept is an error. */
+static void keep(struct measuring *m, const char *variant, const char *part,
+                 const struct moe_repeated *repeated)
+{
+    struct bench_time time = {
+        .problem = m->problem,
+        .variant = variant,
+        .part = part,
+        .device = "cpu",
+        .spread = {.median = repeated->median, .low = repeated->low, .high = repeated->high},
+        .runs = (int64_t)repeated->runs,
+        .ceiling = NAN};
+    int status = bench_store_take(m->keeper, m->options, &time);
+
+    if (status != MOE_OK) {
+        moe_command_error(m->options->name, status);
+        m->status = MOE_EXIT_ERROR;
+    }
+}
+
 static void print_time(const struct measuring *m, const char *what, double seconds, double beside,
                        const char *of)
 {
@@ -118,14 +139,19 @@ static void measure_reference(struct measuring *m)
 {
     struct moe_measure products = {.seconds = NAN}, reference = {.seconds = NAN}, bounds;
 
-    if (take(m, "products", NULL, &products))
+    if (take(m, "products", NULL, &products)) {
         print_time(m, "products by OpenBLAS", products.seconds, 0, "");
+        keep(m, "products", "both", &products.both);
+    }
     if (take(m, "reference", NULL, &reference)) {
         print_time(m, "reference", reference.seconds, products.seconds, "products");
         print_memory(m, &reference);
+        keep(m, "reference", "both", &reference.both);
     }
-    if (take(m, "bounds", NULL, &bounds))
+    if (take(m, "bounds", NULL, &bounds)) {
         print_time(m, "reference and bounds", bounds.seconds, reference.seconds, "reference");
+        keep(m, "bounds", "both", &bounds.both);
+    }
 }
 
 static void measure_variants(struct measuring *m)
@@ -141,17 +167,22 @@ static void measure_variants(struct measuring *m)
         struct moe_measure measure;
 
         if (!(bench_devices(name) & MOE_ON_CPU) || !moe_options_match(m->options, name) ||
-            !take(m, "variant", name, &measure) || m->options->json)
+            !take(m, "variant", name, &measure))
             continue;
-        printf("    %-22s %10.3f ms  forward %.3f ms, backward %.3f ms\n", name,
-               1e3 * measure.seconds, 1e3 * measure.forward_seconds,
-               1e3 * measure.backward_seconds);
+        if (!m->options->json)
+            printf("    %-22s %10.3f ms  forward %.3f ms, backward %.3f ms\n", name,
+                   1e3 * measure.seconds, 1e3 * measure.forward_seconds,
+                   1e3 * measure.backward_seconds);
+        keep(m, name, "forward", &measure.forward);
+        keep(m, name, "backward", &measure.backward);
     }
 }
 
-int bench_case(const struct moe_options *options, const struct moe_problem *problem)
+int bench_case(const struct moe_options *options, const struct bench_keeper *keeper,
+               const struct moe_problem *problem)
 {
-    struct measuring m = {.options = options, .problem = problem, .status = MOE_EXIT_PASS};
+    struct measuring m = {
+        .options = options, .keeper = keeper, .problem = problem, .status = MOE_EXIT_PASS};
     struct moe_supervisor_options how = moe_options_supervisor(options);
     char line[MOE_CASE_LINE];
     int status;
@@ -171,11 +202,12 @@ int bench_case(const struct moe_options *options, const struct moe_problem *prob
     return m.status;
 }
 
-int bench_line(const struct moe_options *options, const char *line)
+int bench_line(const struct moe_options *options, const struct bench_keeper *keeper,
+               const char *line)
 {
     struct moe_problem problem;
     int status = moe_problem_parse(line, &problem);
 
-    return status == MOE_OK ? bench_case(options, &problem)
+    return status == MOE_OK ? bench_case(options, keeper, &problem)
                             : moe_command_error(options->name, status);
 }

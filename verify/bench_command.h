@@ -6,7 +6,38 @@
 #define MOE_BENCH_COMMAND_H
 
 #include "gpu/bench.h"
+#include "verify/bench_trend.h"
 #include "verify/command.h"
+
+/* ---- fuzz/bench_store.c: times that are kept --------------------------------------------------
+ */
+
+struct moe_store;
+
+/* Where times are kept. */
+struct bench_keeper {
+    const char *path;   /* --store, or NULL: nowhere */
+    const char *commit; /* of what is measured, or NULL */
+    const char *suite;  /* or NULL */
+    double wait;        /* seconds, for a store that another process has locked */
+    struct moe_store *store;
+    char host[80];
+};
+
+struct bench_time {
+    const struct moe_problem *problem;
+    const char *variant, *part, *device, *driver; /* driver may be NULL */
+    struct bench_spread spread;
+    int64_t runs;
+    double ceiling; /* share of what the device can do; NaN: not known */
+};
+
+/* MOE_E_UNSUPPORTED: built without SQLite; else as moe_store_open. */
+int bench_store_open(struct bench_keeper *keeper);
+/* Says whether it has become slower or faster, and keeps it. MOE_E_IO. */
+int bench_store_take(const struct bench_keeper *keeper, const struct moe_options *options,
+                     const struct bench_time *time);
+void bench_store_close(struct bench_keeper *keeper);
 
 /* ---- bench_case.c ---------------------------------------------------------------------------- */
 
@@ -19,18 +50,22 @@ int bench_job(const struct moe_options *options, struct moe_supervisor *supervis
 unsigned bench_devices(const char *variant);
 
 /* Reference beside OpenBLAS, bounds, memory, variants. */
-int bench_case(const struct moe_options *options, const struct moe_problem *problem);
-int bench_line(const struct moe_options *options, const char *line);
+int bench_case(const struct moe_options *options, const struct bench_keeper *keeper,
+               const struct moe_problem *problem);
+int bench_line(const struct moe_options *options, const struct bench_keeper *keeper,
+               const char *line);
 
 /* ---- bench_start.c --------------------------------------------------------------------------- */
 
 void bench_machine(const struct moe_options *options); /* the BLAS */
 
-/* Start-up of the command: list, and verify of a tiny case. `line` is not used. */
-int bench_start(const struct moe_options *options, const char *line);
+/* Start-up of the command: list, and verify of a tiny case. `keeper` and `line` are not used. */
+int bench_start(const struct moe_options *options, const struct bench_keeper *keeper,
+                const char *line);
 
-/* Cases like `line` a minute through the whole of verify, by naive. */
-int bench_small_cases(const struct moe_options *options, const char *line);
+/* Cases like `line` a minute through the whole of verify, by naive. `keeper` is not used. */
+int bench_small_cases(const struct moe_options *options, const struct bench_keeper *keeper,
+                      const char *line);
 
 /* ---- bench_suites.c -------------------------------------------------------------------------- */
 
@@ -87,7 +122,7 @@ void bench_print_json(const struct moe_result *result, const char *measurement,
 
 /* The cases, each with every variant that runs on a GPU and that the options name. `baseline` is a
  * file or NULL. MOE_EXIT_SKIP without a usable GPU, with its reason. */
-int bench_on_gpu(const struct moe_options *options, const struct moe_cases *cases,
-                 const char *baseline);
+int bench_on_gpu(const struct moe_options *options, const struct bench_keeper *keeper,
+                 const struct moe_cases *cases, const char *baseline);
 
 #endif

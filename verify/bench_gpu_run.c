@@ -4,6 +4,7 @@
  * context may be of no use any more.
  */
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -16,6 +17,7 @@
 
 struct running {
     const struct moe_options *options;
+    const struct bench_keeper *keeper;
     struct bench_run run;
     struct bench_baseline baseline;
     struct moe_supervisor *supervisor;
@@ -140,6 +142,28 @@ static void measure_yardsticks(struct running *running, const struct moe_problem
         restart(running);
 }
 
+/* The least and the most of a GPU's repetitions stand for their quartiles: they are wider. */
+static void keep(struct running *running, const struct moe_problem *problem, const char *variant,
+                 const char *part, const struct moe_result *result, const struct moe_gpu_time *time,
+                 double ceiling)
+{
+    struct bench_time kept = {
+        .problem = problem,
+        .variant = variant,
+        .part = part,
+        .device = running->run.device,
+        .driver = running->run.driver,
+        .spread = {.median = time->median, .low = time->least, .high = time->most},
+        .runs = (int64_t)result->measure.timing.repetitions,
+        .ceiling = ceiling > 0 ? ceiling / time->median : NAN};
+    int status = bench_store_take(running->keeper, running->options, &kept);
+
+    if (status != MOE_OK) {
+        moe_command_error(running->options->name, status);
+        running->status = MOE_EXIT_ERROR;
+    }
+}
+
 static void measure_variant(struct running *running, const struct moe_problem *problem,
                             const char *variant, const struct moe_gpu_yardsticks *yardsticks)
 {
@@ -160,7 +184,13 @@ static void measure_variant(struct running *running, const struct moe_problem *p
         print_reason(running, variant, &result);
     else if (!running->options->json)
         bench_print_row(&result, before, running->options->verbose);
-    running->taken += result.report.verdict == MOE_PASS;
+    if (result.report.verdict == MOE_PASS) {
+        running->taken++;
+        keep(running, problem, variant, "forward", &result, &result.measure.timing.forward,
+             yardsticks->forward_ceiling);
+        keep(running, problem, variant, "backward", &result, &result.measure.timing.backward,
+             yardsticks->backward_ceiling);
+    }
     if (broken(&result))
         restart(running);
 }
@@ -190,10 +220,10 @@ static void measure_case(struct running *running, const struct moe_problem *prob
     }
 }
 
-int bench_on_gpu(const struct moe_options *options, const struct moe_cases *cases,
-                 const char *baseline)
+int bench_on_gpu(const struct moe_options *options, const struct bench_keeper *keeper,
+                 const struct moe_cases *cases, const char *baseline)
 {
-    struct running running = {.options = options, .status = MOE_EXIT_PASS};
+    struct running running = {.options = options, .keeper = keeper, .status = MOE_EXIT_PASS};
     char why[256];
     const char *first;
     int status = baseline != NULL ? bench_baseline_read(baseline, &running.baseline) : MOE_OK;

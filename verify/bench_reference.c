@@ -50,7 +50,8 @@ int moe_bench_reference(const struct moe_problem *problem, int bounds, struct mo
     };
     status = moe_tensors_draw(problem, &referring.tensors);
     if (status == MOE_OK)
-        status = moe_bench_repeat(refer, &referring, &measure->seconds);
+        status = moe_bench_repeat(refer, &referring, &measure->both);
+    measure->seconds = measure->both.median;
     moe_tensors_free(&referring.tensors);
     return status;
 }

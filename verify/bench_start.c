@@ -44,7 +44,8 @@ static int run_self(void *context)
                : moe_error(MOE_E_INTERNAL, "moecheck %s did not end well", argv[1]);
 }
 
-int bench_start(const struct moe_options *options, const char *line)
+int bench_start(const struct moe_options *options, const struct bench_keeper *keeper,
+                const char *line)
 {
     static char *list[] = {"moecheck", "list", NULL};
     static char *verify[] = {"moecheck", "verify", "T=1 H=8 I=8 E=1 K=1", NULL};
@@ -53,18 +54,18 @@ int bench_start(const struct moe_options *options, const char *line)
         char **argv;
     } row[] = {{"start-up, list", list}, {"start-up, verify", verify}};
 
-    (void)line;
+    (void)keeper, (void)line;
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
-        double seconds;
-        int status = moe_bench_repeat(run_self, (void *)row[i].argv, &seconds);
+        struct moe_repeated time;
+        int status = moe_bench_repeat(run_self, (void *)row[i].argv, &time);
 
         if (status != MOE_OK)
             return moe_command_error(options->name, status);
         if (options->json)
             printf("{\"measurement\":\"%s\",\"seconds\":%.9g,\"seconds_hex\":\"%a\"}\n",
-                   row[i].name, seconds, seconds);
+                   row[i].name, time.median, time.median);
         else
-            printf("%-26s %10.3f ms\n", row[i].name, 1e3 * seconds);
+            printf("%-26s %10.3f ms\n", row[i].name, 1e3 * time.median);
     }
     return MOE_EXIT_PASS;
 }
@@ -81,7 +82,8 @@ static int submit_all(struct moe_supervisor *supervisor, const char *line)
     return status;
 }
 
-int bench_small_cases(const struct moe_options *options, const char *line)
+int bench_small_cases(const struct moe_options *options, const struct bench_keeper *keeper,
+                      const char *line)
 {
     struct moe_supervisor_options how = moe_options_supervisor(options);
     struct moe_supervisor *supervisor = NULL;
@@ -89,6 +91,7 @@ int bench_small_cases(const struct moe_options *options, const char *line)
     double begin = moe_slot_clock(), rate;
     int status = moe_supervisor_start(&how, &supervisor), passed = 0;
 
+    (void)keeper;
     if (status == MOE_OK)
         status = submit_all(supervisor, line);
     while (status == MOE_OK && moe_supervisor_next(supervisor, 3600, &result) == MOE_NEXT_RESULT)

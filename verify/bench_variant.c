@@ -35,10 +35,12 @@ static int open_and_run(struct measured *measured, const struct moe_problem *pro
 
     if (status != MOE_OK)
         return status;
-    status = moe_bench_repeat(forward, measured, &measure->forward_seconds);
+    status = moe_bench_repeat(forward, measured, &measure->forward);
     if (status == MOE_OK)
-        status = moe_bench_repeat(backward, measured, &measure->backward_seconds);
+        status = moe_bench_repeat(backward, measured, &measure->backward);
     measured->variant->close(measured->state);
+    measure->forward_seconds = measure->forward.median;
+    measure->backward_seconds = measure->backward.median;
     measure->seconds = measure->forward_seconds + measure->backward_seconds;
     return status;
 }

@@ -140,6 +140,10 @@ static int after(struct moe_judgement *judgement)
         if (status == MOE_OK)
             judge(judgement, id, result);
         moe_mask_free(&comparing.mask[id]);
+        if (result->total > 0) {
+            judgement->report->compared |= 1u << id;
+            judgement->report->ratio[id] = result->ratio;
+        }
         if (result->ratio > judgement->report->worst_ratio)
             judgement->report->worst_ratio = result->ratio;
     }

@@ -206,6 +206,7 @@ int moe_child_ended(struct moe_child *child, char *how, size_t size)
     if (waitid(P_PID, (id_t)child->pid, &end, WEXITED | WNOHANG | WNOWAIT) != 0 || end.si_pid == 0)
         return 0;
     describe(&end, how, size);
+    child->killer = end.si_code == CLD_EXITED ? 0 : end.si_status;
     kill(-child->pid, SIGKILL); /* what it started, while its number is still its own */
     waitpid(child->pid, NULL, 0);
     child->pid = 0;

@@ -99,6 +99,11 @@ int moe_options_match(const struct moe_options *options, const char *variant);
 int moe_options_variants(const struct moe_options *options, const struct moe_supervisor *supervisor,
                          const char **first);
 
+/* ---- usable.c -------------------------------------------------------------------------------- */
+
+/* Those of the kinds of devices that can be used on this machine. */
+unsigned moe_devices_usable(unsigned devices);
+
 /* ---- cases.c: cases on the command line ------------------------------------------------------ */
 
 /* Consecutive arguments without a blank are words of one case; an argument with a blank is a case
@@ -132,6 +137,10 @@ void moe_cases_free(struct moe_cases *cases);
  * be NULL. */
 void moe_report_print(FILE *out, const struct moe_options *options, const char *load,
                       const struct moe_result *result);
+
+/* That command alone, without a newline. */
+void moe_report_print_command(FILE *out, const struct moe_options *options, const char *load,
+                              const struct moe_result *result);
 
 /* One JSON object on a line. */
 void moe_report_print_json(FILE *out, const struct moe_result *result);

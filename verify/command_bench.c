@@ -10,6 +10,7 @@
 struct bench {
     struct moe_options common;
     const char *suite, *baseline;
+    struct bench_keeper keeper;
     struct moe_cases cases;
 };
 
@@ -18,7 +19,8 @@ struct bench {
 /* What each suite of the CPU measures, in order: a case, or, with no line, something else. */
 static const struct {
     const char *suite;
-    int (*measure)(const struct moe_options *options, const char *line);
+    int (*measure)(const struct moe_options *options, const struct bench_keeper *keeper,
+                   const char *line);
     const char *line;
 } suite[] = {
     {"cpu", bench_start, NULL},
@@ -29,7 +31,9 @@ static const struct {
 
 #define SUITE_ROWS (sizeof suite / sizeof *suite)
 
-enum { KEY_SUITE = 0x200, KEY_BASELINE };
+enum { KEY_SUITE = 0x200, KEY_BASELINE, KEY_STORE, KEY_COMMIT };
+
+#define STORE_WAIT 30 /* seconds */
 
 static const struct argp_option options[] = {
     {"suite", KEY_SUITE, "NAME", 0,
@@ -39,6 +43,9 @@ static const struct argp_option options[] = {
     {"baseline", KEY_BASELINE, "FILE", 0,
      "Say what has become faster or slower on the GPU since the run whose --json output this is",
      0},
+    {"store", KEY_STORE, "FILE", 0,
+     "Keep the times in FILE, and say what is slower or faster than it was there", 0},
+    {"commit", KEY_COMMIT, "NAME", 0, "The commit of what is measured, for the store", 0},
     {0},
 };
 
@@ -46,10 +53,22 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
     struct bench *bench = state->input;
 
-    if (key != KEY_SUITE && key != KEY_BASELINE)
+    switch (key) {
+    case KEY_SUITE:
+        bench->suite = argument;
+        return 0;
+    case KEY_BASELINE:
+        bench->baseline = argument;
+        return 0;
+    case KEY_STORE:
+        bench->keeper.path = argument;
+        return 0;
+    case KEY_COMMIT:
+        bench->keeper.commit = argument;
+        return 0;
+    default:
         return moe_cases_parse(&bench->cases, key, argument);
-    *(key == KEY_SUITE ? &bench->suite : &bench->baseline) = argument;
-    return 0;
+    }
 }
 
 static const struct argp argp = {
@@ -122,7 +141,7 @@ static int measure_on_gpu(struct bench *bench, const char *name)
     if (!(bench->common.devices & MOE_ON_CUDA))
         return moe_command_usage(bench->common.name, "--device is %s; this is measured on a GPU",
                                  bench->common.device);
-    return bench_on_gpu(&bench->common, &bench->cases, bench->baseline);
+    return bench_on_gpu(&bench->common, &bench->keeper, &bench->cases, bench->baseline);
 }
 
 static int measure(struct bench *bench)
@@ -144,19 +163,29 @@ static int measure(struct bench *bench)
         return moe_command_usage(bench->common.name, "--baseline is for measurements on a GPU");
     bench_machine(&bench->common);
     for (int64_t i = 0; i < bench->cases.count; i++)
-        status = worse(status, bench_case(&bench->common, &bench->cases.problem[i]));
+        status =
+            worse(status, bench_case(&bench->common, &bench->keeper, &bench->cases.problem[i]));
     for (size_t i = 0; bench->cases.count == 0 && i < SUITE_ROWS; i++)
         if (strcmp(suite[i].suite, name) == 0)
-            status = worse(status, suite[i].measure(&bench->common, suite[i].line));
+            status = worse(status, suite[i].measure(&bench->common, &bench->keeper, suite[i].line));
     return status;
+}
+
+static int open_and_measure(struct bench *bench)
+{
+    int status = bench_store_open(&bench->keeper);
+
+    bench->keeper.suite = suite_of(bench);
+    return status == MOE_OK ? measure(bench) : moe_command_error(bench->common.name, status);
 }
 
 static int run(int argc, char **argv)
 {
-    struct bench bench = {.suite = NULL};
+    struct bench bench = {.keeper = {.wait = STORE_WAIT}};
     int status = moe_options_parse(&argp, argc, argv, &bench.common);
 
-    status = status == MOE_OK ? measure(&bench) : MOE_EXIT_USAGE;
+    status = status == MOE_OK ? open_and_measure(&bench) : MOE_EXIT_USAGE;
+    bench_store_close(&bench.keeper);
     moe_cases_free(&bench.cases);
     moe_options_free(&bench.common);
     return status;

@@ -165,6 +165,7 @@ libverify_la_SOURCES = \
 noinst_LTLIBRARIES += libcommand.la
 libcommand_la_CFLAGS = $(EXACT_CFLAGS) $(OPENBLAS_CFLAGS)
 libcommand_la_LIBADD = $(SQLITE_LIBS)
+libcommand_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE_FOLDER='"$(pkglibdir)"'
 libcommand_la_SOURCES = \
 	%D%/command.h \
 	%D%/worker.h \
@@ -185,6 +186,8 @@ libcommand_la_SOURCES = \
 	%D%/isolation.c \
 	%D%/interrupt.c \
 	%D%/patience.c \
+	%D%/memory_kills.c \
+	%D%/usable.c \
 	%D%/progress.c \
 	%D%/tally.c \
 	%D%/report.c \
@@ -201,6 +204,8 @@ libcommand_la_SOURCES = \
 	%D%/bench_command.h \
 	%D%/bench_suites.c \
 	%D%/bench_baseline.c \
+	%D%/bench_trend.h \
+	%D%/bench_trend.c \
 	%D%/bench_print.c \
 	%D%/bench_gpu_run.c \
 	%D%/bench_case.c \

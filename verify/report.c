@@ -110,13 +110,13 @@ static void print_checks(FILE *out, const struct moe_options *options,
     }
 }
 
-static void print_command(FILE *out, const struct moe_options *options, const char *file,
-                          const struct moe_result *result)
+void moe_report_print_command(FILE *out, const struct moe_options *options, const char *file,
+                              const struct moe_result *result)
 {
     char line[MOE_CASE_LINE];
 
     moe_problem_print(&result->problem, line, sizeof line);
-    fprintf(out, "    %-8s moecheck %s", "again", result->variant != NULL ? "verify" : "judge");
+    fprintf(out, "moecheck %s", result->variant != NULL ? "verify" : "judge");
     for (int i = 0; i < options->plugin_count; i++)
         print_file(out, "--plugin ", options->plugins[i]);
     if (options->device != NULL)
@@ -131,7 +131,6 @@ static void print_command(FILE *out, const struct moe_options *options, const ch
         print_file(out, "--load ", file);
         fprintf(out, " '%s'", line);
     }
-    fputc('\n', out);
 }
 
 static void print_value(FILE *out, const char *name, double value)
@@ -253,8 +252,11 @@ void moe_report_print(FILE *out, const struct moe_options *options, const char *
             print_finding(out, &report->finding[i]);
     if (bad && report->finding_count > kept)
         fprintf(out, "    and %d findings more\n", (int)report->finding_count - kept);
-    if (bad)
-        print_command(out, options, file, result);
+    if (bad) {
+        fprintf(out, "    %-8s ", "again");
+        moe_report_print_command(out, options, file, result);
+        fputc('\n', out);
+    }
 }
 
 void moe_report_print_json(FILE *out, const struct moe_result *result)

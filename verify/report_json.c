@@ -81,7 +81,7 @@ static const struct {
           {"tensor_bytes", offsetof(struct moe_measure, tensor_bytes)},
 },
   /* these are absent where they are 0 */
-    measure_gpu[] = {
+    measure_some[] = {
         {"copy_bandwidth", offsetof(struct moe_measure, yardsticks.bandwidth)},
         {"forward_flops", offsetof(struct moe_measure, yardsticks.forward_flops)},
         {"backward_flops", offsetof(struct moe_measure, yardsticks.backward_flops)},
@@ -102,6 +102,18 @@ static const struct {
         {"after_mhz", offsetof(struct moe_measure, timing.after_mhz)},
         {"before_watts", offsetof(struct moe_measure, timing.before_watts)},
         {"after_watts", offsetof(struct moe_measure, timing.after_watts)},
+        {"forward_median", offsetof(struct moe_measure, forward.median)},
+        {"forward_low", offsetof(struct moe_measure, forward.low)},
+        {"forward_high", offsetof(struct moe_measure, forward.high)},
+        {"forward_runs", offsetof(struct moe_measure, forward.runs)},
+        {"backward_median", offsetof(struct moe_measure, backward.median)},
+        {"backward_low", offsetof(struct moe_measure, backward.low)},
+        {"backward_high", offsetof(struct moe_measure, backward.high)},
+        {"backward_runs", offsetof(struct moe_measure, backward.runs)},
+        {"both_median", offsetof(struct moe_measure, both.median)},
+        {"both_low", offsetof(struct moe_measure, both.low)},
+        {"both_high", offsetof(struct moe_measure, both.high)},
+        {"both_runs", offsetof(struct moe_measure, both.runs)},
 };
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
@@ -155,11 +167,11 @@ static json_t *measure_json(const struct moe_measure *measure)
     for (size_t i = 0; i < COUNT(measure_double); i++)
         bad |= set_double(object, measure_double[i].name,
                           *(const double *)((const char *)measure + measure_double[i].offset));
-    for (size_t i = 0; i < COUNT(measure_gpu); i++) {
-        double value = *(const double *)((const char *)measure + measure_gpu[i].offset);
+    for (size_t i = 0; i < COUNT(measure_some); i++) {
+        double value = *(const double *)((const char *)measure + measure_some[i].offset);
 
         if (value != 0)
-            bad |= set_double(object, measure_gpu[i].name, value);
+            bad |= set_double(object, measure_some[i].name, value);
     }
     if (bad == 0)
         return object;
@@ -171,6 +183,25 @@ static json_t *measure_json(const struct moe_measure *measure)
 static int measured(const struct moe_measure *measure)
 {
     return !isnan(measure->seconds);
+}
+
+/* By name; what was not compared is not there. */
+static json_t *ratios_json(const struct moe_report *report)
+{
+    json_t *ratios = json_object();
+
+    for (int id = 0; id < MOE_TENSOR_COUNT; id++)
+        if (report->compared >> id & 1)
+            set_double(ratios, moe_tensor_info((enum moe_tensor_id)id)->name, report->ratio[id]);
+    return ratios;
+}
+
+static void ratios_from_json(const json_t *ratios, struct moe_report *report)
+{
+    for (int id = 0; id < MOE_TENSOR_COUNT; id++)
+        if (get_double(ratios, moe_tensor_info((enum moe_tensor_id)id)->name, &report->ratio[id]) ==
+            0)
+            report->compared |= 1u << id;
 }
 
 static json_t *judged_json(uint64_t judged)
@@ -212,6 +243,7 @@ struct json_t *moe_result_json(const struct moe_result *result)
     if (result->status != MOE_OK)
         bad |= json_object_set_new(object, "status", json_integer(result->status));
     bad |= set_double(object, "worst_ratio", report->worst_ratio);
+    bad |= json_object_set_new(object, "ratios", ratios_json(report));
     bad |= set_double(object, "variant_seconds", report->variant_seconds);
     bad |= set_double(object, "judge_seconds", report->judge_seconds);
     bad |= json_object_set_new(object, "checks", judged_json(report->judged));
@@ -246,7 +278,7 @@ static int verdict_from_json(const json_t *json, enum moe_verdict *verdict)
  * checks and, where it is none of theirs (isolation, or a helper's own), kept for good in a short
  * list; what does not fit there is called "other".
  */
-static const char *check_name(const char *name)
+const char *moe_check_name(const char *name)
 {
     static char own[32][32];
 
@@ -285,7 +317,7 @@ static int finding_from_json(const json_t *object, struct moe_finding *finding)
     memset(finding, 0, sizeof *finding);
     finding->geometry = moe_geometry_named(geometry);
     snprintf(finding->where, sizeof finding->where, "%s", where);
-    finding->check = check_name(check);
+    finding->check = moe_check_name(check);
     finding->tensor = tensor_from_json(json_object_get(object, "tensor"));
     snprintf(finding->text, sizeof finding->text, "%s", text);
     bad |= verdict_from_json(json_object_get(object, "verdict"), &finding->verdict);
@@ -306,10 +338,10 @@ static void measure_from_json(const json_t *object, struct moe_measure *measure)
         if (get_double(object, measure_double[i].name, value) != 0)
             *value = NAN;
     }
-    for (size_t i = 0; i < COUNT(measure_gpu); i++) {
-        double *value = (double *)((char *)measure + measure_gpu[i].offset);
+    for (size_t i = 0; i < COUNT(measure_some); i++) {
+        double *value = (double *)((char *)measure + measure_some[i].offset);
 
-        if (get_double(object, measure_gpu[i].name, value) != 0)
+        if (get_double(object, measure_some[i].name, value) != 0)
             *value = 0;
     }
 }
@@ -332,6 +364,7 @@ int moe_result_from_json(const struct json_t *object, struct moe_result *result)
                (size_t)(count < MOE_REPORT_FINDINGS ? count : MOE_REPORT_FINDINGS);
     if (bad != 0)
         return moe_error(MOE_E_INTERNAL, "a worker's answer is not a report");
+    ratios_from_json(json_object_get(object, "ratios"), report);
     report->judged = judged_from_json(json_object_get(object, "checks"));
     report->finding_count = (int32_t)count;
     for (size_t i = 0; i < json_array_size(findings); i++)

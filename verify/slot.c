@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,8 @@ double moe_slot_clock(void)
 
 int moe_slot_start(struct moe_slot *slot, const struct moe_crew *crew)
 {
-    struct moe_slot fresh = {.deadline = moe_slot_clock() + HELLO_SECONDS};
+    struct moe_slot fresh = {.deadline = moe_slot_clock() + HELLO_SECONDS,
+                             .memory_kills = moe_memory_kills()};
     int status = moe_child_start(crew->program, crew->argv, crew->threads, &fresh.child);
 
     if (status == MOE_OK)
@@ -167,8 +169,12 @@ enum moe_slot_state moe_slot_attend(struct moe_slot *slot, struct moe_crew *crew
         return state;
     if (ended && slot->fault[0] != '\0')
         snprintf(how, size, "memory fault %s", slot->fault);
-    if (ended)
+    if (ended) {
+        /* nothing that goes wrong in a process raises this signal */
+        slot->taken_away = slot->child.killer == SIGKILL && slot->memory_kills >= 0 &&
+                           slot->memory_kills == moe_memory_kills();
         return MOE_SLOT_FAILED;
+    }
     if (slot->greeted && slot->id == 0 && !slot->closed)
         return MOE_SLOT_ON;
     if (moe_slot_clock() <= slot->deadline)

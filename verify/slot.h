@@ -21,6 +21,8 @@ struct moe_slot {
     int closed;             /* no more answers can come */
     enum moe_phase phase;
     int spent;              /* after its answer it can do no more */
+    int64_t memory_kills;   /* when it was started */
+    int taken_away;         /* it was killed, and by neither itself nor for lack of memory */
     char place[64];         /* which call of the variant began last; "": none */
     char fault[96];         /* where in memory, as a dying worker told; "": it did not */
     double deadline, limit; /* of the job, in seconds */

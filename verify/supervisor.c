@@ -3,7 +3,8 @@
  *
  * Jobs wait in a queue. Whatever a worker does but answer - end, hang, garble the protocol - is a
  * failed run: the worker is stopped and the job runs once more in a fresh one, after which
- * isolation.c judges both runs.
+ * isolation.c judges both runs. A worker that somebody killed says nothing of its job, which begins
+ * anew.
  */
 #define _GNU_SOURCE /* CPU_COUNT, sched_getaffinity */
 #include <math.h>
@@ -16,6 +17,9 @@
 
 #include "verify/slot.h"
 
+/* Times that a job whose worker was taken away begins anew as if nothing had happened. */
+#define TAKEN_AWAY 5
+
 struct open_job {
     struct open_job *next;
     uint64_t id, ticket;
@@ -24,6 +28,7 @@ struct open_job {
     char *request;       /* line of the protocol */
     double patience;     /* of this job; 0: the supervisor's */
     int failed_runs;     /* 0 or 1 */
+    int taken_away;      /* workers that were killed from outside */
     struct moe_run_end first;
 };
 
@@ -102,11 +107,17 @@ static int run_failed(struct moe_supervisor *supervisor, int index, const char *
     struct moe_slot *slot = &supervisor->slot[index];
     struct open_job *job = supervisor->has[index];
     struct moe_run_end end = {.phase = slot->phase, .before = slot->jobs_done};
+    int taken_away = slot->taken_away;
 
     snprintf(end.place, sizeof end.place, "%s", slot->place);
     moe_slot_stop(slot);
     if (job == NULL)
         return 0;
+    if (taken_away && job->taken_away++ < TAKEN_AWAY &&
+        moe_slot_start(slot, &supervisor->crew) == MOE_OK) {
+        begin(supervisor, index);
+        return 0;
+    }
     snprintf(end.how, sizeof end.how, "%s", how);
     if (job->failed_runs++ == 0) {
         job->first = end;
@@ -254,6 +265,11 @@ int moe_supervisor_submit(struct moe_supervisor *supervisor, const struct moe_jo
     supervisor->queue_end = &open->next;
     supervisor->open++;
     return MOE_OK;
+}
+
+int moe_supervisor_workers(const struct moe_supervisor *supervisor)
+{
+    return supervisor->slots;
 }
 
 int64_t moe_supervisor_open_jobs(const struct moe_supervisor *supervisor)

@@ -51,7 +51,9 @@ struct moe_report {
     enum moe_verdict verdict; /* the worst of the findings; PASS without any */
     int32_t finding_count;    /* all; the first MOE_REPORT_FINDINGS are kept */
     struct moe_finding finding[MOE_REPORT_FINDINGS];
-    double worst_ratio; /* largest err / bound met anywhere */
+    double worst_ratio;             /* largest err / bound met anywhere */
+    uint32_t compared;              /* tensors that were met by their bounds, a bit by number */
+    double ratio[MOE_TENSOR_COUNT]; /* largest err / bound of each of those */
     double variant_seconds, judge_seconds;
     uint64_t judged; /* checks that had something to judge here, by number in their table */
     struct moe_picture picture; /* of the first finding that has a shape */

@@ -53,9 +53,16 @@ struct moe_job {
     uint64_t ticket;       /* the caller's own; comes back with the result */
 };
 
+/* Repetitions of what was measured: seconds, with quartiles. */
+struct moe_repeated {
+    double median, low, high;
+    double runs; /* 0: not measured so */
+};
+
 /* What MOE_ACTION_MEASURE answers; what was not measured is NaN. */
 struct moe_measure {
-    double forward_seconds, backward_seconds, seconds;
+    double forward_seconds, backward_seconds, seconds; /* medians, or their sum */
+    struct moe_repeated forward, backward, both;       /* on the CPU */
     double peak_bytes;   /* of memory above what the process held before */
     double tensor_bytes; /* inputs and outputs of the case */
     struct moe_gpu_yardsticks yardsticks;
@@ -98,6 +105,9 @@ struct json_t *moe_result_json(const struct moe_result *result);
 /* The other way. MOE_E_INTERNAL: not such an object. */
 int moe_result_from_json(const struct json_t *object, struct moe_result *result);
 
+/* The static string of a check's name that was read somewhere. */
+const char *moe_check_name(const char *name);
+
 /* ---- picture_json.c -------------------------------------------------------------------------- */
 
 /* The picture of a report as an object of its own. NULL where memory is short. */
@@ -109,6 +119,7 @@ int moe_picture_from_json(const struct json_t *object, struct moe_report *report
 
 struct moe_child {
     pid_t pid;    /* 0: none */
+    int killer;   /* signal that moe_child_ended found it killed by, or 0 */
     int to, from; /* requests, answers */
     char *buffer; /* [MOE_PROTOCOL_LINE] received; lines up to `taken` have been handed out */
     size_t used, taken;
@@ -158,6 +169,9 @@ int moe_supervisor_start(const struct moe_supervisor_options *options,
 /* Name of variant `index` of the workers, built in, then plug-ins; NULL past the end. */
 const char *moe_supervisor_variant(const struct moe_supervisor *supervisor, int index);
 
+/* Workers at a time. */
+int moe_supervisor_workers(const struct moe_supervisor *supervisor);
+
 /* Queues a copy of the job. MOE_E_NOMEM; MOE_E_USAGE: no such variant. */
 int moe_supervisor_submit(struct moe_supervisor *supervisor, const struct moe_job *job);
 
@@ -183,6 +197,11 @@ void moe_supervisor_stop(struct moe_supervisor *supervisor);
 
 /* Seconds that a job on the case may take when nobody said: 60, and more for a large case. */
 double moe_patience(const struct moe_problem *problem);
+
+/* ---- memory_kills.c -------------------------------------------------------------------------- */
+
+/* Processes that this machine has killed for lack of memory since it is up; -1: it does not say. */
+int64_t moe_memory_kills(void);
 
 /* ---- interrupt.c: signals as something to poll ------------------------------------------- */
 
