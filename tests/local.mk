@@ -105,7 +105,7 @@ EXTRA_DIST += %D%/stores/night.sql
 if HAVE_MPFR
 UNIT_TESTS += %D%/t_dtype_mpfr %D%/t_act_mpfr
 endif
-LONG_TESTS = %D%/t_parts_ptx %D%/t_ptx_faults %D%/selftest_all.sh
+LONG_TESTS = %D%/t_parts_ptx %D%/t_ptx_faults %D%/selftest_all.sh %D%/nights.sh
 SCRIPT_TESTS = \
 	%D%/headers.sh \
 	%D%/exports.sh \
@@ -145,7 +145,7 @@ TESTS += $(UNIT_TESTS)
 else
 TESTS += %D%/no_libcheck.sh
 endif
-EXTRA_DIST += $(SCRIPT_TESTS) %D%/judge_faults.txt %D%/selftest_all.sh %D%/no_libcheck.sh %D%/tally.sh %D%/installed.sh
+EXTRA_DIST += $(SCRIPT_TESTS) %D%/judge_faults.txt %D%/selftest_all.sh %D%/nights.sh %D%/no_libcheck.sh %D%/tally.sh %D%/installed.sh
 
 # moecheck-tests/: the built tests for machines that lack the build tools. Left out are scripts that
 # compile something, or look at what the compiler made.
