@@ -4,6 +4,10 @@ dist_man_MANS = %D%/moecheck.1
 dist_doc_DATA = README.md NEWS LICENSE %D%/manual.md %D%/manual-variants.md %D%/manual-campaigns.md %D%/bounds.md \
 	%D%/bounds-activations.md %D%/bits.md %D%/statistics.md %D%/containment.md %D%/relations.md %D%/selftest.md %D%/catalogue.md %D%/ptx.md %D%/nights.md %D%/report.png
 
+# Nights of cron, Slurm and GitHub Actions.
+cidir = $(docdir)/ci
+dist_ci_DATA = %D%/ci/night.sh %D%/ci/night.sbatch %D%/ci/nightly.yml
+
 plugindir = $(docdir)/examples/plugin
 dist_plugin_DATA = %D%/examples/plugin/Makefile %D%/examples/plugin/plugin.c \
 	%D%/examples/plugin/README.md

@@ -2,51 +2,42 @@
  * report_timings.c - each timing of each case beside the same of earlier nights: medians and
  * quartiles as a small graph, and whether the last one moved.
  *
- * The word is faster or slower only where the quartiles of the last night lie apart from those of
- * the night before, and the medians by more than the least that counts: so a clock that wanders
- * makes no finding by itself.
+ * What counts as slower or faster is the rule of `moecheck bench` (bench_trend.c).
  */
 #include <math.h>
 #include <sqlite3.h>
 #include <string.h>
 
 #include "fuzz/report.h"
+#include "verify/bench_trend.h"
 
 #define NIGHTS 40 /* drawn, the last ones */
-#define LEAST 0.03
 #define STEP 7
 #define HEIGHT 36
 
 struct series {
     int count;
-    double median[NIGHTS], low[NIGHTS], high[NIGHTS];
-    char commit[NIGHTS][48];
+    struct bench_earlier night[NIGHTS]; /* the oldest first */
 };
 
 /* One more night; the oldest is forgotten. */
 static void add(struct series *series, struct sqlite3_stmt *row)
 {
-    if (series->count == NIGHTS) {
-        size_t rest = NIGHTS - 1;
-        memmove(series->median, series->median + 1, rest * sizeof *series->median);
-        memmove(series->low, series->low + 1, rest * sizeof *series->low);
-        memmove(series->high, series->high + 1, rest * sizeof *series->high);
-        memmove(series->commit, series->commit + 1, rest * sizeof *series->commit);
-        series->count--;
-    }
-    int n = series->count++;
-    series->median[n] = sqlite3_column_double(row, 0);
-    series->low[n] = sqlite3_column_double(row, 1);
-    series->high[n] = sqlite3_column_double(row, 2);
-    snprintf(series->commit[n], sizeof series->commit[n], "%s", report_column(row, 3));
+    if (series->count == NIGHTS)
+        memmove(series->night, series->night + 1, (size_t)--series->count * sizeof *series->night);
+    struct bench_earlier *night = &series->night[series->count++];
+    *night = (struct bench_earlier){.spread = {.median = sqlite3_column_double(row, 0),
+                                               .low = sqlite3_column_double(row, 1),
+                                               .high = sqlite3_column_double(row, 2)}};
+    snprintf(night->commit, sizeof night->commit, "%s", report_column(row, 3));
 }
 
 static void draw(FILE *out, const struct series *series)
 {
     double least = INFINITY, most = 0;
     for (int n = 0; n < series->count; n++) {
-        least = fmin(least, fmin(series->low[n], series->median[n]));
-        most = fmax(most, fmax(series->high[n], series->median[n]));
+        least = fmin(least, fmin(series->night[n].spread.low, series->night[n].spread.median));
+        most = fmax(most, fmax(series->night[n].spread.high, series->night[n].spread.median));
     }
     double span = most - least > 0.02 * most ? most - least : 0.02 * most;
     if (!(span > 0) || !isfinite(span))
@@ -59,40 +50,45 @@ static void draw(FILE *out, const struct series *series)
         double x = STEP * n + 5, at = HEIGHT - 4;
         double scale = (HEIGHT - 8) / span;
         fprintf(out, "<line class=\"quartiles\" x1=\"%.0f\" x2=\"%.0f\" y1=\"%.1f\" y2=\"%.1f\"/>",
-                x, x, at - scale * (series->low[n] - least),
-                at - scale * (series->high[n] - least));
+                x, x, at - scale * (series->night[n].spread.low - least),
+                at - scale * (series->night[n].spread.high - least));
         fprintf(out, "<circle class=\"%s\" cx=\"%.0f\" cy=\"%.1f\" r=\"2\"/>",
-                n == series->count - 1 ? "last" : "", x, at - scale * (series->median[n] - least));
+                n == series->count - 1 ? "last" : "", x,
+                at - scale * (series->night[n].spread.median - least));
     }
     fputs("</svg>", out);
 }
 
-/* How the last night is beside the one before it. */
+/* The last night beside those before it, and between which commits it changed. */
 static void change(FILE *out, const struct series *series)
 {
-    int n = series->count - 1;
-    if (n < 1) {
+    struct bench_earlier earlier[BENCH_EARLIER];
+    const struct bench_earlier *last = &series->night[series->count - 1];
+    int count = 0;
+    for (; count < BENCH_EARLIER && count < series->count - 1; count++)
+        earlier[count] = last[-1 - count];
+    struct bench_trend trend = bench_trend_of(&last->spread, earlier, count);
+    if (trend.before < 0) {
         fputs("<td>first</td>", out);
         return;
     }
-    double ratio = series->median[n] / series->median[n - 1] - 1;
-    int slower = series->low[n] > series->high[n - 1] && ratio > LEAST;
-    int faster = series->high[n] < series->low[n - 1] && ratio < -LEAST;
-    fprintf(out, "<td class=\"%s\">%+.1f %%",
-            slower   ? "fail"
-            : faster ? "pass"
-                     : "none",
-            100 * ratio);
-    if (slower || faster) {
-        fprintf(out, " %s", slower ? "slower" : "faster");
-        if (series->commit[n][0] != '\0' && series->commit[n - 1][0] != '\0' &&
-            strcmp(series->commit[n], series->commit[n - 1]) != 0) {
-            fputs(" <code>", out);
-            report_text(out, series->commit[n - 1]);
-            fputs("..", out);
-            report_text(out, series->commit[n]);
-            fputs("</code>", out);
-        }
+    const char *from = earlier[trend.before].commit;
+    const char *to = trend.after >= 0 ? earlier[trend.after].commit : last->commit;
+    int slower = trend.change == BENCH_SLOWER, moved = slower || trend.change == BENCH_FASTER;
+    fprintf(out, "<td class=\"%s\">%+.1f %%%s",
+            slower  ? "fail"
+            : moved ? "pass"
+                    : "none",
+            100 * (last->spread.median / earlier[trend.before].spread.median - 1),
+            slower  ? " slower"
+            : moved ? " faster"
+                    : "");
+    if (moved && *from != '\0' && *to != '\0') {
+        fputs(" <code>", out);
+        report_text(out, from);
+        fputs("..", out);
+        report_text(out, to);
+        fputs("</code>", out);
     }
     fputs("</td>", out);
 }
@@ -101,13 +97,13 @@ static void timing(struct report *report, FILE *out, struct sqlite3_stmt *group)
 {
     struct series series = {.count = 0};
     double ceiling = NAN;
-    struct sqlite3_stmt *row = report_query(
-        report,
-        "SELECT median, low, high, coalesce(commit_id, version), ceiling FROM timing WHERE"
-        " variant = ? AND line = ? AND part = ? AND coalesce(host, '') = ? AND"
-        " coalesce(device, '') = ? ORDER BY at, id",
-        "sssss", report_column(group, 0), report_column(group, 1), report_column(group, 2),
-        report_column(group, 3), report_column(group, 4));
+    struct sqlite3_stmt *row =
+        report_query(report,
+                     "SELECT median, low, high, coalesce(commit_id, ''), ceiling FROM timing WHERE"
+                     " variant = ? AND line = ? AND part = ? AND coalesce(host, '') = ? AND"
+                     " coalesce(device, '') = ? ORDER BY at, id",
+                     "sssss", report_column(group, 0), report_column(group, 1),
+                     report_column(group, 2), report_column(group, 3), report_column(group, 4));
     while (report_row(report, row)) {
         add(&series, row);
         ceiling = sqlite3_column_type(row, 4) == SQLITE_NULL ? NAN : sqlite3_column_double(row, 4);
@@ -120,11 +116,11 @@ static void timing(struct report *report, FILE *out, struct sqlite3_stmt *group)
     fputs("</th><td>", out);
     report_text(out, report_column(group, 2));
     fputs("</td><td class=\"n\"><b>", out);
-    report_seconds(out, series.median[n]);
+    report_seconds(out, series.night[n].spread.median);
     fputs("</b><br/><small>", out);
-    report_seconds(out, series.low[n]);
+    report_seconds(out, series.night[n].spread.low);
     fputs(" to ", out);
-    report_seconds(out, series.high[n]);
+    report_seconds(out, series.night[n].spread.high);
     fputs("</small></td><td>", out);
     draw(out, &series);
     fputs("</td>", out);
@@ -152,13 +148,15 @@ void report_timings(struct report *report, FILE *out)
         "");
     while (report_row(report, group)) {
         if (some++ == 0)
-            fputs("<p class=\"note\">Medians with their quartiles; the last night against the one "
-                  "before it. Slower or faster: the quartiles are apart, and the medians by more "
-                  "than 3 %.</p><div class=\"scroll\"><table><thead><tr><th>variant</th>"
-                  "<th>part</th><th class=\"n\">last</th><th>nights</th><th>change</th>"
-                  "<th class=\"n\">of the ceiling</th><th>case</th>"
-                  "</tr></thead><tbody>",
-                  out);
+            fputs(
+                "<p class=\"note\">Medians with their quartiles, night by night. Slower or faster: "
+                "the quartiles leave a gap and the medians differ by more than 2 %, against three "
+                "in four of the last eight nights.</p>"
+                "<div class=\"scroll\"><table><thead><tr><th>variant</th>"
+                "<th>part</th><th class=\"n\">last</th><th>nights</th><th>change</th>"
+                "<th class=\"n\">of the ceiling</th><th>case</th>"
+                "</tr></thead><tbody>",
+                out);
         timing(report, out, group);
     }
     fputs(some > 0 ? "</tbody></table></div>" : "<p>None are kept.</p>", out);
