@@ -92,7 +92,7 @@ char *report_clean(const char *text);
 void report_number(FILE *out, int64_t number);    /* 30,512 */
 void report_seconds(FILE *out, double seconds);   /* 1.25 ms; 2 h 05 min; - where it is no number */
 void report_date(FILE *out, double at);           /* 2026-11-28 02:17 UTC */
-void report_value(FILE *out, const char *text);   /* hexadecimal float as decimal beside itself */
+void report_value(FILE *out, const char *text);   /* a float, and shorter beside it */
 void report_command(FILE *out, const char *text); /* to be copied */
 /* A word as a shell reads it back, escaped for the page. */
 void report_quoted(FILE *out, const char *word);

@@ -184,13 +184,13 @@ void report_value(FILE *out, const char *text)
     double value = strtod(text, &end);
     if (*text == '\0') {
         fputs("&#8211;", out);
-        return;
-    }
-    if (*end == '\0' && strpbrk(text, "xX") != NULL)
+    } else if (*end == '\0' && (strlen(text) > 12 || strpbrk(text, "xX") != NULL)) {
         fprintf(out, "%.9g <small>", value);
-    report_text(out, text);
-    if (*end == '\0' && strpbrk(text, "xX") != NULL)
+        report_text(out, text);
         fputs("</small>", out);
+    } else {
+        report_text(out, text);
+    }
 }
 
 /* ---- verdicts -------------------------------------------------------------------------------- */
