@@ -45,6 +45,8 @@ UNIT_TESTS = \
 	%D%/t_ptx_number \
 	%D%/t_ptx_convert \
 	%D%/t_ptx_mma \
+	%D%/t_ptx_mma_sync \
+	%D%/t_ptx_refuse \
 	%D%/t_ptx_approx \
 	%D%/t_ptx_geometry \
 	%D%/t_ptx_read \
@@ -239,12 +241,17 @@ slow_mma = %D%/slow_mma.c %D%/slow_mma.h
 %C%_t_ptx_geometry_SOURCES = %D%/t_ptx_geometry.c $(support)
 %C%_t_ptx_geometry_LDADD = libptxnumber.la $(LDADD)
 ptx_run = %D%/ptx_run.c %D%/ptx_run.h $(support)
+ptx_element = %D%/ptx_element.c %D%/ptx_element.h
 %C%_t_ptx_read_SOURCES = %D%/t_ptx_read.c $(support)
 %C%_t_ptx_read_LDADD = libptx.la libptxnumber.la $(LDADD)
 %C%_t_ptx_exec_SOURCES = %D%/t_ptx_exec.c $(ptx_run)
 %C%_t_ptx_exec_LDADD = libptx.la libptxnumber.la $(LDADD)
 %C%_t_ptx_machine_SOURCES = %D%/t_ptx_machine.c $(ptx_run)
 %C%_t_ptx_machine_LDADD = libptx.la libptxnumber.la $(LDADD)
+%C%_t_ptx_mma_sync_SOURCES = %D%/t_ptx_mma_sync.c $(ptx_element) $(ptx_run)
+%C%_t_ptx_mma_sync_LDADD = libptx.la libptxnumber.la $(LDADD)
+%C%_t_ptx_refuse_SOURCES = %D%/t_ptx_refuse.c $(support)
+%C%_t_ptx_refuse_LDADD = libptx.la libptxnumber.la $(LDADD)
 ptx_micro = %D%/ptx_micro.c %D%/ptx_micro.h $(support)
 %C%_t_ptx_hopper_SOURCES = %D%/t_ptx_hopper.c $(support)
 %C%_t_ptx_hopper_LDADD = libptx.la libptxnumber.la $(LDADD)

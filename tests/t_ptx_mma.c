@@ -221,7 +221,7 @@ START_TEST(bits_and_doubles)
     const uint64_t x[1] = {0x4008000000000000}, y[1] = {0x4014000000000000},
                    z[1] = {0x401c000000000000};
     uint64_t w[1];
-    number_mma_run_f64(1, 1, 1, x, y, z, w);
+    number_mma_run_f64(1, 1, 1, x, y, z, w, NUMBER_RN);
     ck_assert_uint_eq(w[0], 0x4036000000000000);
 }
 END_TEST

@@ -1,12 +1,24 @@
 /*
  * exec_matrix.c - ldmatrix, stmatrix and movmatrix: 8 x 8 matrices of 16 bits between shared memory
- * and the registers of a warp. mma.sync is read and not run.
+ * and the registers of a warp.
  */
 #include <string.h>
 
 #include "gpu/ptx/geometry.h"
 #include "gpu/ptx/machine.h"
 #include "ref/moe.h"
+
+int ptx_part_of_warp(struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes)
+{
+    if (lanes == PTX_ALL_LANES)
+        return 0;
+    ptx_report(
+        warp->machine, warp, code, __builtin_ctz(~lanes), PTX_REPORT_DIVERGENCE, PTX_REPORT_VALUE,
+        lanes,
+        ".aligned: all threads in the warp execute the same instruction, and none has exited",
+        "lanes 0x%08x of the warp alone are here", lanes);
+    return 1;
+}
 
 static const struct ptx_place *element(const struct ptx_place *vector, int index)
 {
@@ -34,7 +46,7 @@ static int find(struct ptx_warp *warp, const struct ptx_code *code, int address,
 static void run_ldmatrix(struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes)
 {
     struct ptx_access access;
-    if (find(warp, code, 1, PTX_READ, &access))
+    if (ptx_part_of_warp(warp, code, lanes) || find(warp, code, 1, PTX_READ, &access))
         return;
     for (int j = 0; j < code->count; j++) {
         const int32_t slot = element(&code->places[0], j)->slot;
@@ -61,7 +73,7 @@ static void run_ldmatrix(struct ptx_warp *warp, const struct ptx_code *code, uin
 static void run_stmatrix(struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes)
 {
     struct ptx_access access;
-    if (find(warp, code, 0, PTX_WRITE, &access))
+    if (ptx_part_of_warp(warp, code, lanes) || find(warp, code, 0, PTX_WRITE, &access))
         return;
     for (int j = 0; j < code->count; j++) {
         const int32_t slot = element(&code->places[1], j)->slot;
@@ -89,6 +101,8 @@ static void run_movmatrix(struct ptx_warp *warp, const struct ptx_code *code, ui
 {
     uint16_t half[8][8];
     uint8_t undefined[8][8];
+    if (ptx_part_of_warp(warp, code, lanes))
+        return;
     for (int lane = 0; lane < PTX_LANES; lane++)
         for (int index = 0; index < 2; index++) {
             const struct geometry_cell cell = geometry_matrix_b16(0, lane, index);
@@ -139,9 +153,5 @@ const struct ptx_opcode ptx_opcodes_matrix[] = {
     {"stmatrix", "sync aligned x1 x2 x4 trans shared shared::cta", "b16 b8", "A* W*", lower_matrix,
      1, PTX_GATHER_ALIGNED},
     {"movmatrix", "sync aligned trans", "b16", "Di Si", lower_movmatrix, 0, PTX_GATHER_ALIGNED},
-    {"mma.sync", "aligned row col satfinite xor and popc kind::f8f6f4",
-     "f16 f32 f64 s32;f16 bf16 tf32 f64 e4m3 e5m2 s8 u8 s4 u4 b1;f16 bf16 tf32 f64 e4m3 e5m2 s8 u8 "
-     "s4 u4 b1;f16 f32 f64 s32",
-     "V* W* W* W*", NULL, 0, 0},
     {0},
 };

@@ -23,6 +23,13 @@ struct geometry_cell geometry_mma_a(int bits, int lane, int reg, int index);
 struct geometry_cell geometry_mma_b(int bits, int lane, int reg, int index);
 struct geometry_cell geometry_mma_d(int bits, int lane, int reg, int index);
 
+/* mma.sync.m8n8k4 of f16 is four products, one of the lanes of each quad of the lower half of the
+ * warp and of the same quad of the upper half. They stand below each other: A [4*8,4], B [4*4,8], C
+ * and D [4*8,8]. `row_major` as the instruction says. */
+struct geometry_cell geometry_mma_quad_a(int row_major, int lane, int reg, int index);
+struct geometry_cell geometry_mma_quad_b(int row_major, int lane, int reg, int index);
+struct geometry_cell geometry_mma_quad_d(int bits, int lane, int reg, int index);
+
 /* Registers of a lane. */
 int geometry_mma_registers(int bits, int rows, int columns);
 

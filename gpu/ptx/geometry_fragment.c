@@ -32,6 +32,31 @@ struct geometry_cell geometry_mma_d(int bits, int lane, int reg, int index)
     return (struct geometry_cell){lane / 4 + 8 * (at >> 1), lane % 4 * 2 + (at & 1)};
 }
 
+/* The elements that a lane has lie along its row of a row-major matrix, or down its column. */
+struct geometry_cell geometry_mma_quad_a(int row_major, int lane, int reg, int index)
+{
+    const int at = 2 * reg + index, own = lane % 4;
+    const int first = 8 * (lane % 16 / 4) + 4 * (lane / 16);
+    return row_major ? (struct geometry_cell){first + own, at}
+                     : (struct geometry_cell){first + at, own};
+}
+
+struct geometry_cell geometry_mma_quad_b(int row_major, int lane, int reg, int index)
+{
+    const int at = 2 * reg + index, own = lane % 4;
+    const int first = 4 * (lane % 16 / 4), along = 4 * (lane / 16);
+    return row_major ? (struct geometry_cell){first + own, along + at}
+                     : (struct geometry_cell){first + at, along + own};
+}
+
+struct geometry_cell geometry_mma_quad_d(int bits, int lane, int reg, int index)
+{
+    const int first = 8 * (lane % 16 / 4) + 4 * (lane / 16);
+    return bits == 16 ? (struct geometry_cell){first + lane % 4, 2 * reg + index}
+                      : (struct geometry_cell){first + (lane & 1) + (reg & 2),
+                                               (reg & 4) + (lane & 2) + (reg & 1)};
+}
+
 int geometry_mma_registers(int bits, int rows, int columns)
 {
     return rows * columns / 32 / elements_of(bits);

@@ -419,6 +419,9 @@ static inline void ptx_set_defined(struct ptx_warp *warp, int32_t slot, uint32_t
 int ptx_require_defined(struct ptx_warp *warp, const struct ptx_code *code, int32_t slot,
                         uint32_t lanes, const char *what);
 
+/* An instruction for whole warps is run by less than one: that is reported. 0: by all lanes. */
+int ptx_part_of_warp(struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes);
+
 /* code->scalar over lanes, of slots a, b, c to d. Its undefined bytes, as code->spread says; before
  * d is written, which may be an operand. */
 ptx_execute ptx_run_scalar;

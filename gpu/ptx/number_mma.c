@@ -12,10 +12,16 @@
  * and 16 products, e4m3 with 32. Taken over from these, and compared with no chip: e5m2, tf32 with
  * F = 25, fewer products in one instruction, and an accumulator of f16, which is then the f32
  * result rounded to nearest.
+ *
+ * Two forms of mma.sync are no instruction of the chip; ptxas 13.0 makes others of them for sm_90a.
+ * e4m3 and e5m2: operands become f16, whose exponents then count; one product of the pairs of k
+ * with k/2 even, from 0; one of the others on top of it; an addition of C. With an accumulator of
+ * f16 each of the three rounds to f16. m8n8k4 of f16: fused multiply-adds (run_fused).
  */
 #include <stddef.h>
 
 #include "gpu/ptx/number_bits.h"
+#include "gpu/ptx/number_f64.h"
 #include "gpu/ptx/number_mma.h"
 #include "gpu/ptx/number_mma_tile.h"
 
@@ -25,17 +31,14 @@ enum operand_class { OF_16, OF_TF32, OF_8, CLASS_COUNT };
 
 struct chip_rule {
     struct tile_rule rule;
-    int separate;         /* the blocks start from 0, and C is added to their sum, to nearest */
-    int even_pairs_first; /* 1: of the k those with k/2 even are the first block */
+    int as_f16; /* two blocks of half of k each, from 0, then C, as said above */
 };
 
 static const struct chip_rule chip_rules[2][CLASS_COUNT] = {
-    [NUMBER_WGMMA] = {[OF_16] = {{16, 25, 24}, 0, 0},
-                      [OF_TF32] = {{8, 25, 24}, 0, 0},
-                      [OF_8] = {{32, 13, 14}, 0, 0}},
-    [NUMBER_MMA_SYNC] = {[OF_16] = {{16, 25, 24}, 0, 0},
-                         [OF_TF32] = {{8, 25, 24}, 0, 0},
-                         [OF_8] = {{16, 25, 24}, 1, 1}},
+    [NUMBER_WGMMA] =
+        {[OF_16] = {{16, 25, 24}, 0}, [OF_TF32] = {{8, 25, 24}, 0}, [OF_8] = {{32, 13, 14}, 0}},
+    [NUMBER_MMA_SYNC] =
+        {[OF_16] = {{16, 25, 24}, 0}, [OF_TF32] = {{8, 25, 24}, 0}, [OF_8] = {{16, 25, 24}, 1}},
 };
 
 static int class_of(int format)
@@ -72,6 +75,8 @@ int number_mma_known(const struct number_mma *mma)
     if (is_integer(mma->a))
         return is_integer(mma->b) && mma->d == NUMBER_S32;
     const int kind = class_of(mma->a);
+    if (mma->m == 8 && (mma->a != NUMBER_F16 || mma->k != 4))
+        return 0;
     if (kind == CLASS_COUNT || (kind == OF_8 ? class_of(mma->b) != OF_8 : mma->a != mma->b))
         return 0;
     return mma->d == NUMBER_F32 || (mma->d == NUMBER_F16 && (mma->a == NUMBER_F16 || kind == OF_8));
@@ -135,10 +140,10 @@ static struct range unpack_exponents(enum number_format format, const float *val
     return range;
 }
 
-/* The k-th of an operand goes to place(k). */
-static int place(const struct chip_rule *chip, int k)
+/* Where the k-th goes when pairs with k/2 even come first. */
+static int place(int count, int k)
 {
-    return chip->even_pairs_first ? (k & ~31) + k / 2 % 2 * 16 + k % 32 / 4 * 2 + k % 2 : k;
+    return k / 2 % 2 * (count / 2) + k / 4 * 2 + k % 2;
 }
 
 /* ---- one element, in integers --------------------------------------------------------------- */
@@ -209,13 +214,20 @@ struct job {
     int fast; /* products are exact in f32, nothing is special */
 };
 
+static uint32_t round_to_f16(uint32_t sum)
+{
+    const uint64_t code = number_encode(NUMBER_F16, (double)number_f32(sum), NUMBER_RN);
+    return number_f32_bits(value_of(NUMBER_F16, (uint32_t)code));
+}
+
 static void run_row(const struct job *job, int row, uint32_t *d)
 {
-    const int n = job->mma->n, k = job->mma->k, terms = job->chip->rule.terms;
+    const int n = job->mma->n, k = job->mma->k, as_f16 = job->chip->as_f16;
+    const int terms = as_f16 ? k / 2 : job->chip->rule.terms;
     uint32_t sums[256], start[256];
     uint8_t good[32];
     for (int j = 0; j < n; j++)
-        sums[j] = job->chip->separate ? 0 : d[j];
+        sums[j] = as_f16 ? 0 : d[j];
     for (int from = 0; from < k; from += terms) {
         struct tile_rule rule = job->chip->rule;
         rule.terms = k - from < terms ? k - from : terms;
@@ -231,9 +243,11 @@ static void run_row(const struct job *job, int row, uint32_t *d)
         for (int j = 0; j < n; j++)
             if (!(good[j / 8] >> j % 8 & 1))
                 sums[j] = add_block(&rule, a, a_exponent, b + j, b_exponent + j, n, start[j]);
+        for (int j = 0; as_f16 && job->mma->d == NUMBER_F16 && j < n; j++)
+            sums[j] = round_to_f16(sums[j]);
     }
     for (int j = 0; j < n; j++)
-        d[j] = job->chip->separate ? add_to_nearest(d[j], sums[j]) : sums[j];
+        d[j] = as_f16 ? add_to_nearest(d[j], sums[j]) : sums[j];
 }
 
 static void run_plain(const struct number_mma *mma, const struct tile_a *a, const struct tile_b *b,
@@ -254,6 +268,28 @@ static void run_plain(const struct number_mma *mma, const struct tile_a *a, cons
     }
 }
 
+/* m8n8k4 of f16. D of f32: products of one k after the other, from 0, then C. D of f16: those of k
+ * 0 and 1 are one term, those of 2 and 3 another, and C takes one after the other. */
+static void run_fused(const struct number_mma *mma, const struct tile_a *a, const struct tile_b *b,
+                      uint32_t *d)
+{
+    const int n = mma->n;
+    for (int i = 0; i < mma->m * n; i++) {
+        const float *x = a->value + i / n * 4, *y = b->value + i % n;
+        float sum = number_f32(d[i]);
+        if (mma->d == NUMBER_F16) {
+            sum += fmaf(x[1], y[n], x[0] * y[0]);
+            sum += fmaf(x[3], y[3 * n], x[2] * y[2 * n]);
+        } else {
+            float products = 0;
+            for (int k = 0; k < 4; k++)
+                products = fmaf(x[k], y[k * n], products);
+            sum += products;
+        }
+        d[i] = sum != sum ? F32_NAN : number_f32_bits(sum);
+    }
+}
+
 static void run_floating(const struct number_mma *mma, const uint32_t *a_codes,
                          const uint32_t *b_codes, uint32_t *d)
 {
@@ -262,11 +298,11 @@ static void run_floating(const struct number_mma *mma, const uint32_t *a_codes,
     uint32_t a_placed[TILE_A], b_placed[TILE_B];
     struct tile_a a;
     struct tile_b b;
-    if (!plain && chip->even_pairs_first) {
+    if (!plain && chip->as_f16) {
         for (int i = 0; i < m * k; i++)
-            a_placed[i / k * k + place(chip, i % k)] = a_codes[i];
+            a_placed[i / k * k + place(k, i % k)] = a_codes[i];
         for (int i = 0; i < k * n; i++)
-            b_placed[place(chip, i / n) * n + i % n] = b_codes[i];
+            b_placed[place(k, i / n) * n + i % n] = b_codes[i];
         a_codes = a_placed;
         b_codes = b_placed;
     }
@@ -277,8 +313,14 @@ static void run_floating(const struct number_mma *mma, const uint32_t *a_codes,
         run_plain(mma, &a, &b, d);
         return;
     }
-    const struct range a_range = unpack_exponents(left, a.value, m * k, a.exponent);
-    const struct range b_range = unpack_exponents(right, b.value, k * n, b.exponent);
+    if (mma->m == 8) {
+        run_fused(mma, &a, &b, d);
+        return;
+    }
+    const struct range a_range =
+        unpack_exponents(chip->as_f16 ? NUMBER_F16 : left, a.value, m * k, a.exponent);
+    const struct range b_range =
+        unpack_exponents(chip->as_f16 ? NUMBER_F16 : right, b.value, k * n, b.exponent);
     const int places = number_layouts[mma->a].fraction + number_layouts[mma->b].fraction;
     const struct job job = {.mma = mma,
                             .chip = chip,
@@ -330,12 +372,12 @@ void number_mma_run(const struct number_mma *mma, const uint32_t *a, const uint3
 }
 
 void number_mma_run_f64(int m, int n, int k, const uint64_t *a, const uint64_t *b,
-                        const uint64_t *c, uint64_t *d)
+                        const uint64_t *c, uint64_t *d, unsigned how)
 {
     for (int i = 0; i < m * n; i++) {
-        double sum = number_f64(c[i]);
+        uint64_t sum = c[i];
         for (int l = 0; l < k; l++)
-            sum = fma(number_f64(a[i / n * k + l]), number_f64(b[l * n + i % n]), sum);
-        d[i] = sum != sum ? F64_NAN : number_f64_bits(sum);
+            sum = number_f64_fma(NUMBER_F64, a[i / n * k + l], b[l * n + i % n], sum, how);
+        d[i] = number_f64(sum) != number_f64(sum) ? F64_NAN : sum;
     }
 }

@@ -48,8 +48,8 @@ int number_mma_known(const struct number_mma *mma);
 void number_mma_run(const struct number_mma *mma, const uint32_t *a, const uint32_t *b,
                     const uint32_t *c, uint32_t *d);
 
-/* mma.sync of f64: fused multiply-adds, k ascending. */
+/* mma.sync of f64: fused multiply-adds, k ascending, rounded as `how` says. d may be c. */
 void number_mma_run_f64(int m, int n, int k, const uint64_t *a, const uint64_t *b,
-                        const uint64_t *c, uint64_t *d);
+                        const uint64_t *c, uint64_t *d, unsigned how);
 
 #endif
