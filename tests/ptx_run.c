@@ -10,7 +10,7 @@
 #include "tests/ptx_run.h"
 
 static const char head[] =
-    ".version 9.0\n.target sm_90a\n.address_size 64\n%s\n"
+    ".version 9.0\n.target %s\n.address_size 64\n%s\n"
     ".visible .entry k(.param .u64 k_a, .param .u64 k_b, .param .u64 k_c, .param .u64 k_o)\n{\n"
     ".reg .pred %%p, %%q;\n.reg .b16 %%h<10>;\n"
     ".reg .b32 %%r<10>, %%i, %%x, %%y, %%z, %%w;\n.reg .f32 %%f<10>;\n"
@@ -27,10 +27,16 @@ static const char head[] =
 void ptx_run_open(struct ptx_run *run, const struct ptx_options *options, const char *outside,
                   const char *body, int threads)
 {
-    const size_t room = sizeof head + strlen(outside) + strlen(body);
+    ptx_run_open_for(run, "sm_90a", options, outside, body, threads);
+}
+
+void ptx_run_open_for(struct ptx_run *run, const char *target, const struct ptx_options *options,
+                      const char *outside, const char *body, int threads)
+{
+    const size_t room = sizeof head + strlen(target) + strlen(outside) + strlen(body);
     char *text = malloc(room);
     ck_assert_ptr_nonnull(text);
-    const int length = snprintf(text, room, head, outside, body);
+    const int length = snprintf(text, room, head, target, outside, body);
     memset(run, 0, sizeof *run);
     run->threads = threads;
     ck_assert_msg(ptx_read(text, (uint64_t)length, &run->module) == MOE_OK, "%s in:\n%s",

@@ -28,6 +28,9 @@ struct ptx_run {
 /* What is outside of the kernel, its body; fails the test where it cannot be built. */
 void ptx_run_open(struct ptx_run *run, const struct ptx_options *options, const char *outside,
                   const char *body, int threads);
+/* The same for another target than sm_90a. */
+void ptx_run_open_for(struct ptx_run *run, const char *target, const struct ptx_options *options,
+                      const char *outside, const char *body, int threads);
 /* Fills a, b, c with `count` = threads values each; NULL: stays unknown. */
 void ptx_run_set(struct ptx_run *run, const uint64_t *a, const uint64_t *b, const uint64_t *c);
 void ptx_run_launch(struct ptx_run *run);

@@ -51,6 +51,20 @@ static const struct {
     {"mma.sp::ordered_metadata.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
      "{%r0,%r1,%r2,%r3}, {%r4,%r5}, {%r8,%r9}, {%r0,%r1,%r2,%r3}, %r4, 0;",
      "sparse products"},
+    {"cvt.rs.f16x2.f32 %r0, %f1, %f2, %r3;", ".rs needs sm_100a, and the target is sm_90a"},
+    {"cvt.rs.satfinite.e5m2x4.f32 %r0, {%f1, %f2, %f3, %f4}, %r3;", ".rs needs sm_100a"},
+    {"cvt.rn.satfinite.e2m1x2.f32 %b, %f1, %f2;", ".e2m1x2 needs sm_100a"},
+    {"cvt.rn.f16x2.e2m3x2 %r0, %h1;", ".e2m3x2 needs sm_100a"},
+    {"cvt.rz.ue8m0x2.bf16x2 %h0, %r1;", ".ue8m0x2 needs sm_100a"},
+    {"cvt.rn.satfinite.tf32.f32 %r0, %f1;", ".satfinite without .rna needs sm_100a"},
+    {"cvt.rna.relu.tf32.f32 %r0, %f1;", ".relu does not go with .rna"},
+    {"cvt.rn.e4m3x2.f32 %h0, %f1, %f2;", ".satfinite is missing"},
+    {"cvt.rz.satfinite.e5m2x2.f32 %h0, %f1, %f2;", "the rounding is .rn"},
+    {"cvt.pack.u8.s32.b32 %r0, %r1, %r2, %r3;", ".sat is missing"},
+    {"ldmatrix.sync.aligned.m16n16.x1.trans.shared.b8 {%r0, %r1}, [%r2];", ".b8 needs sm_100a"},
+    {"ldmatrix.sync.aligned.m8n16.x1.shared.b8x16.b6x16_p32 {%r0}, [%r2];", ".b8x16 needs sm_100a"},
+    {"stmatrix.sync.aligned.m16n8.x2.trans.shared.b8 [%r2], {%r0, %r1};", ".b8 needs sm_100a"},
+    {"ldmatrix.sync.aligned.m16n8.x1.shared.b16 {%r0}, [%r2];", "the shape is m8n8"},
 };
 
 static const char head[] = ".version 9.0\n.target sm_90a\n.address_size 64\n.entry k()\n{\n"

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "gpu/ptx/machine.h"
+#include "ref/moe.h"
 
 enum { FROM_SIGNED = 1 << 16, TO_SIGNED = 1 << 17, SATURATED = 1 << 18 };
 
@@ -84,12 +85,79 @@ static uint64_t pairs(uint64_t a, uint64_t b, uint64_t c, unsigned how)
                              (enum number_format)(how >> 24), (uint32_t)a, how & 0xffff);
 }
 
+/* Four f32, which are a vector, to four: the first is the upper. */
+static void run_four(struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes)
+{
+    const struct ptx_place *parts = code->places[1].part;
+    const int32_t random = code->places[2].slot;
+    for (uint32_t rest = lanes; rest; rest &= rest - 1) {
+        const int lane = __builtin_ctz(rest);
+        uint32_t values[4];
+        int undefined = ptx_undefined(warp, random, lane);
+        for (int i = 0; i < 4; i++) {
+            values[i] = (uint32_t)ptx_row(warp, parts[i].slot)[lane];
+            undefined |= ptx_undefined(warp, parts[i].slot, lane);
+        }
+        ptx_row_to(warp, code->d)[lane] =
+            number_convert_to_x4((enum number_format)code->data[0], values, code->how,
+                                 (uint32_t)ptx_row(warp, random)[lane]);
+        ptx_set_undefined(warp, code->d, lane, undefined ? 0xff >> (8 - code->bits / 8) : 0);
+    }
+}
+
+static int lower_four(struct ptx_build *build, const struct ptx_instruction *instruction,
+                      struct ptx_code *code)
+{
+    const int status = ptx_needs(build, 100, ".rs");
+    if (status)
+        return status;
+    if (code->places[1].kind != PTX_VECTOR || code->places[1].count != 4)
+        return ptx_refuse(build, "the source is a vector of four registers");
+    code->execute = run_four;
+    code->bits = (uint8_t)ptx_types[instruction->types[0]].bits;
+    code->how = ptx_number_how(instruction);
+    code->data[0] = (uint64_t)ptx_number_format((enum ptx_type)instruction->types[0]);
+    return 0;
+}
+
+/* To e4m3 and e5m2: to the nearest, and no infinity. */
+static int check_bytes(struct ptx_build *build, const struct ptx_instruction *instruction)
+{
+    const enum ptx_type to = (enum ptx_type)instruction->types[0];
+    if (to != PTX_E4M3X2 && to != PTX_E5M2X2)
+        return MOE_OK;
+    if (!ptx_has(instruction, PTX_W_RN))
+        return ptx_refuse(build, "the rounding is .rn");
+    return ptx_has(instruction, PTX_W_SATFINITE) ? MOE_OK
+                                                 : ptx_refuse(build, ".satfinite is missing");
+}
+
+/* Formats that no GPU before has. */
+static int check_formats(struct ptx_build *build, const struct ptx_instruction *instruction)
+{
+    static const struct {
+        enum ptx_type type;
+        const char *name;
+    } rows[] = {{PTX_E2M1X2, ".e2m1x2"},
+                {PTX_E2M3X2, ".e2m3x2"},
+                {PTX_E3M2X2, ".e3m2x2"},
+                {PTX_UE8M0X2, ".ue8m0x2"}};
+    int status = MOE_OK;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows && !status; i++)
+        for (int t = 0; t < 2 && !status; t++)
+            if (instruction->types[t] == rows[i].type)
+                status = ptx_needs(build, 100, rows[i].name);
+    return status ? status : check_bytes(build, instruction);
+}
+
 static int lower_pairs(struct ptx_build *build, const struct ptx_instruction *instruction,
                        struct ptx_code *code)
 {
-    (void)build;
     const enum ptx_type to = (enum ptx_type)instruction->types[0],
                         from = (enum ptx_type)instruction->types[1];
+    const int status = check_formats(build, instruction);
+    if (status)
+        return status;
     int formats[2] = {ptx_number_format(to), ptx_number_format(from)};
     for (int i = 0; i < 2; i++)
         formats[i] = formats[i] == NUMBER_F16X2    ? NUMBER_F16
@@ -106,8 +174,12 @@ static int lower_pairs(struct ptx_build *build, const struct ptx_instruction *in
 static int lower_pack(struct ptx_build *build, const struct ptx_instruction *instruction,
                       struct ptx_code *code)
 {
-    (void)build;
     int to = ptx_number_format((enum ptx_type)instruction->types[0]);
+    int status = check_formats(build, instruction);
+    if (!status && ptx_has(instruction, PTX_W_RS))
+        status = ptx_needs(build, 100, ".rs");
+    if (status)
+        return status;
     to = to == NUMBER_F16X2 ? NUMBER_F16 : to == NUMBER_BF16X2 ? NUMBER_BF16 : to;
     code->execute = run_pack;
     code->bits = (uint8_t)ptx_types[instruction->types[0]].bits;
@@ -115,6 +187,32 @@ static int lower_pack(struct ptx_build *build, const struct ptx_instruction *ins
     code->data[0] = (uint64_t)to;
     code->data[1] = NUMBER_F32;
     return 0;
+}
+
+/* cvt.pack: a above b, and c above both, of which so much stays as there is room for. how: bits of
+ * an element | that it is signed << 8. */
+static uint64_t pack(uint64_t a, uint64_t b, uint64_t c, unsigned how)
+{
+    const unsigned bits = how & 0xff;
+    const unsigned narrow =
+        32 | bits << 8 | FROM_SIGNED | SATURATED | 32u << 24 | (how >> 8 ? TO_SIGNED : 0);
+    const uint64_t keep = UINT64_MAX >> (64 - bits);
+    return ((integer(b, 0, 0, narrow) & keep) | (integer(a, 0, 0, narrow) & keep) << bits |
+            c << 2 * bits) &
+           UINT32_MAX;
+}
+
+static int lower_narrow(struct ptx_build *build, const struct ptx_instruction *instruction,
+                        struct ptx_code *code)
+{
+    const struct ptx_type_row *to = &ptx_types[instruction->types[0]];
+    if (!ptx_has(instruction, PTX_W_SAT))
+        return ptx_refuse(build, ".sat is missing");
+    code->execute = ptx_run_scalar;
+    code->scalar = pack;
+    code->how = (unsigned)to->bits | (to->class == PTX_CLASS_SIGNED) << 8;
+    code->bits = 32;
+    return MOE_OK;
 }
 
 static int lower_convert(struct ptx_build *build, const struct ptx_instruction *instruction,
@@ -155,13 +253,29 @@ static int lower_convert(struct ptx_build *build, const struct ptx_instruction *
     return 0;
 }
 
+/* To tf32: .satfinite with .rn and .rz came later, and .rna is without .relu. */
+static int lower_tf32(struct ptx_build *build, const struct ptx_instruction *instruction,
+                      struct ptx_code *code)
+{
+    const int is_away = ptx_has(instruction, PTX_W_RNA);
+    int status = MOE_OK;
+    if (is_away && ptx_has(instruction, PTX_W_RELU))
+        return ptx_refuse(build, ".relu does not go with .rna");
+    if (!is_away && ptx_has(instruction, PTX_W_SATFINITE))
+        status = ptx_needs(build, 100, ".satfinite without .rna");
+    return status ? status : lower_convert(build, instruction, code);
+}
+
 /* A rounding where the text demands one is not asked for: to the nearest then. */
 const struct ptx_opcode ptx_opcodes_convert[] = {
     {"cvt", "rn rz rm rp rni rzi rmi rpi ftz sat",
      "u8 s8 @int f16 bf16 f32 f64;u8 s8 @int f16 bf16 f32 f64", "D* S*", lower_convert, 0, 0},
     {"cvt", "rn rz relu satfinite", "f16 bf16;f32", "Dh Si", lower_convert, 0, 0},
-    {"cvt", "rn rz rna relu satfinite", "tf32;f32", "Di Si", lower_convert, 0, 0},
+    {"cvt", "rn rz rna relu satfinite", "tf32;f32", "Di Si", lower_tf32, 0, 0},
     {"cvt", "rn rz relu satfinite", "f16x2 bf16x2;f32", "Di Si Si", lower_pack, 0, 0},
+    {"cvt", "rs relu satfinite", "f16x2 bf16x2;f32", "Di Si Si Si", lower_pack, 0, 0},
+    {"cvt", "rs relu satfinite", "e4m3x4 e5m2x4 e2m1x4 e2m3x4 e3m2x4;f32", "D0 W* Si", lower_four,
+     0, 0},
     {"cvt", "rn rz rp relu satfinite", "e4m3x2 e5m2x2 e2m1x2 e2m3x2 e3m2x2 ue8m0x2;f32", "D* Si Si",
      lower_pack, 0, 0},
     {"cvt", "rn relu satfinite", "e4m3x2 e5m2x2;f16x2", "Dh Si", lower_pairs, 0, 0},
@@ -169,5 +283,7 @@ const struct ptx_opcode ptx_opcodes_convert[] = {
      0, 0},
     {"cvt", "rn rz rp satfinite", "bf16x2;ue8m0x2", "Di Sh", lower_pairs, 0, 0},
     {"cvt", "rz rp satfinite", "ue8m0x2;bf16x2", "Dh Si", lower_pairs, 0, 0},
+    {"cvt.pack", "sat", "u16 s16;s32", "Di Si Si", lower_narrow, 0, 0},
+    {"cvt.pack", "sat", "u2 s2 u4 s4 u8 s8;s32;b32", "Di Si Si Si", lower_narrow, 0, 0},
     {0},
 };

@@ -17,9 +17,11 @@ int ptx_number_format(enum ptx_type type)
         {PTX_F32X2, NUMBER_F32X2},   {PTX_TF32, NUMBER_TF32},   {PTX_E4M3, NUMBER_E4M3},
         {PTX_E5M2, NUMBER_E5M2},     {PTX_E4M3X2, NUMBER_E4M3}, {PTX_E5M2X2, NUMBER_E5M2},
         {PTX_E2M1X2, NUMBER_E2M1},   {PTX_E2M3X2, NUMBER_E2M3}, {PTX_E3M2X2, NUMBER_E3M2},
-        {PTX_UE8M0X2, NUMBER_UE8M0}, {PTX_U8, NUMBER_U8},       {PTX_U16, NUMBER_U16},
-        {PTX_U32, NUMBER_U32},       {PTX_U64, NUMBER_U64},     {PTX_S8, NUMBER_S8},
-        {PTX_S16, NUMBER_S16},       {PTX_S32, NUMBER_S32},     {PTX_S64, NUMBER_S64},
+        {PTX_UE8M0X2, NUMBER_UE8M0}, {PTX_E4M3X4, NUMBER_E4M3}, {PTX_E5M2X4, NUMBER_E5M2},
+        {PTX_E2M1X4, NUMBER_E2M1},   {PTX_E2M3X4, NUMBER_E2M3}, {PTX_E3M2X4, NUMBER_E3M2},
+        {PTX_U8, NUMBER_U8},         {PTX_U16, NUMBER_U16},     {PTX_U32, NUMBER_U32},
+        {PTX_U64, NUMBER_U64},       {PTX_S8, NUMBER_S8},       {PTX_S16, NUMBER_S16},
+        {PTX_S32, NUMBER_S32},       {PTX_S64, NUMBER_S64},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].type == type)

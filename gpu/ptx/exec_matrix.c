@@ -1,6 +1,6 @@
 /*
  * exec_matrix.c - ldmatrix, stmatrix and movmatrix: 8 x 8 matrices of 16 bits between shared memory
- * and the registers of a warp.
+ * and the registers of a warp; and, for sm_100a, ldmatrix of 16 x 16 and stmatrix of 16 x 8 bytes.
  */
 #include <string.h>
 
@@ -25,12 +25,55 @@ static const struct ptx_place *element(const struct ptx_place *vector, int index
     return vector->kind == PTX_VECTOR ? &vector->part[index] : vector;
 }
 
-/* code->count: matrices; data[0]: transposed. Rows of matrix j are at the addresses of lanes 8 j to
- * 8 j + 7, 16 bytes each. */
+/* How a matrix lies in memory, in rows of 16 bytes at the addresses that lanes give, and in
+ * registers. */
+struct form {
+    int rows, columns;                                          /* of its shape in PTX */
+    int lines;                                                  /* in memory */
+    int registers;                                              /* of a lane */
+    int bytes;                                                  /* of an element */
+    struct geometry_cell (*cell)(int lane, int reg, int index); /* line and place in it */
+};
+
+static struct geometry_cell cell_b16(int lane, int reg, int index)
+{
+    (void)reg;
+    return geometry_matrix_b16(0, lane, index);
+}
+
+static struct geometry_cell cell_b16_transposed(int lane, int reg, int index)
+{
+    (void)reg;
+    return geometry_matrix_b16(1, lane, index);
+}
+
+static struct geometry_cell cell_stored_b8(int lane, int reg, int index)
+{
+    const struct geometry_cell cell = geometry_matrix_store_b8(lane, index);
+    (void)reg;
+    return (struct geometry_cell){cell.column, cell.row};
+}
+
+enum { B16, B16_TRANSPOSED, LOADED_B8, STORED_B8 };
+
+static const struct form forms[] = {
+    [B16] = {8, 8, 8, 1, 2, cell_b16},
+    [B16_TRANSPOSED] = {8, 8, 8, 1, 2, cell_b16_transposed},
+    [LOADED_B8] = {16, 16, 16, 2, 1, geometry_matrix_load_b8},
+    [STORED_B8] = {16, 8, 8, 1, 1, cell_stored_b8},
+};
+
+static const struct form *form_of(const struct ptx_code *code)
+{
+    return &forms[code->data[0]];
+}
+
+/* code->count matrices; line r of matrix j is at the address of lane lines j + r. */
 static int find(struct ptx_warp *warp, const struct ptx_code *code, int address,
                 enum ptx_access_kind kind, struct ptx_access *access)
 {
-    const uint32_t lanes = code->count == 4 ? PTX_ALL_LANES : (1u << 8 * code->count) - 1;
+    const int addresses = code->count * form_of(code)->lines;
+    const uint32_t lanes = PTX_ALL_LANES >> (PTX_LANES - addresses);
     *access = (struct ptx_access){.warp = warp,
                                   .cta = warp->cta,
                                   .code = code,
@@ -43,26 +86,33 @@ static int find(struct ptx_warp *warp, const struct ptx_code *code, int address,
            ptx_access(warp->machine, access);
 }
 
+/* Where byte `byte` of a lane's register is. */
+struct at {
+    int line, place; /* of all matrices' */
+};
+
+static struct at find_byte(const struct form *form, int lane, int reg, int byte)
+{
+    const struct geometry_cell cell = form->cell(lane, reg % form->registers, byte / form->bytes);
+    return (struct at){reg / form->registers * form->lines + cell.row,
+                       cell.column * form->bytes + byte % form->bytes};
+}
+
 static void run_ldmatrix(struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes)
 {
+    const struct form *form = form_of(code);
     struct ptx_access access;
     if (ptx_part_of_warp(warp, code, lanes) || find(warp, code, 1, PTX_READ, &access))
         return;
-    for (int j = 0; j < code->count; j++) {
-        const int32_t slot = element(&code->places[0], j)->slot;
-        for (uint32_t rest = lanes; rest; rest &= rest - 1) {
-            const int lane = __builtin_ctz(rest);
+    for (int reg = 0; reg < code->count * form->registers; reg++) {
+        const int32_t slot = element(&code->places[0], reg)->slot;
+        for (int lane = 0; lane < PTX_LANES; lane++) {
             uint64_t value = 0;
             uint8_t undefined = 0;
-            for (int half = 0; half < 2; half++) {
-                const struct geometry_cell cell =
-                    geometry_matrix_b16((int)code->data[0], lane, half);
-                const int from = 8 * j + cell.row;
-                for (int byte = 0; byte < 2; byte++) {
-                    const int at = 2 * cell.column + byte;
-                    value |= (uint64_t)access.data[from][at] << (16 * half + 8 * byte);
-                    undefined |= (uint8_t)(!access.known[from][at] << (2 * half + byte));
-                }
+            for (int byte = 0; byte < 4; byte++) {
+                const struct at at = find_byte(form, lane, reg, byte);
+                value |= (uint64_t)access.data[at.line][at.place] << 8 * byte;
+                undefined |= (uint8_t)(!access.known[at.line][at.place] << byte);
             }
             ptx_row_to(warp, slot)[lane] = value;
             ptx_set_undefined(warp, slot, lane, undefined);
@@ -72,24 +122,19 @@ static void run_ldmatrix(struct ptx_warp *warp, const struct ptx_code *code, uin
 
 static void run_stmatrix(struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes)
 {
+    const struct form *form = form_of(code);
     struct ptx_access access;
     if (ptx_part_of_warp(warp, code, lanes) || find(warp, code, 0, PTX_WRITE, &access))
         return;
-    for (int j = 0; j < code->count; j++) {
-        const int32_t slot = element(&code->places[1], j)->slot;
-        for (uint32_t rest = lanes; rest; rest &= rest - 1) {
-            const int lane = __builtin_ctz(rest);
+    for (int reg = 0; reg < code->count * form->registers; reg++) {
+        const int32_t slot = element(&code->places[1], reg)->slot;
+        for (int lane = 0; lane < PTX_LANES; lane++) {
             const uint64_t value = ptx_row(warp, slot)[lane];
             const uint8_t undefined = ptx_undefined(warp, slot, lane);
-            for (int half = 0; half < 2; half++) {
-                const struct geometry_cell cell =
-                    geometry_matrix_b16((int)code->data[0], lane, half);
-                const int to = 8 * j + cell.row;
-                for (int byte = 0; byte < 2; byte++) {
-                    const int at = 2 * cell.column + byte;
-                    access.data[to][at] = (uint8_t)(value >> (16 * half + 8 * byte));
-                    access.known[to][at] = !(undefined >> (2 * half + byte) & 1);
-                }
+            for (int byte = 0; byte < 4; byte++) {
+                const struct at at = find_byte(form, lane, reg, byte);
+                access.data[at.line][at.place] = (uint8_t)(value >> 8 * byte);
+                access.known[at.line][at.place] = !(undefined >> byte & 1);
             }
         }
     }
@@ -134,22 +179,42 @@ static int lower_movmatrix(struct ptx_build *build, const struct ptx_instruction
 static int lower_matrix(struct ptx_build *build, const struct ptx_instruction *instruction,
                         struct ptx_code *code)
 {
-    const int vector = (int)instruction->opcode->data;
-    const struct ptx_place *values = &code->places[vector];
+    const int is_store = (int)instruction->opcode->data, is_b8 = instruction->types[0] == PTX_B8;
+    const struct ptx_place *values = &code->places[is_store];
+    const int transposed = ptx_has(instruction, PTX_W_TRANS);
+    code->data[0] = is_b8 ? (is_store ? STORED_B8 : LOADED_B8) : transposed ? B16_TRANSPOSED : B16;
     code->count = ptx_has(instruction, PTX_W_X4) ? 4 : ptx_has(instruction, PTX_W_X2) ? 2 : 1;
-    if ((values->kind == PTX_VECTOR ? values->count : 1) != code->count)
+    code->execute = is_store ? run_stmatrix : run_ldmatrix;
+    const struct form *form = form_of(code);
+    const int registers = code->count * form->registers;
+    const int status = is_b8 ? ptx_needs(build, 100, ".b8") : MOE_OK;
+    if (status)
+        return status;
+    if (instruction->shape[0] != form->rows || instruction->shape[1] != form->columns)
+        return ptx_refuse(build, "the shape is m%dn%d", form->rows, form->columns);
+    if (is_b8 && !transposed)
+        return ptx_refuse(build, ".b8 is .trans");
+    if (code->count * form->lines > PTX_LANES)
+        return ptx_refuse(build, "lanes for the addresses of %d matrices alone",
+                          PTX_LANES / form->lines);
+    if ((values->kind == PTX_VECTOR ? values->count : 1) != registers)
         return ptx_refuse(build, "registers for another number of matrices");
-    if (instruction->shape[0] != 8 || instruction->shape[1] != 8 ||
-        instruction->types[0] != PTX_B16)
-        return ptx_refuse(build, "supported is .m8n8 of .b16");
-    code->data[0] = (uint64_t)ptx_has(instruction, PTX_W_TRANS);
-    code->execute = vector == 0 ? run_ldmatrix : run_stmatrix;
     return MOE_OK;
+}
+
+static int lower_packed(struct ptx_build *build, const struct ptx_instruction *instruction,
+                        struct ptx_code *code)
+{
+    (void)instruction, (void)code;
+    const int status = ptx_needs(build, 100, ".b8x16");
+    return status ? status : ptx_refuse(build, "packed elements are not run");
 }
 
 const struct ptx_opcode ptx_opcodes_matrix[] = {
     {"ldmatrix", "sync aligned x1 x2 x4 trans shared shared::cta", "b16 b8", "V* A*", lower_matrix,
      0, PTX_GATHER_ALIGNED},
+    {"ldmatrix", "sync aligned x1 x2 x4 trans shared shared::cta b8x16 b6x16_p32 b4x16_p64", "",
+     "V* A*", lower_packed, 0, PTX_GATHER_ALIGNED},
     {"stmatrix", "sync aligned x1 x2 x4 trans shared shared::cta", "b16 b8", "A* W*", lower_matrix,
      1, PTX_GATHER_ALIGNED},
     {"movmatrix", "sync aligned trans", "b16", "Di Si", lower_movmatrix, 0, PTX_GATHER_ALIGNED},

@@ -26,6 +26,15 @@ int ptx_refuse(const struct ptx_build *build, const char *format, ...)
     return moe_error(MOE_E_UNSUPPORTED, "line %d: %s: %s", build->instruction->line, name, text);
 }
 
+int ptx_needs(const struct ptx_build *build, int target, const char *what)
+{
+    const struct ptx_module *module = build->program->loaded->module;
+    return module->target_number >= target
+               ? MOE_OK
+               : ptx_refuse(build, "%s needs sm_%da, and the target is %s", what, target,
+                            module->target);
+}
+
 const struct ptx_program *ptx_build_program(const struct ptx_build *build)
 {
     return build->program;

@@ -186,6 +186,8 @@ int ptx_opcode_allows(const char *list, const char *word, int length);
 /* MOE_E_UNSUPPORTED with "line N: INSTRUCTION: ...". */
 int ptx_refuse(const struct ptx_build *build, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* The same where the PTX's own target is earlier: WHAT needs sm_100a. */
+int ptx_needs(const struct ptx_build *build, int target, const char *what);
 const struct ptx_program *ptx_build_program(const struct ptx_build *build);
 /* A constant row that holds `value` in every lane. MOE_E_NOMEM. */
 int ptx_build_constant(struct ptx_build *build, uint64_t value, int32_t *slot);

@@ -59,7 +59,7 @@
     X(ASYNC_GENERIC, "async::generic")                                                           \
     /* matrices */                                                                               \
     X(TRANS, "trans") X(ROW, "row") X(COL, "col") X(SP, "sp")                                    \
-    X(SP_META, "sp::ordered_metadata") X(KIND_F8F6F4, "kind::f8f6f4")                            \
+    X(SP_META, "sp::ordered_metadata") X(KIND_F8F6F4, "kind::f8f6f4") X(B8X16, "b8x16") X(B6X16_P32, "b6x16_p32") X(B4X16_P64, "b4x16_p64")                            \
     /* asynchronous copies, tensor maps */                                                       \
     X(NOINC, "noinc") X(BULK, "bulk") X(TENSOR, "tensor") X(BULK_GROUP, "bulk_group")            \
     X(MBARRIER_COMPLETE_TX, "mbarrier::complete_tx::bytes")                                      \
@@ -95,11 +95,13 @@ enum ptx_word {
     X(B64, "b64", 64, BITS)                                                                        \
     X(B128, "b128", 128, BITS)                                                                     \
     X(B1024, "b1024", 1024, BITS)                                                                  \
+    X(U2, "u2", 2, UNSIGNED)                                                                       \
     X(U4, "u4", 4, UNSIGNED)                                                                       \
     X(U8, "u8", 8, UNSIGNED)                                                                       \
     X(U16, "u16", 16, UNSIGNED)                                                                    \
     X(U32, "u32", 32, UNSIGNED)                                                                    \
     X(U64, "u64", 64, UNSIGNED)                                                                    \
+    X(S2, "s2", 2, SIGNED)                                                                         \
     X(S4, "s4", 4, SIGNED)                                                                         \
     X(S8, "s8", 8, SIGNED)                                                                         \
     X(S16, "s16", 16, SIGNED)                                                                      \
@@ -122,7 +124,12 @@ enum ptx_word {
     X(E2M1X2, "e2m1x2", 8, FLOAT)                                                                  \
     X(E2M3X2, "e2m3x2", 16, FLOAT)                                                                 \
     X(E3M2X2, "e3m2x2", 16, FLOAT)                                                                 \
-    X(UE8M0X2, "ue8m0x2", 16, FLOAT)
+    X(UE8M0X2, "ue8m0x2", 16, FLOAT)                                                               \
+    X(E4M3X4, "e4m3x4", 32, FLOAT)                                                                 \
+    X(E5M2X4, "e5m2x4", 32, FLOAT)                                                                 \
+    X(E2M1X4, "e2m1x4", 16, FLOAT)                                                                 \
+    X(E2M3X4, "e2m3x4", 32, FLOAT)                                                                 \
+    X(E3M2X4, "e3m2x4", 32, FLOAT)
 
 enum ptx_type {
     PTX_NO_TYPE,
