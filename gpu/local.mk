@@ -58,6 +58,7 @@ libptx_la_SOURCES = \
 	%D%/ptx/lower.c \
 	%D%/ptx/lower_operand.c \
 	%D%/ptx/lower_variables.c \
+	%D%/ptx/lower_fuse.c \
 	%D%/ptx/lower_slots.c \
 	%D%/ptx/machine.h \
 	%D%/ptx/machine.c \

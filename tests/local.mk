@@ -48,6 +48,7 @@ UNIT_TESTS = \
 	%D%/t_ptx_mma_sync \
 	%D%/t_ptx_refuse \
 	%D%/t_ptx_formats \
+	%D%/t_ptx_fuse \
 	%D%/t_ptx_approx \
 	%D%/t_ptx_geometry \
 	%D%/t_ptx_read \
@@ -253,6 +254,8 @@ ptx_element = %D%/ptx_element.c %D%/ptx_element.h
 %C%_t_ptx_mma_sync_LDADD = libptx.la libptxnumber.la $(LDADD)
 %C%_t_ptx_formats_SOURCES = %D%/t_ptx_formats.c $(ptx_run)
 %C%_t_ptx_formats_LDADD = libptx.la libptxnumber.la $(LDADD)
+%C%_t_ptx_fuse_SOURCES = %D%/t_ptx_fuse.c $(ptx_run)
+%C%_t_ptx_fuse_LDADD = libptx.la libptxnumber.la $(LDADD)
 %C%_t_ptx_refuse_SOURCES = %D%/t_ptx_refuse.c $(support)
 %C%_t_ptx_refuse_LDADD = libptx.la libptxnumber.la $(LDADD)
 ptx_micro = %D%/ptx_micro.c %D%/ptx_micro.h $(support)

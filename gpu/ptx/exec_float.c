@@ -74,12 +74,47 @@ static enum number_operation approximate(enum number_operation operation)
     }
 }
 
+/* Which product of a sum is fused with it, -1: none. The same instruction does the same in a whole
+ * run. */
+static int choose_product(const struct ptx_warp *warp, const struct ptx_code *code)
+{
+    const struct ptx_options *options = &warp->machine->options;
+    if (!code->fusion || options->fuse == PTX_FUSE_NONE)
+        return -1;
+    if (options->fuse == PTX_FUSE_ALL)
+        return 0;
+    uint64_t mixed = (options->seed + 1) * UINT64_C(0x9e3779b97f4a7c15) +
+                     (uint64_t)(code - warp->program->code) * UINT64_C(0xd1342543de82ef95);
+    mixed = (mixed ^ mixed >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    mixed = (mixed ^ mixed >> 27) * UINT64_C(0x94d049bb133111eb);
+    return (int)((mixed >> 33) % (uint64_t)(code->fusion->count + 1)) - 1;
+}
+
+static void run_fused(struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes, int which)
+{
+    const struct ptx_fusion *fusion = code->fusion;
+    const uint64_t *a = ptx_row(warp, fusion->of[which].a), *b = ptx_row(warp, fusion->of[which].b),
+                   *c = ptx_row(warp, fusion->of[which].c);
+    const uint64_t flip_a = fusion->of[which].flip_a, flip_c = fusion->of[which].flip_c;
+    uint64_t *d = ptx_row_to(warp, code->d);
+    for (uint32_t rest = lanes; rest; rest &= rest - 1) {
+        const int lane = __builtin_ctz(rest);
+        d[lane] =
+            number_apply(&fusion->number, a[lane] ^ flip_a, b[lane], c[lane] ^ flip_c, code->how);
+    }
+}
+
 static void run_number(struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes)
 {
     const uint64_t *a = ptx_row(warp, code->a), *b = ptx_row(warp, code->b),
                    *c = ptx_row(warp, code->c);
     uint64_t *d = ptx_row_to(warp, code->d);
+    const int product = choose_product(warp, code);
     ptx_spread_undefined(warp, code, lanes);
+    if (product >= 0) {
+        run_fused(warp, code, lanes, product);
+        return;
+    }
     for (uint32_t rest = lanes; rest; rest &= rest - 1) {
         const int lane = __builtin_ctz(rest);
         d[lane] = number_apply(&code->number, a[lane], b[lane], c[lane], code->how);

@@ -340,6 +340,8 @@ static int build_all(struct ptx_build *build)
         if (!status)
             add_end(build, &code[function->instruction_count]);
     }
+    if (!status)
+        status = lower_fuse(build);
     return status ? status : lower_slots(build);
 }
 

@@ -47,7 +47,13 @@ int lower_variables(struct ptx_build *build);
 int lower_place(struct ptx_build *build, const struct ptx_operand *operand, enum ptx_type type,
                 int bits, struct ptx_place *place);
 
+/* lower_fuse.c: finds sums of products that may be fused. While slots are registers. */
+int lower_fuse(struct ptx_build *build);
+
 /* lower_slots.c */
 int lower_slots(struct ptx_build *build);
+/* Registers that an instruction names, as it names them. */
+void lower_visit(const struct ptx_code *code, void (*see)(void *data, int32_t reg, int is_write),
+                 void *data);
 
 #endif

@@ -42,7 +42,7 @@ static void visit_place(const struct ptx_place *place, int is_write, visit *see,
         visit_place(&place->part[i], inside, see, data);
 }
 
-static void visit_code(const struct ptx_code *code, visit *see, void *data)
+void lower_visit(const struct ptx_code *code, visit *see, void *data)
 {
     const char *pattern = code->instruction->opcode->operands;
     for (int32_t i = 0; i < code->place_count; i++) {
@@ -55,6 +55,12 @@ static void visit_code(const struct ptx_code *code, visit *see, void *data)
     }
     if (code->guard >= 0)
         see(data, code->guard, 0);
+    for (int32_t i = 0; code->fusion && i < code->fusion->count; i++) {
+        if (code->fusion->of[i].a >= 0)
+            see(data, code->fusion->of[i].a, 0);
+        if (code->fusion->of[i].b >= 0)
+            see(data, code->fusion->of[i].b, 0);
+    }
 }
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
@@ -224,7 +230,7 @@ static int find_lives(struct lives *lives)
         counting.block = lives->block_of[i];
         counting.guarded = lives->code[i].guard != PTX_NO_SLOT;
         for (counting.pass = 0; counting.pass < 2; counting.pass++)
-            visit_code(&lives->code[i], see_one, &counting);
+            lower_visit(&lives->code[i], see_one, &counting);
     }
     solve(lives);
     extend_over_blocks(lives);
@@ -316,7 +322,7 @@ static int slots_of_function(struct ptx_build *build, int f, int32_t *number, in
     if (!lives.registers)
         return lower_nomem();
     for (int32_t i = 0; i < lives.code_count; i++)
-        visit_code(&lives.code[i], number_one, &lives);
+        lower_visit(&lives.code[i], number_one, &lives);
     lives.words = (lives.count + 63) / 64;
     lives.first = malloc(((size_t)lives.count + 1) * sizeof *lives.first);
     lives.last = malloc(((size_t)lives.count + 1) * sizeof *lives.last);
@@ -364,7 +370,7 @@ static void note_touches(struct ptx_build *build)
         struct ptx_code *code = &build->program->code[i];
         struct touching touching = {build, 0};
         if (code->instruction->opcode->operands[0] != 'X')
-            visit_code(code, touch_one, &touching);
+            lower_visit(code, touch_one, &touching);
         code->touches = (uint8_t)touching.touches;
     }
 }
@@ -396,6 +402,11 @@ static void replace_all(struct ptx_build *build, const int32_t *slot_of)
         replace(&code->mask, slot_of);
         for (int32_t p = 0; p < code->place_count; p++)
             replace_place(&code->places[p], slot_of);
+        for (int32_t f = 0; code->fusion && f < code->fusion->count; f++) {
+            replace(&code->fusion->of[f].a, slot_of);
+            replace(&code->fusion->of[f].b, slot_of);
+            replace(&code->fusion->of[f].c, slot_of);
+        }
         if (code->d == PTX_NO_SLOT)
             code->d = slot_of[build->sink];
     }

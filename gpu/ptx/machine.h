@@ -286,6 +286,9 @@ struct ptx_warp {
     void *hazard; /* what the watch of races keeps of it */
 };
 
+/* Sums of products without a rounding: each stays apart; is fused; or as the seed has it. */
+enum ptx_fuse { PTX_FUSE_NONE, PTX_FUSE_ALL, PTX_FUSE_BY_SEED };
+
 enum ptx_schedule { PTX_ROUND_ROBIN, PTX_RANDOM, PTX_PRIORITY, PTX_SCHEDULE_COUNT };
 
 struct ptx_options {
@@ -293,7 +296,7 @@ struct ptx_options {
     enum ptx_schedule schedule;
     enum ptx_time time;
     int32_t resident; /* CTAs at once, at least one cluster; 0: a default */
-    int32_t fuse;     /* 0: unqualified mul and add stay apart, 1: are fused where they can be */
+    enum ptx_fuse fuse;
     uint32_t
         shared_align;  /* dynamic shared memory begins at a multiple of it, as GPUs have it (1024);
                           0: at its declared alignment and no better, as the text has it */

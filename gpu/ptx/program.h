@@ -69,6 +69,17 @@ enum ptx_flow {
     PTX_END
 };
 
+/* An add or sub one of whose operands is a product, neither with a rounding: a compiler may make
+ * one fused multiply-add of them. */
+struct ptx_fusion {
+    int32_t count; /* operands that are products, 1 or 2 */
+    struct {
+        int32_t a, b, c;         /* slots of the factors and of the other operand */
+        uint64_t flip_a, flip_c; /* their signs change */
+    } of[2];
+    struct number_instruction number;
+};
+
 struct ptx_code {
     ptx_execute *execute;
     ptx_scalar *scalar;               /* of ptx_run_scalar and its like */
@@ -90,6 +101,7 @@ struct ptx_code {
     int32_t mask;    /* slot of the membermask */
     int32_t place_count;
     const struct ptx_place *places; /* all operands, in order */
+    struct ptx_fusion *fusion;      /* NULL: none */
     const struct ptx_instruction *instruction;
     const struct ptx_function *function;
     uint64_t data[4]; /* as the executor likes */

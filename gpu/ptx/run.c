@@ -80,6 +80,8 @@ static int make_machine(struct run *run)
     const struct ptx_options options = {.seed = run->job->seed,
                                         .schedule = (enum ptx_schedule)schedule,
                                         .time = (enum ptx_time)time,
+                                        .fuse =
+                                            run->job->schedule ? PTX_FUSE_BY_SEED : PTX_FUSE_NONE,
                                         .shared_align = run->job->shared_align};
     status = ptx_machine_create(&options, &run->machine);
     return status ? status : ptx_hazard_create(run->machine, &run->hazard);

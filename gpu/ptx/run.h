@@ -29,9 +29,11 @@ struct moe_ptx_job {
      * number; sizes from the innermost dimension, strides in bytes). NULL: none. */
     const char *args;
     uint64_t seed;
-    const char *schedule; /* "round-robin" (or NULL), "random", "priority" */
-    const char *time;     /* "eager" (or NULL), "lazy", "random" */
-    int trace;            /* 1: lines of the warp below */
+    /* "round-robin" (or NULL), "random", "priority". Where one is asked for, the seed also chooses
+     * which unrounded additions are fused with the product before them. */
+    const char *schedule;
+    const char *time; /* "eager" (or NULL), "lazy", "random" */
+    int trace;        /* 1: lines of the warp below */
     uint32_t trace_cta, trace_warp;
     void (*say)(void *data, enum moe_ptx_line kind, const char *line);
     /* May be NULL: what an argument's memory holds when the kernel has ended without a report of
