@@ -49,6 +49,7 @@ UNIT_TESTS = \
 	%D%/t_ptx_refuse \
 	%D%/t_ptx_formats \
 	%D%/t_ptx_fuse \
+	%D%/t_ptx_wgmma \
 	%D%/t_ptx_approx \
 	%D%/t_ptx_geometry \
 	%D%/t_ptx_read \
@@ -261,7 +262,10 @@ ptx_element = %D%/ptx_element.c %D%/ptx_element.h
 ptx_micro = %D%/ptx_micro.c %D%/ptx_micro.h $(support)
 %C%_t_ptx_hopper_SOURCES = %D%/t_ptx_hopper.c $(support)
 %C%_t_ptx_hopper_LDADD = libptx.la libptxnumber.la $(LDADD)
-%C%_t_ptx_triton_SOURCES = %D%/t_ptx_triton.c %D%/ptx_rig.c %D%/ptx_rig.h $(support)
+ptx_rig = %D%/ptx_rig.c %D%/ptx_rig.h $(support)
+%C%_t_ptx_triton_SOURCES = %D%/t_ptx_triton.c $(ptx_rig)
+%C%_t_ptx_wgmma_SOURCES = %D%/t_ptx_wgmma.c $(ptx_element) $(ptx_rig)
+%C%_t_ptx_wgmma_LDADD = libptx.la libptxnumber.la $(LDADD)
 %C%_t_ptx_triton_LDADD = libptx.la libptxnumber.la $(LDADD)
 %C%_t_ptx_hazard_SOURCES = %D%/t_ptx_hazard.c $(ptx_micro)
 %C%_t_ptx_hazard_LDADD = libptx.la libptxnumber.la $(LDADD)

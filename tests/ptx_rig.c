@@ -42,14 +42,12 @@ static const struct ptx_function *only_entry(const struct ptx_module *module)
     return found;
 }
 
-void rig_open(struct rig *rig, const char *path, uint32_t seed, uint32_t shared_align)
+static void open_rig(struct rig *rig, uint32_t seed, uint32_t shared_align)
 {
     const struct ptx_options options = {.seed = seed,
                                         .schedule = seed % PTX_SCHEDULE_COUNT,
                                         .time = seed / PTX_SCHEDULE_COUNT % PTX_TIME_COUNT,
                                         .shared_align = shared_align};
-    *rig = (struct rig){0};
-    read_text(rig, path);
     if (!rig->trouble[0])
         must(rig, ptx_read(rig->text, strlen(rig->text), &rig->module));
     if (!rig->trouble[0] && !only_entry(rig->module))
@@ -62,6 +60,21 @@ void rig_open(struct rig *rig, const char *path, uint32_t seed, uint32_t shared_
         must(rig, ptx_load(rig->machine, rig->module, &rig->loaded));
     if (!rig->trouble[0])
         must(rig, ptx_program_build(rig->loaded, only_entry(rig->module), &rig->program));
+}
+
+void rig_open(struct rig *rig, const char *path, uint32_t seed, uint32_t shared_align)
+{
+    *rig = (struct rig){0};
+    read_text(rig, path);
+    open_rig(rig, seed, shared_align);
+}
+
+void rig_open_text(struct rig *rig, const char *text, uint32_t seed, uint32_t shared_align)
+{
+    *rig = (struct rig){.text = strdup(text)};
+    if (!rig->text)
+        complain(rig, "no memory for the PTX");
+    open_rig(rig, seed, shared_align);
 }
 
 void rig_close(struct rig *rig)

@@ -26,6 +26,8 @@ struct rig {
 /* Reads the file and its only kernel; seed / 3 % 3 is the time and seed % 3 the schedule.
  * shared_align as in struct ptx_options. */
 void rig_open(struct rig *rig, const char *path, uint32_t seed, uint32_t shared_align);
+/* The same of a text. */
+void rig_open_text(struct rig *rig, const char *text, uint32_t seed, uint32_t shared_align);
 void rig_close(struct rig *rig);
 
 /* The next argument: a number; memory that holds a copy of `bytes` bytes; or, where from is NULL,

@@ -135,12 +135,13 @@ static void read_c(struct ptx_warp *warps, const struct wgmma_form *form,
             const int32_t slot = form->d[i / per].slot;
             const uint64_t *row = ptx_row(&warps[w], slot);
             const int shift = i % per * form->d_bits;
+            const unsigned bytes = per == 1 ? 0xf : 3u << (2 * (i % per));
             for (int lane = 0; lane < PTX_LANES; lane++)
                 operands->c[at[i % 4][lane] + i / 4 * 8] = (uint32_t)(row[lane] >> shift) & keep;
             if (!ptx_row_undefined(&warps[w], slot))
                 continue;
             for (int lane = 0; lane < PTX_LANES; lane++)
-                if (ptx_undefined(&warps[w], slot, lane) & 0xf)
+                if (ptx_undefined(&warps[w], slot, lane) & bytes)
                     operands->c_undefined[at[i % 4][lane] + i / 4 * 8] = operands->some_undefined =
                         1;
         }
