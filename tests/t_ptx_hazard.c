@@ -231,6 +231,7 @@ static const struct micro undefined[] = {
 #define WAIT "W: mbarrier.try_wait.parity.shared::cta.b64 %p1, [%s+64], 0;\n@!%p1 bra W;\n"
 #define TX "mbarrier.arrive.expect_tx.shared::cta.b64 %q1, [%s+64], 16;\n"
 #define BEGIN "mbarrier.init.shared::cta.b64 [%s+64], 1;\n"
+#define BEGUN FIRST "@%p0 mbarrier.init.shared::cta.b64 [%s+64], 2;\nbar.sync 0;\n"
 #define FAR_CTA                                                                                    \
     "mapa.shared::cluster.u32 %r0, %s, 0;\nsetp.eq.u32 %p0, %c, 1;\nsetp.eq.u32 %p1, %c, 0;\n"     \
     "@%p0 st.shared::cluster.u32 [%r0], 7;\n"
@@ -308,6 +309,32 @@ static const struct micro asynchronous[] = {
      FIRST "@%p0 st.shared.u32 [%s], 7;\n@%p0 fence.mbarrier_init.release.cluster;\n" RELAXED
            "ld.shared.u32 %r0, [%s]; // HERE\n",
      1, 32, 1, RACE},
+    {"an mbarrier ends while another thread may look at it",
+     BEGUN "@!%p0 mbarrier.test_wait.parity.shared::cta.b64 %p1, [%s+64], 0;\n@%p0 "
+           "mbarrier.inval.shared::cta.b64 [%s+64]; // HERE\n",
+     1, 2, 0, RACE},
+    {"and while it may arrive",
+     BEGUN "@!%p0 mbarrier.arrive.shared::cta.b64 %q1, [%s+64];\n@%p0 "
+           "mbarrier.inval.shared::cta.b64 [%s+64]; // HERE\n",
+     1, 2, 0, RACE},
+    {"and behind a barrier",
+     BEGUN "@!%p0 mbarrier.arrive.shared::cta.b64 %q1, [%s+64];\n@!%p0 "
+           "mbarrier.test_wait.parity.shared::cta.b64 %p1, [%s+64], 0;\nbar.sync 0;\n@%p0 "
+           "mbarrier.inval.shared::cta.b64 [%s+64];\n@%p0 " BEGIN,
+     1, 2, 0, CLEAN},
+    {"it ends when the load has signalled it, and who waits ends it",
+     BEGIN "fence.mbarrier_init.release.cluster;\n" TX LOAD "\n" WAIT
+           "mbarrier.inval.shared::cta.b64 [%s+64];\nst.shared.u64 [%s+64], %g;\n",
+     1, 1, 0, CLEAN},
+    {"begun by one thread, and used by another before a barrier",
+     FIRST "@%p0 mbarrier.init.shared::cta.b64 [%s+64], 2;\n"
+           "mbarrier.arrive.shared::cta.b64 %q1, [%s+64]; // HERE\n",
+     1, 2, 0, RACE},
+    {"begun again where another thread arrived",
+     BEGUN "@!%p0 mbarrier.arrive.shared::cta.b64 %q1, [%s+64];\nbar.sync 0;\n@%p0 "
+           "mbarrier.inval.shared::cta.b64 [%s+64];\n@%p0 mbarrier.init.shared::cta.b64 [%s+64], "
+           "2;\n@!%p0 mbarrier.arrive.shared::cta.b64 %q1, [%s+64]; // HERE\n",
+     1, 2, 0, RACE},
     {"without the fence it does not",
      FIRST "@%p0 mbarrier.init.shared::cta.b64 [%s+64], 32;\n" RELAXED
            "mbarrier.arrive.shared::cta.b64 %q1, [%s+64]; // HERE\n" WAIT,

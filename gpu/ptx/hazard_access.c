@@ -207,11 +207,15 @@ static void write_cell(struct visit *visit, struct cell *cell)
     }
     cell->read.agent = 0;
     cell->more = 0;
-    /* Of an mbarrier its initialisation stays: others need not know of each other. */
-    if (cell->write.agent >= visit->first && how_of(cell->write.site) & MARK_BEGIN &&
-        how_of(visit->site) & MARK_ATOMIC && !(how_of(visit->site) & MARK_BEGIN))
-        return;
     cell->write = (struct write_mark){visit->agent, visit->epoch, visit->site};
+}
+
+/* Operations on an mbarrier need not know of each other, but its initialisation comes before them,
+ * and mbarrier.inval or what is written there next behind. So they are marked as reads are. */
+static int operates(const struct visit *visit, const struct cell *cell)
+{
+    return cell->write.agent >= visit->first && how_of(cell->write.site) & MARK_BEGIN &&
+           how_of(visit->site) & MARK_ATOMIC;
 }
 
 static void visit_lane(struct visit *visit)
@@ -231,7 +235,7 @@ static void visit_lane(struct visit *visit)
     const uint64_t end = (offset + access->bytes) >> shadow->shift;
     for (uint64_t i = offset >> shadow->shift; i < end && !visit->hazard->machine->stopped; i++) {
         visit->offset = i << shadow->shift;
-        if (access->kind == PTX_READ)
+        if (access->kind == PTX_READ || operates(visit, &shadow->cells[i]))
             read_cell(visit, &shadow->cells[i]);
         else
             write_cell(visit, &shadow->cells[i]);
@@ -254,7 +258,7 @@ static uint32_t site_of(const struct ptx_access *access, unsigned how)
         how |= MARK_ATOMIC;
     if (access->proxy == PTX_PROXY_ASYNC)
         how |= MARK_ASYNC;
-    if (access->kind == PTX_ATOMIC && is_begin(access->code))
+    if (access->kind == PTX_WRITE && is_begin(access->code))
         how |= MARK_BEGIN;
     return how << SITE_HOW | (uint32_t)(index < SITE_MAX ? index : SITE_MAX);
 }

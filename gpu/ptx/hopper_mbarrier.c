@@ -191,16 +191,16 @@ int hopper_pending_one_more(struct ptx_warp *warp, const struct ptx_code *code, 
 
 /* ---- instructions ---------------------------------------------------------------------------- */
 
-/* Every lane's object. 0, or reported. */
-static int reach(struct ptx_warp *warp, const struct ptx_code *code, int place, uint32_t lanes,
-                 struct ptx_access *access)
+/* Every lane's object, which is operated on, or, by init and inval, written. 0, or reported. */
+static int reach(struct ptx_warp *warp, const struct ptx_code *code, int place,
+                 enum ptx_access_kind kind, uint32_t lanes, struct ptx_access *access)
 {
     *access = (struct ptx_access){.warp = warp,
                                   .cta = warp->cta,
                                   .code = code,
                                   .lanes = lanes,
                                   .space = (enum ptx_space)code->space,
-                                  .kind = PTX_ATOMIC,
+                                  .kind = kind,
                                   .order = (enum ptx_order)(code->how & 0xff),
                                   .scope = (enum ptx_scope)(code->how >> 8),
                                   .bytes = 8,
@@ -219,7 +219,7 @@ static void run_init(struct ptx_warp *warp, const struct ptx_code *code, uint32_
 {
     struct ptx_access access;
     if (ptx_require_defined(warp, code, code->a, lanes, "an mbarrier's count") ||
-        reach(warp, code, 0, lanes, &access))
+        reach(warp, code, 0, PTX_WRITE, lanes, &access))
         return;
     for (uint32_t rest = lanes; rest && !warp->machine->stopped; rest &= rest - 1) {
         const int lane = __builtin_ctz(rest);
@@ -263,7 +263,7 @@ static void run_init(struct ptx_warp *warp, const struct ptx_code *code, uint32_
 static void run_inval(struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes)
 {
     struct ptx_access access;
-    if (reach(warp, code, 0, lanes, &access))
+    if (reach(warp, code, 0, PTX_WRITE, lanes, &access))
         return;
     for (uint32_t rest = lanes; rest && !warp->machine->stopped; rest &= rest - 1) {
         const int lane = __builtin_ctz(rest);
@@ -281,7 +281,7 @@ static void run_bytes(struct ptx_warp *warp, const struct ptx_code *code, uint32
 {
     struct ptx_access access;
     if (ptx_require_defined(warp, code, code->a, lanes, "an mbarrier's tx-count") ||
-        reach(warp, code, 0, lanes, &access))
+        reach(warp, code, 0, PTX_ATOMIC, lanes, &access))
         return;
     for (uint32_t rest = lanes; rest && !warp->machine->stopped; rest &= rest - 1) {
         const int lane = __builtin_ctz(rest);
@@ -328,7 +328,7 @@ static void run_arrive(struct ptx_warp *warp, const struct ptx_code *code, uint3
     struct ptx_access access;
     const int returns = (code->instruction->opcode->data & RETURNS) != 0;
     if (ptx_require_defined(warp, code, code->a, lanes, "an mbarrier's count") ||
-        reach(warp, code, returns, lanes, &access))
+        reach(warp, code, returns, PTX_ATOMIC, lanes, &access))
         return;
     for (uint32_t rest = lanes; rest && !warp->machine->stopped; rest &= rest - 1) {
         const int lane = __builtin_ctz(rest);
@@ -442,7 +442,7 @@ static void run_wait(struct ptx_warp *warp, const struct ptx_code *code, uint32_
     struct ptx_access access;
     const int may_block = (int)code->instruction->opcode->data;
     if (ptx_require_defined(warp, code, code->a, lanes, "an mbarrier's phase") ||
-        reach(warp, code, 1, lanes, &access))
+        reach(warp, code, 1, PTX_ATOMIC, lanes, &access))
         return;
     const int gives_up = !may_block || ptx_random_below(warp->machine, FALSE_ONE_IN) == 0;
     for (uint32_t rest = lanes; rest && !warp->machine->stopped; rest &= rest - 1) {
