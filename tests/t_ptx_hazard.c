@@ -341,6 +341,48 @@ static const struct micro asynchronous[] = {
      1, 32, 1, RACE},
 };
 
+/* ---- tensor maps: one of 32 words, made of zeros in global memory ------------------------------
+ */
+
+#define FIELD(name, type, value)                                                                   \
+    "@%p0 tensormap.replace.tile." name ".global.b1024." type " [%g], " value ";\n"
+#define MAP                                                                                        \
+    FIRST "add.u64 %q2, %g, 1024;\n" FIELD("global_address", "b64", "%q2")                         \
+        FIELD("rank", "b32", "0") FIELD("box_dim", "b32", "0, 32")                                 \
+            FIELD("global_dim", "b32", "0, 32") FIELD("element_stride", "b32", "0, 1")             \
+                FIELD("elemtype", "b32", "2") FIELD("interleave_layout", "b32", "0")               \
+                    FIELD("swizzle_mode", "b32", "0") FIELD("fill_mode", "b32", "0")
+#define MAP_BEGIN                                                                                  \
+    "@%p0 mbarrier.init.shared::cta.b64 [%s+1024], 1;\n"                                           \
+    "@%p0 fence.mbarrier_init.release.cluster;\nbar.sync 0;\nmov.u32 %r0, 0;\n"
+#define MAP_LOAD                                                                                   \
+    "mbarrier.arrive.expect_tx.shared::cta.b64 %q1, [%s+1024], 128;\n"                             \
+    "cp.async.bulk.tensor.1d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%s], [%g, " \
+    "{%r0}], [%s+1024];"
+#define MAP_WAIT "W: mbarrier.try_wait.parity.shared::cta.b64 %p1, [%s+1024], 0;\n@!%p1 bra W;\n"
+#define MAP_RELEASE "fence.proxy.tensormap::generic.release.gpu;\n"
+#define MAP_ACQUIRE "fence.proxy.tensormap::generic.acquire.gpu [%g], 128;\n"
+#define OTHER "setp.eq.u32 %p2, %t, 1;\n@!%p2 bra M;\n"
+
+static const struct micro maps[] = {
+    {"a map that is made, fenced, and loaded through",
+     MAP MAP_RELEASE MAP_ACQUIRE MAP_BEGIN MAP_LOAD "\n" MAP_WAIT "ld.shared.u32 %r1, [%s];\n", 1,
+     1, 0, CLEAN},
+    {"one that is not fenced", MAP MAP_BEGIN MAP_LOAD " // HERE\n" MAP_WAIT, 1, 1, 0, PROXY},
+    {"a fence that releases and none that acquires",
+     MAP MAP_RELEASE MAP_BEGIN MAP_LOAD " // HERE\n" MAP_WAIT, 1, 1, 0, PROXY},
+    {"a fence of the asynchronous proxy is none of tensor maps",
+     MAP "fence.proxy.async;\n" MAP_BEGIN MAP_LOAD " // HERE\n" MAP_WAIT, 1, 1, 0, PROXY},
+    {"another thread loads, and acquires",
+     MAP MAP_RELEASE MAP_BEGIN OTHER MAP_ACQUIRE MAP_LOAD "\n" MAP_WAIT "M:\n", 1, 32, 0, CLEAN},
+    {"another thread loads, and does not",
+     MAP MAP_RELEASE MAP_BEGIN OTHER MAP_LOAD " // HERE\n" MAP_WAIT "M:\n", 1, 32, 0, PROXY},
+    {"a map that is changed behind its fence",
+     MAP MAP_RELEASE MAP_ACQUIRE FIELD("global_dim", "b32", "0, 16") MAP_BEGIN MAP_LOAD
+     " // HERE\n" MAP_WAIT,
+     1, 1, 0, PROXY},
+};
+
 static void all(const char *what, const struct micro *micros, int count)
 {
     const int wrong = micro_run(micros, count, SEEDS);
@@ -365,6 +407,12 @@ START_TEST(engines_are_agents)
 }
 END_TEST
 
+START_TEST(tensor_maps_are_fenced)
+{
+    all("tensor maps", maps, COUNT(maps));
+}
+END_TEST
+
 START_TEST(undefinedness_decides)
 {
     all("undefinedness", undefined, COUNT(undefined));
@@ -379,6 +427,7 @@ int main(void)
     tcase_add_test(tests, races_are_found);
     tcase_add_test(tests, patterns_order);
     tcase_add_test(tests, engines_are_agents);
+    tcase_add_test(tests, tensor_maps_are_fenced);
     tcase_add_test(tests, undefinedness_decides);
     suite_add_tcase(suite, tests);
     return run_suite(suite);

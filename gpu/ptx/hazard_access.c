@@ -93,9 +93,8 @@ static int is_fenced(const struct visit *visit, uint32_t agent, int lane, uint32
         return 1; /* mbarriers are operated on through both */
     for (uint32_t i = 0; i < visit->views; i++) {
         const struct view *view = &visit->view[i];
-        const int is_begun =
-            (reads_map || how & MARK_BEGIN) && covers(view->begun, agent, lane, epoch);
-        if (!is_begun && (reads_map || !covers(view->fenced, agent, lane, epoch)))
+        const int is_begun = how & MARK_BEGIN && covers(view->begun, agent, lane, epoch);
+        if (!is_begun && !covers(reads_map ? view->mapped : view->fenced, agent, lane, epoch))
             return 0;
     }
     return 1;

@@ -145,12 +145,13 @@ void view_drop(struct view *view)
 {
     clock_drop(view->known);
     clock_drop(view->fenced);
+    clock_drop(view->mapped);
     clock_drop(view->begun);
-    *view = (struct view){NULL, NULL, NULL};
+    *view = (struct view){NULL, NULL, NULL, NULL};
 }
 
 int view_join(struct view *to, const struct view *from)
 {
     return clock_join(&to->known, from->known) | clock_join(&to->fenced, from->fenced) |
-           clock_join(&to->begun, from->begun);
+           clock_join(&to->mapped, from->mapped) | clock_join(&to->begun, from->begun);
 }

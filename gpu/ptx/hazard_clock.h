@@ -37,12 +37,12 @@ int clock_join(struct clock **to, struct clock *from);
 int clock_note(struct clock **to, uint32_t agent, uint32_t lanes, uint32_t epoch);
 
 /*
- * Three clocks that go together. An access is visible to the asynchronous proxy once a thread that
- * knew of it made a proxy fence: `fenced` knows these; `begun` the mbarriers' initialisations that
- * were fenced for the cluster.
+ * Four clocks that go together. An access is visible to the asynchronous proxy once a thread that
+ * knew of it made a proxy fence: `fenced` knows these; `mapped` the same of tensor maps' proxy;
+ * `begun` the mbarriers' initialisations that were fenced for the cluster.
  */
 struct view {
-    struct clock *known, *fenced, *begun;
+    struct clock *known, *fenced, *mapped, *begun;
 };
 void view_drop(struct view *view);
 int view_join(struct view *to, const struct view *from);

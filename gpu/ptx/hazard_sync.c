@@ -21,7 +21,7 @@ static void tell(struct hazard *hazard, const struct hazard_warp *warp, uint32_t
     const struct clock *last = NULL;
     for (uint32_t rest = lanes; rest; rest &= rest - 1) {
         const struct view *view = &warp->view[__builtin_ctz(rest)];
-        if (view->known == last && !view->fenced && !view->begun)
+        if (view->known == last && !view->fenced && !view->mapped && !view->begun)
             continue; /* as the lane before */
         last = view->known;
         joined(hazard, to, view);
@@ -104,7 +104,7 @@ void hazard_leave(void *data, struct ptx_warp *warp, uint32_t lanes, const void 
         struct clock *before = clock_keep(view->known);
         joined(hazard, view, &barrier->passed);
         hazard_object_forget_last(barrier);
-        if (barrier->passed.fenced || barrier->passed.begun) {
+        if (barrier->passed.fenced || barrier->passed.mapped || barrier->passed.begun) {
             clock_drop(before);
             continue;
         }
@@ -142,8 +142,8 @@ static void map_fence(struct hazard *hazard, struct hazard_warp *warp, const str
     for (uint32_t rest = ptx_has(code->instruction, PTX_W_ACQUIRE) ? lanes : 0; rest;
          rest &= rest - 1) {
         struct view *view = &warp->view[__builtin_ctz(rest)];
-        if (clock_join(&view->begun, view->known) ||
-            clock_note(&view->begun, warp->agent, rest & -rest, warp->epoch))
+        if (clock_join(&view->mapped, view->known) ||
+            clock_note(&view->mapped, warp->agent, rest & -rest, warp->epoch))
             hazard_fail(hazard);
     }
     warp->epoch++;
