@@ -5,10 +5,23 @@
 #ifndef MOE_GPU_DEVICE_H
 #define MOE_GPU_DEVICE_H
 
+#include <stddef.h>
+
 #include "gpu/gpu.h"
 
+/* Of a class that sees more than a GPU does; gpu.h says what these are, device_watch.c calls them. */
+struct device_watch {
+    int (*label)(struct moe_device *device, void *memory, const char *name);
+    int (*forget)(struct moe_device *device, void *memory, int64_t bytes);
+    int64_t (*undefined)(struct moe_device *device, const void *memory, int64_t bytes);
+    int (*schedule)(struct moe_device *device, int number);
+    int (*take_remark)(struct moe_device *device, char *text, size_t size);
+    const char *(*trouble)(const struct moe_device *device);
+};
+
 struct device_class {
-    int kind; /* enum moe_device_kind */
+    int kind;                         /* enum moe_device_kind */
+    const struct device_watch *watch; /* NULL: it sees what it is told */
     int (*open)(int index, struct moe_device **device);
     void (*close)(struct moe_device *device);
     int (*attribute)(struct moe_device *device, enum moe_device_attribute attribute,

@@ -7,6 +7,7 @@
 #ifndef MOE_GPU_H
 #define MOE_GPU_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -162,6 +163,33 @@ void moe_device_graph_destroy(struct moe_device *device, void *graph);
 /* Host memory, zeros at first, that kernels read and write at the same address while they run. */
 int moe_device_shared_allocate(struct moe_device *device, int64_t bytes, void **memory);
 void moe_device_shared_free(struct moe_device *device, void *memory);
+
+/* ---- device_watch.c: what a device sees that is no GPU but a machine that checks --------------
+ */
+
+/* Does it? The others say nothing, know every byte, and have one schedule. */
+int moe_device_watches(const struct moe_device *device);
+
+/* A name for the allocation, or the mapped piece, that has this byte; in what the device reports.
+ */
+int moe_device_label(struct moe_device *device, void *memory, const char *name);
+
+/* Bytes that keep their values, and are undefined from now on: what they decide is reported. */
+int moe_device_forget(struct moe_device *device, void *memory, int64_t bytes);
+
+/* How many bytes from there on are defined; `bytes`: all. */
+int64_t moe_device_undefined(struct moe_device *device, const void *memory, int64_t bytes);
+
+/* What runs from now on runs in the order and at the times of this number, from 0. */
+int moe_device_schedule(struct moe_device *device, int number);
+
+/* Takes the first report, since the last call, of what changes no values and is only against the
+ * text. 0: there was none. */
+int moe_device_remark(struct moe_device *device, char *text, size_t size);
+
+/* Why the launch that failed last says nothing of its kernel: the device does not know an
+ * instruction, has no memory. "": it does say. */
+const char *moe_device_trouble(const struct moe_device *device);
 
 /* ---- kernels.c: the code that this build contains -------------------------------------------- */
 

@@ -152,8 +152,11 @@ libgpu_la_SOURCES = \
 	%D%/kernels.c \
 	%D%/device.h \
 	%D%/device.c \
+	%D%/device_watch.c \
 	%D%/device_graph.c \
 	%D%/ptx/device_ptx.h \
+	%D%/ptx/device_own.h \
+	%D%/ptx/device_memory.c \
 	%D%/ptx/device_ptx.c \
 	%D%/parts.h \
 	%D%/parts_launch.h \

@@ -123,7 +123,7 @@ static int backward(void *state, const struct moe_call *call)
 
 const struct moe_variant moe_variant_hopper = {
     .struct_size = sizeof(struct moe_variant),
-    .devices = MOE_ON_CUDA,
+    .devices = MOE_ON_CUDA | MOE_ON_PTX,
     .flags = MOE_DETERMINISTIC | MOE_BATCH_INVARIANT | MOE_CAPTURABLE | MOE_DENSE_ONLY,
     .name = "hopper",
     .summary = "fused products on Hopper's tensor cores, no library",

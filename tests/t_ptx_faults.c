@@ -209,7 +209,7 @@ static void run(const struct scenario *scenario, int code, const char *text, int
     if (status || trouble)
         snprintf(why, (size_t)room, "%s", moe_error_text());
     else
-        snprintf(why, (size_t)room, "%s", moe_ptx_device_remark(queue.device));
+        moe_device_remark(queue.device, why, (size_t)room);
     arrays_free();
     if (queue.stream)
         moe_device_stream_destroy(queue.device, queue.stream);

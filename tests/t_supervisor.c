@@ -392,15 +392,15 @@ END_TEST
 START_TEST(test_patience)
 {
     struct moe_problem problem = moe_problem_default();
-    double small = moe_patience(&problem);
+    double small = moe_patience(&problem, MOE_ON_CPU);
 
     ck_assert_double_ge(small, 60);
     ck_assert_double_le(small, 70);
     ck_assert_int_eq(moe_problem_parse("T=2048 H=2048 I=1024 E=64 K=8", &problem), MOE_OK);
     /* 6 * 16384 rows * 2048 * 3072 operations at 1e8 a second and more */
-    ck_assert_double_ge(moe_patience(&problem), 6184);
+    ck_assert_double_ge(moe_patience(&problem, MOE_ON_CPU), 6184);
     ck_assert_int_eq(moe_problem_parse("T=0 H=64 I=32", &problem), MOE_OK);
-    ck_assert_double_ge(moe_patience(&problem), 60);
+    ck_assert_double_ge(moe_patience(&problem, MOE_ON_CPU), 60);
 }
 END_TEST
 

@@ -142,6 +142,7 @@ void moe_action_do(const struct moe_job *job, unsigned devices, moe_phase_teller
     struct doing doing = {.job = job,
                           .variant = find(job->variant),
                           .options = {.load = job->load,
+                                      .devices = devices,
                                       .configuration = job->configuration,
                                       .checks = job->checks,
                                       .rotate = job->rotate,

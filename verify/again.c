@@ -179,9 +179,23 @@ int again_judge(struct moe_judgement *judgement, const char *check, const char *
 
 /* ---- amid surroundings ----------------------------------------------------------------------- */
 
-int again_on_gpu(const struct moe_judgement *judgement)
+/* The verdict stays: the judge's own run has been looked at. */
+static void report_left_out(struct moe_judgement *judgement, const char *check)
 {
-    return again_wanted(judgement) && !(judgement->trial.variant->devices & MOE_ON_CPU);
+    enum moe_verdict verdict = judgement->report->verdict;
+    struct moe_finding finding = judgement_finding(
+        check, MOE_SKIP,
+        "left out: the PTX machine does one thing after the other, and has no graphs");
+    moe_report_add(judgement->report, &finding);
+    judgement->report->verdict = verdict;
+}
+
+int again_on_gpu(struct moe_judgement *judgement, const char *check)
+{
+    const enum moe_device_kind kind = moe_trial_device(&judgement->trial);
+    if (kind == MOE_ON_PTX && again_wanted(judgement))
+        report_left_out(judgement, check);
+    return kind == MOE_ON_CUDA && again_wanted(judgement);
 }
 
 static void report_text(struct moe_judgement *judgement, const char *check, const char *what,

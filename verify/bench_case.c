@@ -158,7 +158,7 @@ static void measure_variants(struct measuring *m)
 {
     const char *name;
 
-    if (m->options->variant == NULL && moe_patience(m->problem) > LARGE_SECONDS) {
+    if (m->options->variant == NULL && moe_patience(m->problem, MOE_ON_CPU) > LARGE_SECONDS) {
         if (!m->options->json)
             puts("    a large case: variants are measured where --variant names them");
         return;

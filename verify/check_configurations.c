@@ -22,7 +22,7 @@ static void pass_on(struct moe_judgement *judgement, const char *name,
         if (finding.verdict != report->verdict)
             continue;
         finding.check = "configurations";
-        snprintf(finding.text, sizeof finding.text, "configuration %.40s: %.40s: %.150s", name,
+        snprintf(finding.text, sizeof finding.text, "configuration %.40s: %.40s: %.640s", name,
                  report->finding[i].check, report->finding[i].text);
         moe_report_add(judgement->report, &finding);
         return;

@@ -25,7 +25,7 @@ static const struct moe_surroundings *const all[] = {
 static int after(struct moe_judgement *judgement)
 {
     int status = MOE_OK;
-    for (size_t i = 0; i < COUNT && status == MOE_OK && again_on_gpu(judgement); i++)
+    for (size_t i = 0; i < COUNT && status == MOE_OK && again_on_gpu(judgement, "contention"); i++)
         status = again_amid(judgement, "contention", all[i]);
     return status;
 }

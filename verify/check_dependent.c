@@ -14,8 +14,9 @@
 
 static int after(struct moe_judgement *judgement)
 {
-    return again_on_gpu(judgement) ? again_amid(judgement, "dependent", &moe_surroundings_dependent)
-                                   : MOE_OK;
+    return again_on_gpu(judgement, "dependent")
+               ? again_amid(judgement, "dependent", &moe_surroundings_dependent)
+               : MOE_OK;
 }
 
 const struct moe_check moe_check_dependent = {

@@ -69,7 +69,7 @@ struct watch {
 static int watch_run(struct watch *watch, const struct moe_judgement *judgement, int round,
                      const struct moe_trial_result *result)
 {
-    const int here = (judgement->trial.variant->devices & MOE_ON_CPU) != 0;
+    const int here = moe_trial_device(&judgement->trial) == MOE_ON_CPU;
     const int64_t least = here ? LEAST_HERE : LEAST_THERE;
     int any = 0;
     if (!here && (!result->alone || (round > 0 && result->held_before != watch->between)))

@@ -43,12 +43,12 @@ static int after(struct moe_judgement *judgement)
 {
     struct moe_tensors other = {0};
     struct again fresh = {0};
-    if (!again_on_gpu(judgement) || !(judgement->trial.variant->flags & MOE_CAPTURABLE))
+    if (!(judgement->trial.variant->flags & MOE_CAPTURABLE) || !again_on_gpu(judgement, "graph"))
         return MOE_OK;
     int status = again_other_inputs(judgement, &other);
     if (status == MOE_OK)
         status = again_run(judgement, "graph", "other inputs", &judgement->trial, &other, &fresh);
-    for (int i = 0; i < COUNT && status == MOE_OK && again_on_gpu(judgement); i++)
+    for (int i = 0; i < COUNT && status == MOE_OK && again_on_gpu(judgement, "graph"); i++)
         status = replay(judgement, &other, fresh.ran ? &fresh.made : NULL, i);
     again_free(&fresh);
     moe_tensors_free(&other);

@@ -16,8 +16,9 @@
 
 static int after(struct moe_judgement *judgement)
 {
-    return again_on_gpu(judgement) ? again_amid(judgement, "stream", &moe_surroundings_late)
-                                   : MOE_OK;
+    return again_on_gpu(judgement, "stream")
+               ? again_amid(judgement, "stream", &moe_surroundings_late)
+               : MOE_OK;
 }
 
 const struct moe_check moe_check_stream = {

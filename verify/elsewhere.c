@@ -51,10 +51,10 @@ static void report(const struct elsewhere *elsewhere, enum moe_verdict verdict, 
 int elsewhere_succeeded(const struct elsewhere *elsewhere)
 {
     const struct moe_trial_result *result = &elsewhere->again.result;
-    char text[200];
+    char text[700];
     if (elsewhere->again.ran)
         return 1;
-    snprintf(text, sizeof text, "%s returned %d: %.140s", result->step, result->status,
+    snprintf(text, sizeof text, "%s returned %d: %.600s", result->step, result->status,
              moe_error_text());
     report(elsewhere, result->status == MOE_E_NOMEM ? MOE_ERROR : MOE_FAIL, text);
     return 0;

@@ -131,6 +131,8 @@ static struct moe_trial trial_of(const struct moe_problem *problem,
     struct moe_trial trial = {.problem = problem, .variant = variant, .fill = MOE_POISON};
     if (options) {
         trial.configuration = options->configuration;
+        trial.devices = options->devices;
+        trial.schedule = (int)(options->devices >> MOE_DEVICES_SCHEDULE);
         trial.phase = options->phase;
         trial.place = options->place;
         trial.context = options->context;

@@ -14,6 +14,7 @@ CHECKS = \
 	%D%/check_inputs.c \
 	%D%/check_guards.c \
 	%D%/check_routing.c \
+	%D%/check_machine.c \
 	%D%/check_ties.c \
 	%D%/check_bound.c \
 	%D%/check_exact.c \

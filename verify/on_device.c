@@ -1,6 +1,7 @@
 /*
- * on_device.c - a variant's two calls on a GPU. What is asynchronous ends before a call counts as
- * done: after forward and after backward the stream is waited for, so that a failure has its step.
+ * on_device.c - a variant's two calls on a GPU, or on the PTX machine. What is asynchronous ends
+ * before a call counts as done: after forward and after backward the stream is waited for, so that
+ * a failure has its step.
  */
 #include <math.h>
 #include <stdio.h>
@@ -15,8 +16,8 @@
 #include "verify/script.h"
 #include "verify/surroundings.h"
 
-/* Opened at the first case that needs it; kept until the process ends. */
-static struct moe_device *opened;
+/* Opened at the first case that needs them; kept until the process ends. */
+static struct moe_device *opened_cuda, *opened_ptx;
 
 struct visit {
     struct moe_device *device;
@@ -35,41 +36,56 @@ struct visit {
     int trouble; /* status of surroundings that could not be made: no fault of the variant */
 };
 
-int moe_on_device_possible(const struct moe_variant *variant, char *why, size_t size)
+int moe_on_device_possible(enum moe_device_kind kind, char *why, size_t size)
 {
     struct moe_gpu_status gpu;
-    if (variant->devices & MOE_ON_CPU)
-        return MOE_OK;
-    if (moe_gpu_probe(&gpu) == MOE_OK && gpu.state == MOE_GPU_READY)
+    if (kind != MOE_ON_CUDA || (moe_gpu_probe(&gpu) == MOE_OK && gpu.state == MOE_GPU_READY))
         return MOE_OK;
     snprintf(why, size, "%s", gpu.reason);
     return MOE_E_UNSUPPORTED;
 }
 
-static int open_device(void)
+static int open_device(const struct moe_trial *trial, struct moe_device **device)
 {
-    return opened ? MOE_OK : moe_device_open(MOE_ON_CUDA, 0, &opened);
+    const enum moe_device_kind kind = moe_trial_device(trial);
+    struct moe_device **opened = kind == MOE_ON_PTX ? &opened_ptx : &opened_cuda;
+    int status = *opened ? MOE_OK : moe_device_open(kind, 0, opened);
+    *device = *opened;
+    return status == MOE_OK ? moe_device_schedule(*device, trial->schedule) : status;
 }
 
 int moe_on_device_page(const struct moe_trial *trial, int64_t *page)
 {
+    struct moe_device *device;
     *page = sysconf(_SC_PAGESIZE);
-    if (trial->variant->devices & MOE_ON_CPU)
+    if (moe_trial_device(trial) == MOE_ON_CPU)
         return MOE_OK;
-    int status = open_device();
-    return status == MOE_OK ? moe_arena_device_page(opened, &trial->where, page) : status;
+    int status = open_device(trial, &device);
+    return status == MOE_OK ? moe_arena_device_page(device, &trial->where, page) : status;
+}
+
+/* What nobody has written yet: what the variant is to write, and its memory. */
+static int forget(const struct visit *visit, const struct moe_trial *trial)
+{
+    struct moe_tensor tensors[MOE_TENSOR_COUNT];
+    const struct moe_call call = moe_arena_device_call(&visit->there, tensors);
+    int status = moe_arena_device_forget(&visit->there, trial->problem);
+    if (status == MOE_OK)
+        status = moe_device_forget(visit->device, call.workspace, call.workspace_size);
+    return status == MOE_OK ? moe_device_forget(visit->device, call.kept, call.kept_size) : status;
 }
 
 static int arrive(struct visit *visit, const struct moe_trial *trial, struct moe_arena *arena)
 {
-    int status = open_device();
-    visit->device = opened;
+    int status = open_device(trial, &visit->device);
     visit->fill = trial->fill;
     if (status == MOE_OK)
         status = moe_device_stream_create(visit->device, &visit->stream);
     if (status == MOE_OK)
         status = moe_arena_device_make(visit->device, arena, &visit->there);
-    return status == MOE_OK ? moe_arena_device_send(&visit->there, visit->stream) : status;
+    if (status == MOE_OK)
+        status = moe_arena_device_send(&visit->there, visit->stream);
+    return status == MOE_OK ? forget(visit, trial) : status;
 }
 
 /* ---- the steps of a script ------------------------------------------------------------------- */
@@ -89,6 +105,9 @@ static int enqueue(struct visit *visit, int backward, int repeats)
     if (!visit->met[backward] && visit->call.workspace_size > 0)
         status = moe_device_fill(visit->device, visit->call.workspace, visit->fill,
                                  visit->call.workspace_size, visit->stream);
+    if (!visit->met[backward] && status == MOE_OK)
+        status =
+            moe_device_forget(visit->device, visit->call.workspace, visit->call.workspace_size);
     visit->met[backward] = 1;
     for (int i = 0; i < repeats && status == MOE_OK; i++)
         status = (backward ? variant->backward : variant->forward)(visit->state, &visit->call);
@@ -135,7 +154,8 @@ static int give(void *context, const struct moe_tensors *from)
                 visit->device, (char *)tensor->data + moe_rows_offset(tensor, row),
                 (const char *)from->tensor[id].data + row * bytes, bytes, visit->stream);
     }
-    return status;
+    return status == MOE_OK ? moe_arena_device_forget(&visit->there, visit->trial->problem)
+                            : status;
 }
 
 /* Each pass of a graph has its workspace poisoned, as a part of the graph. */
@@ -178,6 +198,14 @@ static int arrive_around(struct visit *visit)
     return around && around->arrive ? around->arrive(&visit->scene, &visit->around) : MOE_OK;
 }
 
+/* A device that does not know the kernel's instructions has not judged it: trouble of ours. */
+static void see_trouble(struct visit *visit, const struct moe_trial_result *result)
+{
+    const char *trouble = moe_device_trouble(visit->device);
+    if (result->status != MOE_OK && *trouble)
+        visit->trouble = moe_error(MOE_E_INTERNAL, "%s", trouble);
+}
+
 /* The variant, opened, through the script. What is trouble of the surroundings before it begins is
  * returned. */
 static int call(struct visit *visit, const struct moe_trial *trial, struct moe_trial_result *result)
@@ -211,6 +239,8 @@ static int call(struct visit *visit, const struct moe_trial *trial, struct moe_t
         variant->close(visit->state);
     }
     result->modes_changed = float_modes_restore(&modes);
+    see_trouble(visit, result);
+    moe_device_remark(visit->device, result->remark, sizeof result->remark);
     if (trial->measures && result->status == MOE_OK)
         result->status = held(visit, &result->held_after);
     return visit->trouble;
@@ -226,16 +256,16 @@ int moe_on_device_sound(void)
     return !unsound;
 }
 
-static int canary(uint32_t *word)
+static int canary(struct moe_device *device, uint32_t *word)
 {
     void *memory = NULL;
-    int status = moe_device_allocate(opened, sizeof *word, &memory);
+    int status = moe_device_allocate(device, sizeof *word, &memory);
     if (status == MOE_OK)
-        status = moe_device_fill(opened, memory, 0x5a, sizeof *word, NULL);
+        status = moe_device_fill(device, memory, 0x5a, sizeof *word, NULL);
     if (status == MOE_OK)
-        status = moe_device_copy_from(opened, word, memory, sizeof *word, NULL);
+        status = moe_device_copy_from(device, word, memory, sizeof *word, NULL);
     if (memory)
-        moe_device_free(opened, memory);
+        moe_device_free(device, memory);
     return status;
 }
 
@@ -248,9 +278,9 @@ static int canary(uint32_t *word)
 static int try_canary(const struct visit *visit, int status, struct moe_trial_result *result)
 {
     uint32_t word = 0;
-    char text[512];
+    char text[1024];
     snprintf(text, sizeof text, "%s", moe_error_text());
-    int tried = canary(&word);
+    int tried = canary(visit->device, &word);
     unsound |= tried != MOE_OK || word != 0x5a5a5a5a;
     if (unsound && visit->called && result->status == MOE_OK) {
         result->step = "work that it left behind";
@@ -275,6 +305,7 @@ static int come_back(const struct visit *visit, const struct moe_arena *arena,
                      struct moe_trial_result *result)
 {
     int status = moe_arena_device_fetch(&visit->there, visit->stream);
+    moe_arena_device_undefined(&visit->there, visit->trial->problem, result->undefined);
     if (status == MOE_OK)
         memcpy(&result->status_word, arena->region[MOE_ARENA_STATUS].tensor.data,
                sizeof result->status_word);
@@ -312,9 +343,10 @@ static int run(const struct moe_trial *trial, struct moe_arena *arena,
 int moe_on_device_run(const struct moe_trial *trial, struct moe_arena *arena,
                       struct moe_trial_result *result)
 {
-    const int turn = on_device_turn_take(trial->measures);
+    const int shared = moe_trial_device(trial) == MOE_ON_CUDA; /* with other processes */
+    const int turn = shared ? on_device_turn_take(trial->measures) : -1;
     const int status = run(trial, arena, result);
-    result->alone = turn >= 0 && trial->measures;
+    result->alone = (turn >= 0 || !shared) && trial->measures;
     on_device_turn_give(turn);
     return status;
 }

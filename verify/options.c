@@ -19,8 +19,11 @@ enum { KEY_DEVICE = 0x100, KEY_PLUGIN, KEY_VARIANT, KEY_JSON, KEY_TIMEOUT, KEY_V
 #define JOBS_MAX 1024
 
 static const struct argp_option common[] = {
-    {"device", KEY_DEVICE, "cpu|cuda|ptx", 0,
-     "Run on this kind of device only (default: the CPU, and GPUs where one is usable)", 0},
+    {"device", KEY_DEVICE, "cpu|cuda|ptx[:N]", 0,
+     "Run on this kind of device only (default: the CPU, and GPUs where one is usable); N chooses "
+     "the "
+     "order and the times of the PTX machine",
+     0},
     {"plugin", KEY_PLUGIN, "FILE.so", 0, "Add the variants of a plug-in; may be repeated", 0},
     {"variant", KEY_VARIANT, "GLOB", 0, "Only the variants whose names match", 0},
     {"jobs", 'j', "N", 0, "Worker processes at a time (default: as many as CPUs)", 0},
@@ -55,15 +58,35 @@ static int refuse(const struct moe_options *options, const char *format, ...)
     return EINVAL;
 }
 
+/* ptx:N. 0: it is not that. */
+static int read_schedule(const char *name, unsigned *schedule)
+{
+    char *end;
+    long number;
+
+    if (strncmp(name, "ptx:", 4) != 0 || name[4] < '0' || name[4] > '9')
+        return 0;
+    number = strtol(name + 4, &end, 10);
+    *schedule = (unsigned)number;
+    return *end == '\0' && number <= MOE_DEVICES_SCHEDULE_MOST;
+}
+
 static int set_device(struct moe_options *options, const char *name)
 {
+    unsigned schedule = 0;
+
+    options->device = name;
+    if (read_schedule(name, &schedule)) {
+        options->devices = MOE_ON_PTX | schedule << MOE_DEVICES_SCHEDULE;
+        return 0;
+    }
     for (size_t i = 0; i < sizeof device / sizeof *device; i++)
         if (strcmp(device[i].name, name) == 0) {
             options->devices = device[i].devices;
-            options->device = name;
             return 0;
         }
-    return refuse(options, "--device is '%s'; allowed: cpu, cuda, ptx", name);
+    return refuse(options, "--device is '%s'; allowed: cpu, cuda, ptx, ptx:0 to ptx:%d", name,
+                  MOE_DEVICES_SCHEDULE_MOST);
 }
 
 static int set_jobs(struct moe_options *options, const char *text)

@@ -7,8 +7,10 @@
 #include "verify/worker.h"
 
 #define SECONDS_AT_LEAST 60.0
-#define FLOPS_PER_SECOND 1e8    /* naive reaches two to five times that alone on a core */
-#define ELEMENTS_PER_SECOND 2e6 /* drawn, guarded, referred to, bounded and compared */
+#define FLOPS_PER_SECOND 1e8 /* naive reaches two to five times that alone on a core */
+#define PTX_SECONDS_AT_LEAST 900.0
+#define PTX_FLOPS_PER_SECOND 2e5 /* the PTX machine, of a whole judgement: hundreds of runs */
+#define ELEMENTS_PER_SECOND 2e6  /* drawn, guarded, referred to, bounded and compared */
 
 /* Of the products, forward and backward: each of the forward has two in the backward. */
 static double flops(const struct moe_problem *problem)
@@ -34,8 +36,11 @@ static double elements(const struct moe_problem *problem)
     return sum;
 }
 
-double moe_patience(const struct moe_problem *problem)
+double moe_patience(const struct moe_problem *problem, unsigned devices)
 {
-    return SECONDS_AT_LEAST + flops(problem) / FLOPS_PER_SECOND +
+    int ptx = (devices & MOE_ON_PTX) != 0;
+
+    return (ptx ? PTX_SECONDS_AT_LEAST : SECONDS_AT_LEAST) +
+           flops(problem) / (ptx ? PTX_FLOPS_PER_SECOND : FLOPS_PER_SECOND) +
            elements(problem) / ELEMENTS_PER_SECOND;
 }

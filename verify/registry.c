@@ -77,7 +77,7 @@ int moe_variant_applicable(const struct moe_variant *variant, const struct moe_p
         return MOE_E_UNSUPPORTED;
     }
     if ((variant->devices & devices) == MOE_ON_CUDA &&
-        moe_on_device_possible(variant, why, size) != MOE_OK)
+        moe_on_device_possible(MOE_ON_CUDA, why, size) != MOE_OK)
         return MOE_E_UNSUPPORTED;
     if (size)
         why[0] = '\0';

@@ -35,6 +35,7 @@ struct open_job {
 struct moe_supervisor {
     struct moe_crew crew;
     double timeout;
+    unsigned devices; /* mask */
     int one_job_each;
     int slots;
     struct moe_slot *slot;  /* [slots] */
@@ -88,7 +89,7 @@ static void begin(struct moe_supervisor *supervisor, int index)
     double limit = job->patience > 0 ? job->patience : supervisor->timeout;
 
     moe_slot_begin(&supervisor->slot[index], job->id, job->request,
-                   limit > 0 ? limit : moe_patience(&job->problem));
+                   limit > 0 ? limit : moe_patience(&job->problem, supervisor->devices));
 }
 
 /* No worker can be started for the slot's job, which ends as an ERROR that says so. */
@@ -352,6 +353,7 @@ static int create(const struct moe_supervisor_options *options, struct moe_super
 
     supervisor->slots = (int)slots;
     supervisor->timeout = options->timeout;
+    supervisor->devices = options->devices;
     supervisor->one_job_each = options->one_job_each;
     supervisor->queue_end = &supervisor->queue;
     supervisor->crew.program = options->program != NULL ? options->program : "/proc/self/exe";

@@ -19,13 +19,18 @@ static int is_given(const struct moe_problem *problem, enum moe_tensor_id id)
     return role == MOE_INPUT || (role == MOE_ROUTING && problem->router == MOE_LISTS);
 }
 
+int moe_trial_writes(const struct moe_problem *problem, enum moe_tensor_id id)
+{
+    int added_to = moe_tensor_info(id)->role == MOE_PARAMETER_GRADIENT && problem->beta;
+    return !is_given(problem, id) && !added_to;
+}
+
 void moe_tensors_fill_outputs(const struct moe_problem *problem, struct moe_tensors *tensors,
                               int byte)
 {
     for (int id = 0; id < MOE_TENSOR_COUNT; id++) {
         struct moe_tensor *tensor = &tensors->tensor[id];
-        int added_to = moe_tensor_info(id)->role == MOE_PARAMETER_GRADIENT && problem->beta;
-        if (tensor->data && !is_given(problem, id) && !added_to)
+        if (tensor->data && moe_trial_writes(problem, id))
             memset(tensor->data, byte, (size_t)moe_tensor_bytes(tensor));
     }
 }
@@ -146,6 +151,15 @@ static int run_here(const struct moe_trial *trial, struct moe_arena *arena,
 
 /* ---- anywhere -------------------------------------------------------------------------------- */
 
+enum moe_device_kind moe_trial_device(const struct moe_trial *trial)
+{
+    static const enum moe_device_kind kinds[] = {MOE_ON_CPU, MOE_ON_CUDA, MOE_ON_PTX};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (trial->variant->devices & kinds[i] && (!trial->devices || trial->devices & kinds[i]))
+            return kinds[i];
+    return MOE_ON_CPU;
+}
+
 /* Who has control, told to the caller; every way into and out of a variant passes here. */
 static void hand_over(const struct moe_trial *trial, enum moe_phase phase)
 {
@@ -158,8 +172,8 @@ static int run_in(const struct moe_trial *trial, struct moe_arena *arena,
 {
     moe_arena_put(arena, tensors);
     hand_over(trial, MOE_PHASE_VARIANT);
-    int status = trial->variant->devices & MOE_ON_CPU ? run_here(trial, arena, result)
-                                                      : moe_on_device_run(trial, arena, result);
+    int status = moe_trial_device(trial) == MOE_ON_CPU ? run_here(trial, arena, result)
+                                                       : moe_on_device_run(trial, arena, result);
     hand_over(trial, MOE_PHASE_JUDGE);
     if (status != MOE_OK)
         return status;

@@ -28,6 +28,8 @@ struct moe_trial {
     int measures; /* 1: memory in use is read before open, at the marks of the script, behind close
                    */
     int threads;  /* of OpenMP, while a variant runs on the CPU; 0: as they are */
+    unsigned devices; /* mask of what it may run on (verify.h); 0: whatever the variant can */
+    int schedule;     /* on a PTX machine: the number of its order and times */
     /* Told whenever control passes between us and the variant, so that a crash has an owner. */
     void (*phase)(void *context, enum moe_phase phase);
     /* Told which step begins ("forward"), and of which check's run (NULL: the judge's own), so that
@@ -54,7 +56,18 @@ struct moe_trial_result {
     int64_t mark[MOE_TRIAL_MARKS];   /* the same at the marks, in their order */
     int marks;
     int stalled; /* a call's work ended only when other work had left the device */
+    /* On a device that watches: of each tensor that the variant has to write the first element,
+     * plus 1, that is not defined (nobody wrote it, or what nobody wrote went into it); 0: none. */
+    int64_t undefined[MOE_TENSOR_COUNT];
+    char remark[768]; /* and what it saw that is only against the text; "": nothing */
 };
+
+/* Where the trial runs: the first kind of its mask that the variant has; of CPU, CUDA, PTX in this
+ * order. */
+enum moe_device_kind moe_trial_device(const struct moe_trial *trial);
+
+/* Does the variant write the whole tensor, and read nothing of it before? */
+int moe_trial_writes(const struct moe_problem *problem, enum moe_tensor_id id);
 
 /* Runs of variants by this process so far. */
 int64_t moe_trial_count(void);

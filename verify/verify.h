@@ -41,7 +41,7 @@ struct moe_finding {
     double got, want, allowed;
     enum moe_geometry geometry; /* of the wrong elements */
     char where[128];            /* that shape in words; "" */
-    char text[256];             /* one line in words */
+    char text[768];             /* one line in words */
 };
 
 #define MOE_REPORT_FINDINGS 16
@@ -102,6 +102,11 @@ int moe_tensors_save(const struct moe_problem *problem, const struct moe_tensors
 const struct moe_variant *
 moe_variant_get(int index); /* built in, then plug-ins; NULL past the end */
 
+/* A mask of devices: bits of enum moe_device_kind, and from this bit on the number of the PTX
+ * machine's order and times. */
+#define MOE_DEVICES_SCHEDULE 16
+#define MOE_DEVICES_SCHEDULE_MOST 32767
+
 /* Can it run this case here? MOE_OK, or MOE_E_UNSUPPORTED with the reason. `devices` is a mask. */
 int moe_variant_applicable(const struct moe_variant *variant, const struct moe_problem *problem,
                            unsigned devices, char *why, size_t size);
@@ -119,6 +124,7 @@ enum moe_phase { MOE_PHASE_JUDGE, MOE_PHASE_VARIANT };
 
 struct moe_judge_options {
     const char *load;      /* safetensors with inputs, or NULL */
+    unsigned devices;      /* mask of what it may run on; 0: whatever it can */
     int32_t configuration; /* of the variant */
     int one_configuration; /* 1: no other is tried */
     const char *checks;    /* names of those that take part, commas between; NULL: all */

@@ -196,7 +196,7 @@ void moe_supervisor_stop(struct moe_supervisor *supervisor);
 /* ---- patience.c ------------------------------------------------------------------------------ */
 
 /* Seconds that a job on the case may take when nobody said: 60, and more for a large case. */
-double moe_patience(const struct moe_problem *problem);
+double moe_patience(const struct moe_problem *problem, unsigned devices);
 
 /* ---- memory_kills.c -------------------------------------------------------------------------- */
 

@@ -13,49 +13,22 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "gpu/device.h"
 #include "gpu/kernels.h"
+#include "gpu/ptx/device_own.h"
 #include "gpu/ptx/device_ptx.h"
 #include "gpu/ptx/geometry.h"
-#include "gpu/ptx/hazard.h"
-#include "gpu/ptx/machine.h"
 #include "ref/moe.h"
 #include "verify/variant.h"
 
-#define PAGE_BYTES 65536
+#define PAGE_BYTES 1      /* of memory any byte can be mapped alone */
 #define MULTIPROCESSORS 8 /* as many CTAs are there at once */
 
-struct code {
-    struct ptx_module *module;
-    struct ptx_loaded *loaded;
-};
+/* ---- the device ------------------------------------------------------------------------------ */
 
-struct ptx_device {
-    struct moe_device base;
-    struct ptx_machine *machine;
-    struct hazard *hazard;
-    struct code *codes;            /* [kernel_code_count] */
-    struct ptx_program **programs; /* [kernel_row_count] */
-    char broken[1536];             /* what stopped the machine; "": nothing */
-    char remark[1536];             /* the last report that did not */
-};
-
-static struct ptx_device *ptx_device(struct moe_device *device)
-{
-    return (struct ptx_device *)device;
-}
-
-static uint64_t address(const void *memory)
-{
-    return (uint64_t)(uintptr_t)memory;
-}
-
-static int check_broken(const struct ptx_device *ptx)
+int ptx_device_check(const struct ptx_device *ptx)
 {
     return ptx->broken[0] ? moe_error(MOE_E_INTERNAL, "%s", ptx->broken) : MOE_OK;
 }
-
-/* ---- the device ------------------------------------------------------------------------------ */
 
 static void close_device(struct moe_device *device)
 {
@@ -73,16 +46,21 @@ static void close_device(struct moe_device *device)
     free(ptx);
 }
 
+static int choose_schedule(struct moe_device *device, int number)
+{
+    struct ptx_options *options = &ptx_device(device)->machine->options;
+    if (number < 0)
+        return moe_error(MOE_E_UNSUPPORTED, "PTX machine %d; they are counted from 0", number);
+    options->seed = (uint64_t)number;
+    options->schedule = (enum ptx_schedule)(number % PTX_SCHEDULE_COUNT);
+    options->time = (enum ptx_time)(number / PTX_SCHEDULE_COUNT % PTX_TIME_COUNT);
+    snprintf(device->name, sizeof device->name, "PTX machine %d (sm_90a)", number);
+    return MOE_OK;
+}
+
 static int open_device(int index, struct moe_device **device)
 {
-    struct ptx_options options = {
-        .seed = (uint64_t)index,
-        .schedule = (enum ptx_schedule)(index % PTX_SCHEDULE_COUNT),
-        .time = (enum ptx_time)(index / PTX_SCHEDULE_COUNT % PTX_TIME_COUNT),
-        .resident = MULTIPROCESSORS,
-    };
-    if (index < 0)
-        return moe_error(MOE_E_UNSUPPORTED, "PTX machine %d; they are counted from 0", index);
+    const struct ptx_options options = {.resident = MULTIPROCESSORS};
     struct ptx_device *ptx = calloc(1, sizeof *ptx);
     if (ptx) {
         ptx->codes = calloc((size_t)kernel_code_count + 1, sizeof *ptx->codes);
@@ -98,14 +76,19 @@ static int open_device(int index, struct moe_device **device)
     ptx->base.major = 9;
     ptx->base.minor = 0;
     ptx->base.shared_bytes = 227 * 1024;
-    snprintf(ptx->base.name, sizeof ptx->base.name, "PTX machine %d (sm_90a)", index);
-    *device = &ptx->base;
-    return MOE_OK;
+    const int status = choose_schedule(&ptx->base, index);
+    if (status)
+        close_device(&ptx->base);
+    else
+        *device = &ptx->base;
+    return status;
 }
 
 static int attribute(struct moe_device *device, enum moe_device_attribute attribute, int64_t *value)
 {
-    const int64_t page = sysconf(_SC_PAGESIZE);
+    const struct ptx_device *ptx = ptx_device(device);
+    /* every byte has one that tells whether it is known */
+    const int64_t total = sysconf(_SC_PHYS_PAGES) / 2 * sysconf(_SC_PAGESIZE);
     switch (attribute) {
     case MOE_DEVICE_MULTIPROCESSORS:
         *value = MULTIPROCESSORS;
@@ -119,127 +102,17 @@ static int attribute(struct moe_device *device, enum moe_device_attribute attrib
     case MOE_DEVICE_SHARED_BYTES:
         *value = device->shared_bytes;
         return MOE_OK;
-    case MOE_DEVICE_FREE_BYTES: /* every byte has one that tells whether it is known */
-        *value = sysconf(_SC_AVPHYS_PAGES) / 2 * page;
+    case MOE_DEVICE_FREE_BYTES:
+        *value = total - ptx->held;
         return MOE_OK;
     case MOE_DEVICE_TOTAL_BYTES:
-        *value = sysconf(_SC_PHYS_PAGES) / 2 * page;
+        *value = total;
         return MOE_OK;
     case MOE_DEVICE_PAGE_BYTES:
         *value = PAGE_BYTES;
         return MOE_OK;
     }
     return moe_error(MOE_E_INTERNAL, "no attribute %d", (int)attribute);
-}
-
-/* ---- memory ---------------------------------------------------------------------------------- */
-
-static int allocate(struct moe_device *device, int64_t bytes, void **memory)
-{
-    struct ptx_device *ptx = ptx_device(device);
-    uint64_t at = 0;
-    int status = check_broken(ptx);
-    if (!status)
-        status = ptx_memory_allocate(ptx->machine, (uint64_t)bytes, "device memory", &at);
-    if (!status)
-        *memory = (void *)(uintptr_t)at;
-    return status;
-}
-
-static void release(struct moe_device *device, void *memory)
-{
-    ptx_memory_free(ptx_device(device)->machine, address(memory));
-}
-
-static int range(struct ptx_device *ptx, const char *what, const void *memory, int64_t bytes,
-                 uint8_t **data, uint8_t **known)
-{
-    struct ptx_block *block = ptx_memory_find(ptx->machine, address(memory), (uint64_t)bytes);
-    if (!block)
-        return moe_error(MOE_E_INTERNAL, "%s of %lld bytes at %p of %s, where no such memory is",
-                         what, (long long)bytes, memory, ptx->base.name);
-    *data = block->data + (address(memory) - block->address);
-    *known = block->known + (address(memory) - block->address);
-    return check_broken(ptx);
-}
-
-static int copy_to(struct moe_device *device, void *to, const void *from_host, int64_t bytes,
-                   void *stream)
-{
-    uint8_t *data = NULL, *known = NULL;
-    const int status = range(ptx_device(device), "copy to the device", to, bytes, &data, &known);
-    (void)stream;
-    if (status)
-        return status;
-    memcpy(data, from_host, (size_t)bytes);
-    memset(known, 1, (size_t)bytes);
-    return MOE_OK;
-}
-
-static int copy_from(struct moe_device *device, void *to_host, const void *from, int64_t bytes,
-                     void *stream)
-{
-    uint8_t *data = NULL, *known = NULL;
-    const int status =
-        range(ptx_device(device), "copy from the device", from, bytes, &data, &known);
-    (void)stream;
-    if (!status)
-        memcpy(to_host, data, (size_t)bytes);
-    return status;
-}
-
-static int copy(struct moe_device *device, void *to, const void *from, int64_t bytes, void *stream)
-{
-    uint8_t *to_data = NULL, *to_known = NULL, *from_data = NULL, *from_known = NULL;
-    int status = range(ptx_device(device), "copy on the device", to, bytes, &to_data, &to_known);
-    (void)stream;
-    if (!status)
-        status =
-            range(ptx_device(device), "copy on the device", from, bytes, &from_data, &from_known);
-    if (status)
-        return status;
-    memmove(to_data, from_data, (size_t)bytes);
-    memmove(to_known, from_known, (size_t)bytes);
-    return MOE_OK;
-}
-
-static int fill(struct moe_device *device, void *memory, int byte, int64_t bytes, void *stream)
-{
-    uint8_t *data = NULL, *known = NULL;
-    const int status = range(ptx_device(device), "fill", memory, bytes, &data, &known);
-    (void)stream;
-    if (status)
-        return status;
-    memset(data, byte, (size_t)bytes);
-    memset(known, 1, (size_t)bytes);
-    return MOE_OK;
-}
-
-static int reserve(struct moe_device *device, int64_t bytes, void **addresses)
-{
-    uint64_t at = 0;
-    const int status =
-        ptx_memory_reserve(ptx_device(device)->machine, (uint64_t)bytes + PAGE_BYTES, &at);
-    if (!status)
-        *addresses = (void *)(uintptr_t)((at + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES);
-    return status;
-}
-
-/* Addresses are not used twice. */
-static void unreserve(struct moe_device *device, void *addresses, int64_t bytes)
-{
-    (void)device, (void)addresses, (void)bytes;
-}
-
-static int map(struct moe_device *device, void *place, int64_t bytes)
-{
-    return ptx_memory_map(ptx_device(device)->machine, address(place), (uint64_t)bytes);
-}
-
-static void unmap(struct moe_device *device, void *place, int64_t bytes)
-{
-    (void)bytes;
-    ptx_memory_free(ptx_device(device)->machine, address(place));
 }
 
 static int shared_allocate(struct moe_device *device, int64_t bytes, void **memory)
@@ -272,7 +145,7 @@ static void stream_destroy(struct moe_device *device, void *stream)
 static int synchronize(struct moe_device *device, void *stream)
 {
     (void)stream;
-    return check_broken(ptx_device(device));
+    return ptx_device_check(ptx_device(device));
 }
 
 static int event_create(struct moe_device *device, void **event)
@@ -292,14 +165,14 @@ static int event_record(struct moe_device *device, void *event, void *stream)
 {
     (void)stream;
     clock_gettime(CLOCK_MONOTONIC, event);
-    return check_broken(ptx_device(device));
+    return ptx_device_check(ptx_device(device));
 }
 
 static int event_elapsed(struct moe_device *device, void *begin, void *end, double *ms)
 {
     const struct timespec *from = begin, *to = end;
     *ms = (double)(to->tv_sec - from->tv_sec) * 1e3 + (double)(to->tv_nsec - from->tv_nsec) * 1e-6;
-    return check_broken(ptx_device(device));
+    return ptx_device_check(ptx_device(device));
 }
 
 static int no_graphs(struct moe_device *device, void *stream)
@@ -330,20 +203,29 @@ static void graph_destroy(struct moe_device *device, void *graph)
 int moe_ptx_device_plant(struct moe_device *device, int index, const char *text)
 {
     struct ptx_device *ptx = ptx_device(device);
-    struct code *code = &ptx->codes[index];
+    struct ptx_device_code *code = &ptx->codes[index];
     const int status = ptx_read(text, strlen(text), &code->module);
     return status ? status : ptx_load(ptx->machine, code->module, &code->loaded);
 }
 
-const char *moe_ptx_device_remark(const struct moe_device *device)
+static int take_remark(struct moe_device *device, char *text, size_t size)
 {
-    return ((const struct ptx_device *)device)->remark;
+    struct ptx_device *ptx = ptx_device(device);
+    const int any = ptx->remark[0] != '\0';
+    snprintf(text, size, "%s", ptx->remark);
+    ptx->remark[0] = '\0';
+    return any;
+}
+
+static const char *tell_trouble(const struct moe_device *device)
+{
+    return ((const struct ptx_device *)device)->trouble;
 }
 
 static int load_code(struct ptx_device *ptx, int index)
 {
     const struct kernel_code *code = &kernel_codes[index];
-    struct code *made = &ptx->codes[index];
+    struct ptx_device_code *made = &ptx->codes[index];
     void *text = NULL;
     int status = made->loaded ? MOE_OK : kernel_unpack(&code->ptx, &text);
     if (!status && !made->loaded)
@@ -373,15 +255,35 @@ static int get_program(struct ptx_device *ptx, int row, struct ptx_program **pro
     return status;
 }
 
+/* What the run has to say: of what stopped it, or of what is only against the text. */
+static void hear(struct ptx_device *ptx, const char *kernel)
+{
+    const struct ptx_machine *machine = ptx->machine;
+    const struct ptx_report *last =
+        machine->report_count ? &machine->reports[machine->report_count - 1] : NULL;
+    if (machine->stopped)
+        snprintf(ptx->broken, sizeof ptx->broken, "kernel '%s': %s", kernel,
+                 last ? last->message : "stopped");
+    else if (last && !ptx->remark[0])
+        snprintf(ptx->remark, sizeof ptx->remark, "kernel '%s': %s", kernel, last->message);
+    if (machine->stopped && last && last->kind == PTX_REPORT_LIMIT)
+        snprintf(ptx->trouble, sizeof ptx->trouble, "%s", ptx->broken);
+}
+
 static int launch(struct moe_device *device, int row, const struct moe_launch *launch)
 {
     struct ptx_device *ptx = ptx_device(device);
     struct ptx_program *program = NULL;
-    int status = check_broken(ptx);
-    if (!status)
-        status = get_program(ptx, row, &program);
+    int status = ptx_device_check(ptx);
     if (status)
         return status;
+    ptx->trouble[0] = '\0';
+    status = get_program(ptx, row, &program);
+    if (status) { /* PTX that the machine does not know, or no memory for it */
+        snprintf(ptx->trouble, sizeof ptx->trouble, "kernel '%s': %s", launch->kernel,
+                 moe_error_text());
+        return status;
+    }
     struct ptx_grid grid = {.program = program,
                             .shared_bytes = launch->shared_bytes,
                             .args = (const void *const *)launch->args};
@@ -389,18 +291,19 @@ static int launch(struct moe_device *device, int row, const struct moe_launch *l
     memcpy(grid.block, launch->block, sizeof grid.block);
     memcpy(grid.cluster, launch->cluster, sizeof grid.cluster);
     status = ptx_run(ptx->machine, &grid);
-    if (!status && !ptx->machine->stopped && ptx->machine->report_count)
-        snprintf(ptx->remark, sizeof ptx->remark, "kernel '%s': %s", launch->kernel,
-                 ptx->machine->reports[ptx->machine->report_count - 1].message);
-    if (!status && ptx->machine->stopped) {
-        snprintf(ptx->broken, sizeof ptx->broken, "kernel '%s': %s", launch->kernel,
-                 ptx->machine->report_count
-                     ? ptx->machine->reports[ptx->machine->report_count - 1].message
-                     : "stopped");
-        status = check_broken(ptx);
-    }
-    return status;
+    if (!status)
+        hear(ptx, launch->kernel);
+    return status ? status : ptx_device_check(ptx);
 }
+
+static const struct device_watch watch = {
+    .label = ptx_device_label,
+    .forget = ptx_device_forget,
+    .undefined = ptx_device_undefined,
+    .schedule = choose_schedule,
+    .take_remark = take_remark,
+    .trouble = tell_trouble,
+};
 
 static int tensor_map_encode(struct moe_device *device, const struct moe_tensor_map_spec *spec,
                              struct moe_tensor_map *map)
@@ -408,7 +311,7 @@ static int tensor_map_encode(struct moe_device *device, const struct moe_tensor_
     struct geometry_tensor tensor = {
         .type = (enum geometry_type)spec->type,
         .rank = spec->rank,
-        .address = address(spec->base),
+        .address = ptx_device_address(spec->base),
         .interleave = (enum geometry_interleave)spec->interleave,
         .swizzle = (enum geometry_swizzle)spec->swizzle,
         .l2 = spec->promotion,
@@ -432,19 +335,20 @@ static int tensor_map_encode(struct moe_device *device, const struct moe_tensor_
 
 const struct device_class device_ptx = {
     .kind = MOE_ON_PTX,
+    .watch = &watch,
     .open = open_device,
     .close = close_device,
     .attribute = attribute,
-    .allocate = allocate,
-    .release = release,
-    .copy_to = copy_to,
-    .copy_from = copy_from,
-    .copy = copy,
-    .fill = fill,
-    .reserve = reserve,
-    .unreserve = unreserve,
-    .map = map,
-    .unmap = unmap,
+    .allocate = ptx_device_allocate,
+    .release = ptx_device_release,
+    .copy_to = ptx_device_copy_to,
+    .copy_from = ptx_device_copy_from,
+    .copy = ptx_device_copy,
+    .fill = ptx_device_fill,
+    .reserve = ptx_device_reserve,
+    .unreserve = ptx_device_unreserve,
+    .map = ptx_device_map,
+    .unmap = ptx_device_unmap,
     .stream_create = stream_create,
     .stream_destroy = stream_destroy,
     .synchronize = synchronize,

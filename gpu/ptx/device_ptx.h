@@ -10,7 +10,4 @@
  */
 int moe_ptx_device_plant(struct moe_device *device, int code, const char *text);
 
-/* The last report of what is only against the ISA's text; "": there was none. */
-const char *moe_ptx_device_remark(const struct moe_device *device);
-
 #endif
