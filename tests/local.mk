@@ -58,6 +58,7 @@ UNIT_TESTS = \
 	%D%/t_ptx_hazard \
 	%D%/t_ptx_hopper \
 	%D%/t_ptx_triton \
+	%D%/t_ptx_device \
 	%D%/t_bound \
 	%D%/t_bound_layers \
 	%D%/t_bound_points \
@@ -267,6 +268,7 @@ ptx_rig = %D%/ptx_rig.c %D%/ptx_rig.h $(support)
 %C%_t_ptx_wgmma_SOURCES = %D%/t_ptx_wgmma.c $(ptx_element) $(ptx_rig)
 %C%_t_ptx_wgmma_LDADD = libptx.la libptxnumber.la $(LDADD)
 %C%_t_ptx_triton_LDADD = libptx.la libptxnumber.la $(LDADD)
+%C%_t_ptx_device_SOURCES = %D%/t_ptx_device.c $(support)
 %C%_t_ptx_hazard_SOURCES = %D%/t_ptx_hazard.c $(ptx_micro)
 %C%_t_ptx_hazard_LDADD = libptx.la libptxnumber.la $(LDADD)
 %C%_t_bound_layers_SOURCES = %D%/t_bound_layers.c $(support)

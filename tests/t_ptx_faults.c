@@ -191,10 +191,10 @@ static const struct scenario {
 
 /* ---- one run --------------------------------------------------------------------------------- */
 
-/* With `text` in the place of a code's PTX (-1: of none), under a seed. Why it stopped, "" where it
- * did not. */
-static void run(const struct scenario *scenario, int code, const char *text, int seed, char *why,
-                int room)
+/* With `text` in the place of the PTX that the entry is in (NULL: of none), under a seed. Why it
+ * stopped, "" where it did not. */
+static void run(const struct scenario *scenario, const char *entry, const char *text, int seed,
+                char *why, int room)
 {
     trouble = 0;
     sum = 0;
@@ -202,8 +202,8 @@ static void run(const struct scenario *scenario, int code, const char *text, int
     int status = moe_device_open(MOE_ON_PTX, seed, &queue.device);
     if (!status)
         status = moe_device_stream_create(queue.device, &queue.stream);
-    if (!status && code >= 0)
-        status = moe_ptx_device_plant(queue.device, code, text);
+    if (!status && entry)
+        status = moe_ptx_device_plant(queue.device, entry, text);
     if (!status)
         scenario->run();
     if (status || trouble)
@@ -284,7 +284,7 @@ static const char *shows_on(const char *kind)
                : "machine";
 }
 
-static void plant(const struct scenario *scenario, const char *entry, int code, const char *text,
+static void plant(const struct scenario *scenario, const char *entry, const char *text,
                   const struct ptx_site *site, enum ptx_fault fault, uint64_t right,
                   const char *reason)
 {
@@ -296,7 +296,7 @@ static void plant(const struct scenario *scenario, const char *entry, int code, 
         return;
     }
     for (; seed < (reason ? 1 : LENGTH(seeds)) && !is_found; seed++) {
-        run(scenario, code, changed, seeds[seed], why, sizeof why);
+        run(scenario, entry, changed, seeds[seed], why, sizeof why);
         is_found = why[0] || sum != right;
     }
     free(changed);
@@ -318,7 +318,7 @@ static int is_clean(const struct scenario *scenario, uint64_t *right)
 {
     char why[2000];
     for (int seed = 0; seed < 9; seed++) {
-        run(scenario, -1, NULL, seed, why, sizeof why);
+        run(scenario, NULL, NULL, seed, why, sizeof why);
         if (seed == 0)
             *right = sum;
         if (why[0] || sum != *right) {
@@ -347,7 +347,7 @@ static int plant_all(const struct scenario *scenario, const char *entry)
     for (int32_t i = 0; i < count && i < SITES; i++)
         for (int fault = 0; fault < PTX_FAULT_COUNT; fault++)
             if (sites[i].faults >> fault & 1)
-                plant(scenario, entry, code, text, &sites[i], (enum ptx_fault)fault, right,
+                plant(scenario, entry, text, &sites[i], (enum ptx_fault)fault, right,
                       reason_of(entry, sites, count, i));
     ptx_module_free(module);
     free(text);

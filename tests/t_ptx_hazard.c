@@ -85,6 +85,12 @@ static const struct micro races[] = {
     {"lanes of a store write one word differently", "st.shared.u32 [%s], %t; // HERE\n", 1, 32, 0,
      RACE},
     {"lanes of a store write one word alike", "st.shared.u32 [%s], 5; // HERE\n", 1, 32, 0, SAME},
+    {"all lanes read a word, and write it alike",
+     "ld.shared.u32 %r0, [%s]; // HERE\nst.shared.u32 [%s], 5; // HERE\n", 1, 32, 0, RACE},
+    {"one lane writes a word, and then all do so alike",
+     "setp.eq.u32 %p0, %t, 5;\n@%p0 st.shared.u32 [%s], 4; // HERE\n"
+     "st.shared.u32 [%s], 5; // HERE\n",
+     1, 32, 0, RACE},
     {"warps write one word alike",
      "setp.eq.u32 %p0, %laneid, 0;\n"
      "@%p0 st.shared.u32 [%s], 5; // HERE\n",

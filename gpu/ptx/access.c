@@ -24,6 +24,22 @@ static int outside(struct ptx_machine *machine, const struct ptx_access *access,
     return 1;
 }
 
+/* Where that is, by the allocation that it begins in or is near to. */
+static void outside_global(struct ptx_machine *machine, const struct ptx_access *access, int lane)
+{
+    const uint64_t address = access->address[lane];
+    uint64_t distance = 0;
+    int side = 0;
+    const struct ptx_block *block = ptx_memory_near(machine, address, &distance, &side);
+    char text[160] = ": nothing is allocated there";
+    if (block && side == 0)
+        snprintf(text, sizeof text, ": it reaches beyond '%s'", block->name);
+    else if (block)
+        snprintf(text, sizeof text, ": nothing is allocated there, %llu bytes %s '%s'",
+                 (unsigned long long)distance, side < 0 ? "before" : "behind", block->name);
+    outside(machine, access, lane, text);
+}
+
 struct ptx_block *ptx_local(struct ptx_warp *warp, int lane)
 {
     struct ptx_block *block = &warp->local[lane];
@@ -105,9 +121,7 @@ static struct ptx_block *find(struct ptx_machine *machine, struct ptx_access *ac
         if (block)
             access->offset[lane] = address - block->address;
         else
-            outside(machine, access, lane,
-                    ptx_memory_find(machine, address, 1) ? ": it reaches beyond its allocation"
-                                                         : ": nothing is allocated there");
+            outside_global(machine, access, lane);
         return block;
     }
     if (!block || address > block->bytes || access->bytes > block->bytes - address) {

@@ -200,11 +200,15 @@ static void graph_destroy(struct moe_device *device, void *graph)
 
 /* ---- launches -------------------------------------------------------------------------------- */
 
-int moe_ptx_device_plant(struct moe_device *device, int index, const char *text)
+int moe_ptx_device_plant(struct moe_device *device, const char *kernel, const char *text)
 {
     struct ptx_device *ptx = ptx_device(device);
-    struct ptx_device_code *code = &ptx->codes[index];
-    const int status = ptx_read(text, strlen(text), &code->module);
+    int row = 0;
+    int status = kernel_find(kernel, device->major, device->minor, &row);
+    if (status)
+        return status;
+    struct ptx_device_code *code = &ptx->codes[kernel_rows[row].code];
+    status = ptx_read(text, strlen(text), &code->module);
     return status ? status : ptx_load(ptx->machine, code->module, &code->loaded);
 }
 

@@ -6,8 +6,8 @@
 
 #include "gpu/gpu.h"
 
-/* Runs `text` instead of the PTX of kernel_codes[code], of which nothing has run yet. As ptx_read.
- */
-int moe_ptx_device_plant(struct moe_device *device, int code, const char *text);
+/* Runs `text` instead of the PTX that has the kernel in it, of which nothing has run yet. As
+ * ptx_read; MOE_E_UNSUPPORTED: no such kernel. */
+int moe_ptx_device_plant(struct moe_device *device, const char *kernel, const char *text);
 
 #endif

@@ -37,8 +37,22 @@ static void say_other(const struct hazard *hazard, const struct meeting *meeting
                  thread / grid->block[0] / grid->block[1]);
 }
 
+/* Is the other access this very instruction, by another lane that has not stored yet? */
+static int is_of_one_store(const struct meeting *meeting)
+{
+    const struct ptx_access *access = meeting->access;
+    const struct hazard_warp *warp = access->warp->hazard;
+    const uint64_t index = (uint64_t)(access->code - access->cta->machine->program->code);
+    const int other = meeting->other_lane;
+    return meeting->other_writes && (meeting->site & SITE_MAX) == index &&
+           meeting->agent == warp->agent && access->lanes >> other & 1 &&
+           access->block[other] == access->block[meeting->lane] &&
+           meeting->offset >= access->offset[other] &&
+           meeting->offset + meeting->bytes <= access->offset[other] + access->bytes;
+}
+
 /* Does the write leave these bytes as they are, or as another lane of it makes them? */
-static int changes_nothing(const struct hazard *hazard, const struct meeting *meeting)
+static int changes_nothing(const struct meeting *meeting)
 {
     const struct ptx_access *access = meeting->access;
     const int other = meeting->other_lane;
@@ -47,16 +61,11 @@ static int changes_nothing(const struct hazard *hazard, const struct meeting *me
         return 0;
     const uint64_t from = meeting->offset - access->offset[meeting->lane];
     ptx_stored(access->warp, access->code, meeting->lane, stored);
-    const struct hazard_warp *warp = access->warp->hazard;
-    if (meeting->agent == warp->agent && access->lanes >> other & 1 &&
-        access->block[other] == access->block[meeting->lane] &&
-        meeting->offset >= access->offset[other] &&
-        meeting->offset + meeting->bytes <= access->offset[other] + access->bytes) {
+    if (is_of_one_store(meeting)) {
         ptx_stored(access->warp, access->code, other, others);
         return !memcmp(stored + from, others + (meeting->offset - access->offset[other]),
                        meeting->bytes);
     }
-    (void)hazard;
     return !memcmp(stored + from, access->data[meeting->lane] + from, meeting->bytes);
 }
 
@@ -75,7 +84,7 @@ static void report(struct hazard *hazard, const struct meeting *meeting, enum pt
 
 void hazard_report_race(struct hazard *hazard, const struct meeting *meeting)
 {
-    const int same = changes_nothing(hazard, meeting);
+    const int same = changes_nothing(meeting);
     report(hazard, meeting, PTX_REPORT_RACE, same ? PTX_REPORT_TEXT : PTX_REPORT_VALUE,
            "Memory Consistency Model, Data Races: conflicting accesses are ordered by causality, "
            "or are morally strong",

@@ -360,6 +360,12 @@ int ptx_memory_map(struct ptx_machine *machine, uint64_t address, uint64_t bytes
 /* The block that has [address, address + bytes), NULL: none has it whole. */
 struct ptx_block *ptx_memory_find(struct ptx_machine *machine, uint64_t address, uint64_t bytes);
 
+/* The block that has the byte or is nearest to it, within a page; NULL: none. How far off it is:
+ * side 0: it has the byte; -1: the byte lies before its first, 1: behind its last, counted from 1.
+ */
+const struct ptx_block *ptx_memory_near(const struct ptx_machine *machine, uint64_t address,
+                                        uint64_t *distance, int *side);
+
 /* A block's own memory, of shared, local and param spaces too. MOE_E_NOMEM. */
 int ptx_block_create(struct ptx_block *block, uint64_t bytes);
 void ptx_block_free(struct ptx_machine *machine, struct ptx_block *block);

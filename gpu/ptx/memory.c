@@ -57,6 +57,23 @@ struct ptx_block *ptx_memory_find(struct ptx_machine *machine, uint64_t address,
     return machine->blocks[at];
 }
 
+const struct ptx_block *ptx_memory_near(const struct ptx_machine *machine, uint64_t address,
+                                        uint64_t *distance, int *side)
+{
+    const int32_t at = find(machine, address);
+    const struct ptx_block *next = at < machine->block_count ? machine->blocks[at] : NULL;
+    const struct ptx_block *last = at > 0 ? machine->blocks[at - 1] : NULL;
+    *side = 0;
+    *distance = 0;
+    if (next && next->address <= address)
+        return next;
+    const uint64_t before = next ? next->address - address : UINT64_MAX;
+    const uint64_t behind = last ? address - (last->address + last->bytes) + 1 : UINT64_MAX;
+    *side = behind <= before ? 1 : -1;
+    *distance = *side > 0 ? behind : before;
+    return *distance > GAP ? NULL : *side > 0 ? last : next;
+}
+
 static int insert(struct ptx_machine *machine, struct ptx_block *block)
 {
     if (machine->block_count == machine->block_room) {
