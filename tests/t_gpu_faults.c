@@ -71,7 +71,7 @@ static const struct {
 /* What came of one fault, as its process tells it. */
 struct outcome {
     enum moe_verdict verdict; /* of the case that was caught, or the worst of all */
-    char text[400];
+    char text[1000];
 };
 
 struct trying {

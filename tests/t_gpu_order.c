@@ -56,7 +56,7 @@ static const struct {
 
 struct outcome {
     enum moe_verdict verdict;
-    char check[40], text[300];
+    char check[40], text[800];
 };
 
 static const struct moe_variant *variant_of(const char *name)

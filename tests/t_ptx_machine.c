@@ -230,7 +230,7 @@ START_TEST(what_is_wrong_is_reported)
     } rows[] = {
         {"ld.global.u64 %d, [%pa+1024];", "outside", "nothing is allocated there"},
         {"setp.eq.s32 %p, %i, 127; @%p ld.global.v2.u64 {%d, %s0}, [%pa];", "outside",
-         "reaches beyond its allocation"},
+         "reaches beyond 'array'"},
         {"add.s64 %s0, %pa, 4; setp.eq.s32 %p, %i, 3; @%p ld.global.u64 %d, [%s0];", "misaligned",
          "no multiple of 8; line"},
         {"ld.global.u64 %d, [0];", "outside", "address 0x0"},
