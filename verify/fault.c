@@ -11,8 +11,8 @@
 const struct moe_fault *model_planted;
 int model_planted_level;
 
-static const struct moe_fault *const part[] = {fault_memory, fault_launch, fault_maths,
-                                               fault_special, fault_elsewhere};
+static const struct moe_fault *const part[] = {fault_memory,  fault_launch, fault_maths,
+                                               fault_special, fault_held,   fault_elsewhere};
 
 static const char *const class_name[MOE_FAULT_CLASS_COUNT] = {
     [MOE_FAULT_UNWRITTEN] = "unwritten",       [MOE_FAULT_BOUNDS] = "bounds",

@@ -8,6 +8,6 @@
 #include "verify/fault.h"
 
 extern const struct moe_fault fault_memory[], fault_launch[], fault_maths[], fault_special[],
-    fault_elsewhere[];
+    fault_held[], fault_elsewhere[];
 
 #endif

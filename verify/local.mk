@@ -22,6 +22,7 @@ CHECKS = \
 	%D%/check_statistics.c \
 	%D%/check_footprint.c \
 	%D%/check_determinism.c \
+	%D%/check_passes.c \
 	%D%/check_batch.c \
 	%D%/check_containment.c \
 	%D%/check_relations.c \
@@ -218,6 +219,7 @@ libcommand_la_SOURCES = \
 	%D%/fault_launch.c \
 	%D%/fault_maths.c \
 	%D%/fault_special.c \
+	%D%/fault_held.c \
 	%D%/fault_elsewhere.c \
 	%D%/model.h \
 	%D%/model.c \
@@ -228,6 +230,7 @@ libcommand_la_SOURCES = \
 	%D%/model_forward.c \
 	%D%/model_backward.c \
 	%D%/model_launch.c \
+	%D%/model_impostor.c \
 	%D%/selftest.h \
 	%D%/selftest_plan.c \
 	%D%/selftest_clean.c \

@@ -53,6 +53,7 @@ enum model_product_fault {
     PRODUCT_LAST_BLOCK_EARLY,
     PRODUCT_STAGES_UNCLAMPED,
     PRODUCT_PART_LOST,
+    PRODUCT_FIRST_32,
 };
 
 /* Kinds of MOE_FAULT_IN_STORE. */
@@ -84,6 +85,8 @@ enum model_store_fault {
     STORE_ROWS_REPEATED,
     STORE_EPSILON, /* 2^-level is added */
     STORE_UPWARD,  /* rounded towards plus infinity */
+    STORE_ADDS_TWICE,
+    STORE_EMPTY_ZEROED,
 };
 
 /* Kinds of MOE_FAULT_IN_LOAD. */
@@ -242,6 +245,43 @@ enum model_step_fault {
     EQUAL_TOKENS_ONCE,
     CAPACITY_40,
     FOURTH_SLOT_LOST,
+    CACHES_BY_FIRST_ROW,
+    CACHES_BY_SUM,
+    BACKWARD_REPLAYS,
+    OUTPUT_WITH_NEXT_CALL,
+    KNOWS_POISON,
+    SKIPS_EQUAL_INPUT,
+    EIGHT_TOKENS_FOR_ALL,
+    TOP_1_ONLY,
+    BALANCED_ONLY,
+    FIRST_EXPERT_FOR_LAST,
+    EIGHT_BITS,
+    SMALL_SCORES_SKIPPED,
+    DW_ROWS_STOP_AT_64,
+    LAST_ROW_HAS_SCORE_BEFORE,
+    DROPPED_DS_UNWRITTEN,
+    ROUTER_BY_4_TOKENS,
+    PICKS_PAST_4_BY_ID,
+    SOFTMAX_OF_32,
+    LAST_ROUTER_BIAS_TWICE,
+    DBR_WITHOUT_FIRST,
+    DB1_SUM_BF16,
+    GATE_APPROXIMATE,
+    Z_CLAMPED,
+    DZ_WEIGHTED_TWICE,
+    HALVES_OF_TILE_SWAPPED,
+    LEAVES_FLUSHING,
+    EVERY_THIRD_LOSES_ROW,
+    X_BY_OLD_ADDRESS,
+    A_LEFT_IN_WORKSPACE,
+    SOFTMAX_CLAMPED,
+    SEL_BIAS_FOR_GROUPS_ONLY,
+    SLOTS_BY_4,
+    LAST_ROUTER_PART_MISSING,
+    INPUT_AS_SCRATCH,
+    NO_TOKENS_NO_WORK,
+    FEW_TOKENS_LOSE_SLOT,
+    Z_ROUNDED_BEFORE_BIAS,
 };
 
 /* One tile of rows of one expert, staged. */
@@ -282,8 +322,9 @@ struct model {
     int tile;
     int wide; /* f64 arithmetic */
     int64_t P, N, Z;
-    int launches; /* of this state */
-    double left;  /* what a fault left in an accumulator */
+    int launches;    /* of this state */
+    double left;     /* what a fault left in an accumulator */
+    void *forward_x; /* where a fault found x in the forward pass */
     const struct moe_call *call;
     struct model_space space;
     struct model_kept kept;
@@ -368,6 +409,12 @@ void model_each_tile(struct model *m, void (*take)(struct model *m, const struct
 void model_down_backward(struct model *m);
 void model_weights_backward(struct model *m);
 void model_up_backward(struct model *m);
+
+/* ---- model_impostor.c ------------------------------------------------------------------------ */
+
+int model_impostor(struct model *m, int backward, int64_t launches);
+void model_impostor_after(struct model *m, int backward);
+void model_impostor_forget(void);
 
 /* ---- model_launch.c -------------------------------------------------------------------------- */
 

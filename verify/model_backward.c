@@ -101,7 +101,7 @@ static void down_backward_tile(struct model *m, const struct tile *tile)
     if (m->algorithm->keep_a)
         memcpy(m->space.a + first * I, m->kept.a + first * I,
                (size_t)(tile->count * I) * sizeof *da);
-    else
+    else if (!fault(m, A_LEFT_IN_WORKSPACE))
         model_act(m, tile->count, z, m->space.a + first * I);
     for (int64_t r = 0; r < tile->count; r++) {
         int64_t row = first + r;
@@ -119,6 +119,8 @@ static void down_backward_tile(struct model *m, const struct tile *tile)
                                            ? model_round(m, m->algorithm->round_sa, s * a)
                                            : a;
             double grad = scaled && !fault(m, DZ_NOT_WEIGHTED) ? model_hold(m, s * da[i]) : da[i];
+            if (fault(m, DZ_WEIGHTED_TWICE) && p->weight == MOE_WEIGHT_BEFORE_W2)
+                grad = model_hold(m, s * grad);
             activate_backward(m, i, z + r * Z, grad, m->space.dz + row * Z);
         }
     }
@@ -195,7 +197,13 @@ static void w1_gradients(struct model *m, const struct tile *tile)
             model_put(m, MOE_DW1, tile->expert * Z + c, h,
                       model_sum(m, MOE_IN_DW1, tile, count, dz + c, Z, x, 1, 0));
     }
-    for (int64_t c = 0; c < Z && p->bias; c++)
+    for (int64_t c = 0; c < Z && p->bias && fault(m, DB1_SUM_BF16); c++) {
+        double sum = 0;
+        for (int64_t r = 0; r < tile->own; r++)
+            sum = moe_dtype_round(MOE_BF16, sum + dz[r * Z + c], 0);
+        model_put(m, MOE_DB1, tile->expert, c, sum);
+    }
+    for (int64_t c = 0; c < Z && p->bias && !fault(m, DB1_SUM_BF16); c++)
         model_put(m, MOE_DB1, tile->expert, c,
                   model_sum(m, MOE_IN_DW1, tile, tile->own, dz + c, Z, &one, 0, 0));
 }
@@ -211,6 +219,8 @@ void model_weights_backward(struct model *m)
             tile.count = 0;
         if (fault(m, DW_TAKES_PADDING) && tile.first + tile.count < m->N)
             tile.count++;
+        if (fault(m, DW_ROWS_STOP_AT_64) && tile.count > 64)
+            tile.count = 64;
         if (fault(m, DW_ONE_ROW_SHORT) && tile.count > 1)
             tile.count--;
         tile.own = tile.count;
@@ -252,8 +262,9 @@ static void store_ds(struct model *m)
     const struct moe_tensor *ds = &m->call->tensors[MOE_DS];
     int64_t width = ds->rank == 2 ? ds->shape[1] : m->P;
     for (int64_t i = 0; i < m->P; i++)
-        model_put(m, MOE_DS, ds->rank == 2 ? i / width : 0, ds->rank == 2 ? i % width : i,
-                  m->space.ds[i]);
+        if (!fault(m, DROPPED_DS_UNWRITTEN) || m->kept.entry_row[i] >= 0)
+            model_put(m, MOE_DS, ds->rank == 2 ? i / width : 0, ds->rank == 2 ? i % width : i,
+                      m->space.ds[i]);
 }
 
 void model_up_backward(struct model *m)

@@ -20,6 +20,8 @@ void model_gather(struct model *m, enum moe_tensor_id id, const struct tile *til
         int64_t token = m->kept.row_token[row];
         if (fault(m, GATHER_BY_ROW) && row < m->problem.T)
             token = row;
+        if (fault(m, HALVES_OF_TILE_SWAPPED) && (r ^ 32) < tile->count)
+            token = m->kept.row_token[tile->first + (r ^ 32)];
         model_load(m, id, token * width, width, rows + r * width);
         if (fault(m, GATHER_LAST_ROW_STALE) && r == tile->count - 1 && r > 0 && tile->number > 0)
             memcpy(rows + r * width, rows + (r - 1) * width, (size_t)width * sizeof *rows);
@@ -31,6 +33,8 @@ void model_gather(struct model *m, enum moe_tensor_id id, const struct tile *til
 
 double model_row_score(struct model *m, int64_t row)
 {
+    if (fault(m, LAST_ROW_HAS_SCORE_BEFORE) && row == m->N - 1 && row > 0)
+        row--;
     return model_score(m, m->kept.row_entry[row]);
 }
 
@@ -48,6 +52,8 @@ static double activate(const struct model *m, double g, double u)
     if (fault(m, UP_WITHOUT_1) && m->problem.act == MOE_SWIGLU_OAI)
         return m->act->gate(g, c) * (m->act->up(u, c) - 1);
     double a = model_hold(m, m->act->gate(g, c));
+    if (fault(m, GATE_APPROXIMATE))
+        a *= g > floor(g) + 0.5 ? 1 + 0x1p-9 : 1 - 0x1p-9;
     if (fault(m, RELU_DROPS_NAN))
         a = fmax(a, -INFINITY);
     if (!m->act->gated)
@@ -95,9 +101,13 @@ static void up_tile(struct model *m, const struct tile *tile)
                 model_sum(m, MOE_IN_Z, tile, H, x + r * H, 1, w + c * H, 1, folded ? 0 : bias[c]);
             if (folded)
                 sum = model_hold(m, model_hold(m, s * sum) + bias[c]);
+            if (fault(m, Z_ROUNDED_BEFORE_BIAS) && p->bias)
+                sum = moe_dtype_round(kept, sum - bias[c], 0) + bias[c];
             z[r * Z + c] = m->algorithm->from_rounded_z ? moe_dtype_round(kept, sum, 0) : sum;
             if (fault(m, Z_BEFORE_BIAS) && p->bias)
                 sum = model_hold(m, sum - bias[c]);
+            if (fault(m, Z_CLAMPED) && p->act == MOE_SWIGLU_CLAMP)
+                sum = fmax(fmin(sum, p->act_clamp), -p->act_clamp);
             model_put(m, MOE_Z, row, c, sum);
         }
     }
@@ -204,6 +214,10 @@ static double slots(const struct model *m, const double *rows, int64_t begin, in
     for (int64_t i = begin; i < end; i++) {
         if (fault(m, LAST_SLOT_MISSING) && i == end - 1 && i > begin)
             continue;
+        if (fault(m, FEW_TOKENS_LOSE_SLOT) && m->problem.T <= 4 && i == end - 1 && i > begin)
+            continue;
+        if (fault(m, SLOTS_BY_4) && end - begin > 4 && i - begin >= (end - begin) / 4 * 4)
+            break;
         if (m->kept.entry_row[i] >= 0 || fault(m, DROPPED_SLOT_READ))
             sum = model_hold(m, sum + rows[i * H + h]);
         if (fault(m, LAST_SLOT_TWICE) && i == end - 1 && m->kept.entry_row[i] >= 0)
@@ -226,6 +240,8 @@ void model_combine(struct model *m, const double *rows, enum moe_tensor_id out)
         int64_t begin = model_token_begin(m, t), end = model_token_begin(m, t + 1);
         if (routed)
             router_part(m, t, part);
+        if (fault(m, LAST_ROUTER_PART_MISSING) && routed && t == p->T - 1)
+            memset(part, 0, (size_t)p->H * sizeof *part);
         for (int64_t h = 0; h < p->H; h++) {
             double sum = m->algorithm->atomic ? rows[t * p->H + h] : slots(m, rows, begin, end, h);
             model_put(m, out, t, h, routed ? model_hold(m, sum + part[h]) : sum);

@@ -1,15 +1,13 @@
 /*
- * model_launch.c - what can be wrong with a launch as a whole: variants that do not compute
- * (impostors), state that outlives a launch, memory beside the tensors, the process around them.
+ * model_launch.c - what can be wrong with a launch as a whole: state that outlives a launch, memory
+ * beside the tensors, the process around them.
  */
-#define _GNU_SOURCE /* pause, nanosleep */
+#define _GNU_SOURCE /* pause */
 #include <fenv.h>
 #include <math.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "verify/model.h"
@@ -19,121 +17,13 @@ static struct {
     int64_t launches; /* forward ones */
     double left;      /* what a sum was left with */
     int64_t T;        /* of the first launch */
-    const void *seen; /* address of the first x */
-    void *copy[MOE_TENSOR_COUNT];
-    int64_t bytes[MOE_TENSOR_COUNT];
 } between;
 
 void model_forget(void)
 {
-    for (int id = 0; id < MOE_TENSOR_COUNT; id++)
-        free(between.copy[id]);
+    model_impostor_forget();
     memset(&between, 0, sizeof between);
     model_forget_loads();
-}
-
-static int is_output(const struct model *m, int id, int backward)
-{
-    enum moe_role role = moe_tensor_info(id)->role;
-    int computed = m->problem.router != MOE_LISTS;
-    if (!m->call->tensors[id].data)
-        return 0;
-    return backward ? role == MOE_BACKWARD_OUTPUT || role == MOE_PARAMETER_GRADIENT
-                    : role == MOE_FORWARD_OUTPUT || (role == MOE_ROUTING && computed);
-}
-
-static void fill(struct model *m, int backward, double value)
-{
-    for (int id = 0; id < MOE_TENSOR_COUNT; id++) {
-        const struct moe_tensor *tensor = &m->call->tensors[id];
-        for (int64_t i = 0; is_output(m, id, backward) && i < moe_tensor_count(tensor); i++)
-            moe_dtype_store(tensor->dtype, tensor->data, moe_tensor_position(tensor, i), value, 0);
-    }
-}
-
-/* ---- impostors ------------------------------------------------------------------------------- */
-
-static void remember(struct model *m, int backward)
-{
-    for (int id = 0; id < MOE_TENSOR_COUNT; id++) {
-        const struct moe_tensor *tensor = &m->call->tensors[id];
-        if (!is_output(m, id, backward))
-            continue;
-        free(between.copy[id]);
-        between.bytes[id] = moe_tensor_bytes(tensor);
-        between.copy[id] = malloc((size_t)between.bytes[id] + 1);
-        if (between.copy[id])
-            memcpy(between.copy[id], tensor->data, (size_t)between.bytes[id]);
-    }
-}
-
-static int recall(struct model *m, int backward)
-{
-    int all = 1;
-    for (int id = 0; id < MOE_TENSOR_COUNT; id++) {
-        const struct moe_tensor *tensor = &m->call->tensors[id];
-        if (!is_output(m, id, backward))
-            continue;
-        if (between.copy[id] && between.bytes[id] == moe_tensor_bytes(tensor))
-            memcpy(tensor->data, between.copy[id], (size_t)between.bytes[id]);
-        else
-            all = 0;
-    }
-    return all;
-}
-
-static void copy_input_out(struct model *m)
-{
-    const struct moe_tensor *x = &m->call->tensors[MOE_X];
-    fill(m, 0, 0);
-    memcpy(m->call->tensors[MOE_O].data, x->data, (size_t)moe_tensor_bytes(x));
-}
-
-/* Work that goes on when the call has returned: here it is a thread that begins late and finds the
- * call's memory gone, so it only writes zeros to where the output was, if it comes that far. */
-static void *sleep_on(void *unused)
-{
-    struct timespec a_while = {.tv_nsec = 1000000};
-    nanosleep(&a_while, NULL);
-    return unused;
-}
-
-static void work_later(void)
-{
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, sleep_on, NULL) == 0)
-        pthread_detach(thread);
-}
-
-/* 1: the launch is over. */
-static int impostor(struct model *m, int backward)
-{
-    if (fault(m, WRITES_ZEROS)) {
-        fill(m, backward, 0);
-        return 1;
-    }
-    if (fault(m, WRITES_NAN)) {
-        fill(m, backward, NAN);
-        return 1;
-    }
-    if (fault(m, WRITES_ONES)) {
-        fill(m, backward, 1);
-        return 1;
-    }
-    if (fault(m, COPIES_INPUT) && !backward) {
-        copy_input_out(m);
-        return m->problem.router == MOE_LISTS;
-    }
-    if (fault(m, DOES_LATER)) {
-        work_later();
-        return 1;
-    }
-    if (fault(m, REPEATS_LAST_OUTPUT) ||
-        (fault(m, CACHES_BY_ADDRESS) && between.seen == m->call->tensors[MOE_X].data))
-        return recall(m, backward);
-    if (fault(m, WORKS_ONCE) && between.launches > 1)
-        return 1;
-    return fault(m, DOES_NOTHING) || (fault(m, NO_BACKWARD) && backward);
 }
 
 /* ---- the process ----------------------------------------------------------------------------- */
@@ -181,12 +71,28 @@ static void disturb_process(struct model *m, int backward)
         overflow_stack(NULL);
 }
 
+/* Results that are subnormal become 0 from here on, as -ffast-math has it. */
+static void flush_subnormals(void)
+{
+#if defined __SSE__
+    __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | 0x8040);
+#elif defined __aarch64__
+    uint64_t control;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+    __asm__ volatile("msr fpcr, %0" : : "r"(control | 1u << 24));
+#else
+    fesetround(FE_UPWARD);
+#endif
+}
+
 static void disturb_modes(const struct model *m)
 {
     if (fault(m, LEAVES_ROUNDING_UP))
         fesetround(FE_UPWARD);
     if (fault(m, LEAVES_ROUNDING_DOWN))
         fesetround(FE_TOWARDZERO);
+    if (fault(m, LEAVES_FLUSHING))
+        flush_subnormals();
 }
 
 /* ---- state between launches ------------------------------------------------------------------ */
@@ -205,6 +111,10 @@ static void carry(struct model *m, int backward)
         moe_dtype_store(dw1->dtype, dw1->data, 0, value + between.left, 0);
         between.left = value;
     }
+    if (fault(m, EVERY_THIRD_LOSES_ROW) && !backward && between.launches % 3 == 0)
+        for (int64_t h = 0; h < m->problem.H && m->problem.T > 0; h++)
+            moe_dtype_store(o->dtype, o->data,
+                            moe_tensor_position(o, (m->problem.T - 1) * m->problem.H + h), NAN, 0);
 }
 
 /* ---- beside the tensors ---------------------------------------------------------------------- */
@@ -224,6 +134,17 @@ static void touch_memory(struct model *m, int backward)
         memset(m->call->kept, 0, (size_t)kept);
 }
 
+/* What was there is put back. */
+static void use_as_scratch(struct model *m)
+{
+    const struct moe_tensor *x = &m->call->tensors[MOE_X];
+    volatile unsigned char *byte = x->data;
+    if (moe_tensor_bytes(x) > 0) {
+        byte[0] ^= 1;
+        byte[0] ^= 1;
+    }
+}
+
 int model_launch_before(struct model *m, int backward, int *status)
 {
     *status = MOE_OK;
@@ -241,16 +162,20 @@ int model_launch_before(struct model *m, int backward, int *status)
         between.T = between.launches == 1 && !backward ? T : between.T;
     }
     disturb_process(m, backward);
-    return *status != MOE_OK || impostor(m, backward);
+    if (fault(m, NO_TOKENS_NO_WORK) && m->problem.T == 0)
+        return 1;
+    if (fault(m, INPUT_AS_SCRATCH) && !backward)
+        use_as_scratch(m);
+    if (fault(m, X_BY_OLD_ADDRESS) && !backward)
+        m->forward_x = m->call->tensors[MOE_X].data;
+    return *status != MOE_OK || model_impostor(m, backward, between.launches);
 }
 
 void model_launch_after(struct model *m, int backward)
 {
     if (m->fault.place == MOE_FAULT_NOWHERE)
         return;
-    if (fault(m, REPEATS_LAST_OUTPUT) || fault(m, CACHES_BY_ADDRESS))
-        remember(m, backward);
-    between.seen = m->call->tensors[MOE_X].data;
+    model_impostor_after(m, backward);
     carry(m, backward);
     touch_memory(m, backward);
     disturb_modes(m);

@@ -33,6 +33,8 @@ void model_logits(struct model *m)
             sum = model_sum(m, MOE_IN_LOGITS, &tile, p->H, x, 1, w, 1, 0);
             if (p->router_bias && !fault(m, ROUTER_BIAS_MISSING))
                 model_load(m, MOE_BR, e, 1, &bias);
+            if (fault(m, LAST_ROUTER_BIAS_TWICE) && e == p->E - 1)
+                bias *= 2;
             sum = model_hold(m, sum + bias);
             if (fault(m, LOGITS_BF16))
                 sum = moe_dtype_round(MOE_BF16, sum, 0);
@@ -104,6 +106,21 @@ static void close_groups(struct model *m, const double *value, int64_t *taken)
     }
 }
 
+/* The fifth pick and those after it by id. */
+static void sort_picks_past_4(struct model *m, int64_t t)
+{
+    int64_t K = m->problem.K;
+    for (int64_t end = K; end > 5; end--)
+        for (int64_t k = 4; k + 1 < end; k++) {
+            double pair[2];
+            model_load(m, MOE_PICKS, t * K + k, 2, pair);
+            if (pair[0] > pair[1]) {
+                model_put(m, MOE_PICKS, t, k, pair[1]);
+                model_put(m, MOE_PICKS, t, k + 1, pair[0]);
+            }
+        }
+}
+
 static void pick_token(struct model *m, int64_t t)
 {
     const struct moe_problem *p = &m->problem;
@@ -124,6 +141,19 @@ static void pick_token(struct model *m, int64_t t)
     }
     if (p->groups && !fault(m, GROUPS_IGNORED))
         close_groups(m, value, taken);
+    for (int64_t e = 0; e < p->E && fault(m, SEL_BIAS_FOR_GROUPS_ONLY) && p->groups; e++) {
+        double logit;
+        model_load(m, MOE_LOGITS, t * p->E + e, 1, &logit);
+        value[e] = is_softmax(m) ? value[e] : own_score(m, logit);
+    }
+    if (fault(m, ROUTER_BY_4_TOKENS) && t > 0 && t >= p->T / 4 * 4) { /* the last are left over */
+        for (int64_t k = 0; k < p->K; k++) {
+            double pick;
+            model_load(m, MOE_PICKS, (t - 1) * p->K + k, 1, &pick);
+            model_put(m, MOE_PICKS, t, k, pick);
+        }
+        return;
+    }
     for (int64_t k = 0; k < p->K; k++) {
         int64_t best = -1;
         for (int64_t e = 0; e < E; e++)
@@ -137,6 +167,8 @@ static void pick_token(struct model *m, int64_t t)
             best = -1;
         model_put(m, MOE_PICKS, t, fault(m, PICKS_ASCENDING) ? p->K - 1 - k : k, (double)best);
     }
+    if (fault(m, PICKS_PAST_4_BY_ID))
+        sort_picks_past_4(m, t);
 }
 
 /* v of the picks of token t; returns their sum. */
@@ -151,12 +183,14 @@ static double raw_scores(struct model *m, int64_t t, const double *logits, doubl
         top = logits[e] > top ? logits[e] : top;
     if (fault(m, SOFTMAX_WITHOUT_MAX))
         top = 0;
-    for (int64_t e = 0; e < p->E && over_all; e++)
+    for (int64_t e = 0; e < (fault(m, SOFTMAX_OF_32) && p->E > 32 ? 32 : p->E) && over_all; e++)
         all += fault(m, SOFTMAX_WITHOUT_MAX) ? expf((float)logits[e]) : exp(logits[e] - top);
     for (int64_t k = 0; k < p->K; k++) {
         int64_t e = model_pick(m, t * p->K + k);
         e = e < 0 || e >= p->E ? 0 : e;
         v[k] = is_softmax(m) ? exp(logits[e] - top) : own_score(m, logits[e]);
+        if (fault(m, SOFTMAX_CLAMPED) && is_softmax(m))
+            v[k] = fmax(v[k], exp(-8));
         if (fault(m, BIASED_SCORE) && p->sel_bias && !is_softmax(m)) {
             double bias;
             model_load(m, MOE_SEL_BIAS, e, 1, &bias);
@@ -213,6 +247,10 @@ double model_score(struct model *m, int64_t entry)
         s = 0;
     if (fault(m, SCORE_SQUARED))
         s *= s;
+    if (fault(m, SMALL_SCORES_SKIPPED) && fabs(s) < 0.1)
+        s = 0;
+    if (fault(m, TOP_1_ONLY))
+        s = slot == 0 ? 1 : 0;
     return fault(m, SCORE_MISSING) ? 1 : s;
 }
 
@@ -266,7 +304,7 @@ static void router_weights_backward(struct model *m)
     }
     for (int64_t e = 0; e < p->E && p->router_bias; e++) {
         double sum = 0;
-        for (int64_t t = 0; t < p->T; t++)
+        for (int64_t t = fault(m, DBR_WITHOUT_FIRST); t < p->T; t++)
             sum = model_hold(m, sum + dl[t * p->E + e]);
         model_put(m, MOE_DBR, 0, e, sum);
     }

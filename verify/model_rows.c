@@ -64,6 +64,8 @@ static void scan(struct model *m)
             before = offset[e - 1]; /* the last lane reads before the barrier */
         offset[e + 1] = before + m->space.count[e];
     }
+    for (int64_t e = 1; e < E && fault(m, BALANCED_ONLY); e++)
+        offset[e] = e * offset[E] / E;
     if (fault(m, SCAN_INCLUSIVE))
         memmove(offset, offset + 1, (size_t)E * sizeof *offset);
     m->N = offset[E];

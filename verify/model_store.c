@@ -74,7 +74,17 @@ static void load_wrong(const struct model *m, const struct moe_tensor *tensor, i
 void model_load(struct model *m, enum moe_tensor_id id, int64_t index, int64_t count,
                 double *values)
 {
+    struct moe_tensor moved;
     const struct moe_tensor *tensor = &m->call->tensors[id];
+    if (fault(m, X_BY_OLD_ADDRESS) && id == MOE_X && m->forward_x) {
+        moved = *tensor;
+        moved.data = m->forward_x;
+        tensor = &moved;
+    }
+    if (fault(m, FIRST_EXPERT_FOR_LAST) && (id == MOE_W1 || id == MOE_W2)) {
+        int64_t size = moe_tensor_count(tensor) / m->problem.E;
+        index -= index / size == m->problem.E - 1 ? index / size * size : 0;
+    }
     int64_t width = width_of(tensor), step = tensor->stride[tensor->rank - 1];
     for (int64_t done = 0; done < count;) {
         int64_t col = (index + done) % width;
@@ -89,6 +99,9 @@ void model_load(struct model *m, enum moe_tensor_id id, int64_t index, int64_t c
     }
     if (fault_in(m, MOE_FAULT_IN_LOAD, (int)id) && count > 0)
         load_wrong(m, tensor, index, count, values);
+    int narrow = id == MOE_X || id == MOE_W1 || id == MOE_W2 || id == MOE_DO;
+    for (int64_t i = 0; i < count && narrow && fault(m, EIGHT_BITS); i++)
+        values[i] = moe_dtype_round(MOE_E4M3, values[i], 1);
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
@@ -177,6 +190,10 @@ static int put_value_wrong(const struct model *m, const struct moe_tensor *tenso
         if (isinf(moe_dtype_load(tensor->dtype, tensor->data, at)))
             store(tensor, at, NAN);
         return 1;
+    case STORE_ADDS_TWICE:
+        value += m->problem.beta ? moe_dtype_load(tensor->dtype, tensor->data, at) : 0;
+        store(tensor, at, value);
+        return 1;
     case STORE_ADDS:
         store(tensor, at, value + moe_dtype_load(tensor->dtype, tensor->data, at));
         return 1;
@@ -204,6 +221,12 @@ static int put_place_wrong(const struct model *m, const struct moe_tensor *tenso
     case STORE_EMPTY_MISSING:
         other = expert_of_row(m, row, rows);
         return m->kept.offset[other] == m->kept.offset[other + 1];
+    case STORE_EMPTY_ZEROED:
+        other = expert_of_row(m, row, rows);
+        if (m->kept.offset[other] != m->kept.offset[other + 1])
+            return 0;
+        store(tensor, moe_tensor_position(tensor, row * width + col), 0);
+        return 1;
     case STORE_ROW_PAST_END:
         if (row == rows - 1 && col == width - 1)
             store(tensor, moe_tensor_position(tensor, row * width + col) + 1, value);

@@ -187,6 +187,8 @@ static double sum_wrong(struct model *m, const struct tile *tile, struct terms t
     case PRODUCT_STAGES_UNCLAMPED: /* fewer blocks than stages: the first is taken again */
         sum = in_order(m, &terms, n, start);
         return n <= STEP ? chain(m, &terms, 0, n, sum) : sum;
+    case PRODUCT_FIRST_32: /* one warp, one element a lane */
+        return in_order(m, &terms, n < 32 ? n : 32, start);
     case PRODUCT_PART_LOST: /* the last part of split-K arrives when the sum is stored */
         return in_order(m, &terms, n * (PARTS - 1) / PARTS, start);
     }

@@ -210,7 +210,8 @@ static void see_trouble(struct visit *visit, const struct moe_trial_result *resu
  * returned. */
 static int call(struct visit *visit, const struct moe_trial *trial, struct moe_trial_result *result)
 {
-    static const struct script_actor actor = {pass, give, capture, replay, held};
+    static const struct script_actor actor = {
+        .pass = pass, .give = give, .capture = capture, .replay = replay, .held = held};
     const struct moe_variant *variant = trial->variant;
     struct float_modes modes;
     visit->trial = trial;

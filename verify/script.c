@@ -30,6 +30,11 @@ static int backward_amid(const struct script *script)
     return script->actor->pass(script->context, 1, 1);
 }
 
+static int forward_elsewhere(const struct script *script)
+{
+    return script->actor->forward_elsewhere(script->context);
+}
+
 static int give_own(const struct script *script)
 {
     return script->actor->give(script->context, script->trial->own);
@@ -69,6 +74,7 @@ static const struct {
     {'b', "backward", backward},
     {'F', "forward", forward_amid},
     {'B', "backward", backward_amid},
+    {'e', "forward", forward_elsewhere},
     {'i', "putting inputs back", give_own},
     {'o', "putting other inputs there", give_other},
     {'m', "reading the memory in use", mark},

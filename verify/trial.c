@@ -1,6 +1,7 @@
 /*
  * trial.c - see trial.h: one run of a variant in an arena.
  */
+#include <stdlib.h>
 #include <string.h>
 #ifdef _OPENMP
 #include <omp.h>
@@ -60,12 +61,20 @@ int moe_tensors_again(const struct moe_problem *problem, const struct moe_tensor
 
 /* ---- on the CPU ------------------------------------------------------------------------------ */
 
+#define COPY_ALIGNMENT ((size_t)MOE_MEMORY_ALIGNMENT)
+
+static size_t copy_room(size_t bytes)
+{
+    return (bytes / COPY_ALIGNMENT + 1) * COPY_ALIGNMENT;
+}
+
 /* A variant, opened, and its call. */
 struct stay {
     const struct moe_trial *trial;
     const struct moe_call *call;
     void *state;
-    int met[2]; /* has it been through this pass? */
+    int met[2];                   /* has it been through this pass? */
+    void *copy[MOE_TENSOR_COUNT]; /* inputs that lay elsewhere; freed when it is closed */
 };
 
 static int pass(void *context, int backward, int surrounded)
@@ -77,6 +86,36 @@ static int pass(void *context, int backward, int surrounded)
         memset(stay->call->workspace, stay->trial->fill, (size_t)stay->call->workspace_size);
     stay->met[backward] = 1;
     return (backward ? variant->backward : variant->forward)(stay->state, stay->call);
+}
+
+/* Forward on copies of the inputs, at addresses that hold nothing afterwards. */
+static int forward_elsewhere(void *context)
+{
+    struct stay *stay = context;
+    const struct moe_call *own = stay->call;
+    struct moe_tensor moved[MOE_TENSOR_COUNT];
+    struct moe_call call = *own;
+    int status = MOE_OK;
+    memcpy(moved, own->tensors, sizeof moved);
+    for (int id = 0; id < MOE_TENSOR_COUNT; id++) {
+        size_t bytes = (size_t)moe_tensor_bytes(&moved[id]);
+        if (!moved[id].data || !is_given(stay->trial->problem, id))
+            continue;
+        moved[id].data = stay->copy[id] = aligned_alloc(COPY_ALIGNMENT, copy_room(bytes));
+        if (moved[id].data)
+            memcpy(moved[id].data, own->tensors[id].data, bytes);
+        else
+            status = moe_error(MOE_E_NOMEM, "no memory for copies of the inputs");
+    }
+    call.tensors = moved;
+    stay->call = &call;
+    if (status == MOE_OK)
+        status = pass(stay, 0, 0);
+    stay->call = own;
+    for (int id = 0; id < MOE_TENSOR_COUNT; id++)
+        if (stay->copy[id])
+            memset(stay->copy[id], MOE_POISON, (size_t)moe_tensor_bytes(&moved[id]));
+    return status;
 }
 
 static int give(void *context, const struct moe_tensors *from)
@@ -109,7 +148,8 @@ static int set_threads(int threads)
 static void call(const struct moe_trial *trial, const struct moe_call *call,
                  struct moe_trial_result *result)
 {
-    static const struct script_actor actor = {.pass = pass, .give = give, .held = held};
+    static const struct script_actor actor = {
+        .pass = pass, .forward_elsewhere = forward_elsewhere, .give = give, .held = held};
     const struct moe_variant *variant = trial->variant;
     struct stay stay = {.trial = trial, .call = call};
     struct float_modes modes;
@@ -124,6 +164,8 @@ static void call(const struct moe_trial *trial, const struct moe_call *call,
     if (result->status == MOE_OK) {
         moe_script_run(trial, &actor, &stay, result);
         variant->close(stay.state);
+        for (int id = 0; id < MOE_TENSOR_COUNT; id++)
+            free(stay.copy[id]);
     }
     if (trial->measures)
         result->held_after = moe_held_bytes();
