@@ -9,7 +9,8 @@
 
 #include "gpu/gpu.h"
 
-/* Of a class that sees more than a GPU does; gpu.h says what these are, device_watch.c calls them. */
+/* Of a class that sees more than a GPU does; gpu.h says what these are, device_watch.c calls them.
+ */
 struct device_watch {
     int (*label)(struct moe_device *device, void *memory, const char *name);
     int (*forget)(struct moe_device *device, void *memory, int64_t bytes);

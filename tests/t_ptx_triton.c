@@ -186,6 +186,11 @@ static void product_8warps(struct rig *rig)
     product(rig, &(struct shape){128, 64, 256, 98304, 0, MOE_BF16, MOE_BF16});
 }
 
+static void product_mma(struct rig *rig)
+{
+    product(rig, &(struct shape){16, 32, 128, 6144, 0, MOE_F16, MOE_F16});
+}
+
 static void product_e4m3(struct rig *rig)
 {
     product(rig, &(struct shape){64, 64, 128, 24576, 0, MOE_E4M3, MOE_F32});
@@ -233,6 +238,7 @@ static const struct {
     {"scan_offsets", scan_offsets},
     {"product_bf16", product_bf16},
     {"product_8warps", product_8warps},
+    {"product_mma", product_mma},
     {"product_e4m3", product_e4m3},
     {"gathered_product", gathered_product},
     {"described_product", described_product},
