@@ -117,6 +117,7 @@ SCRIPT_TESTS = \
 	%D%/exports.sh \
 	%D%/probe.sh \
 	%D%/device.sh \
+	%D%/ptx_layers.sh \
 	%D%/plugin.sh \
 	%D%/fuzz.sh \
 	%D%/shrink.sh \

@@ -56,6 +56,35 @@ test ! -s out || fail "-q says something"
 status 0 $add --args=file:x,file:zeros,unknown:16,4,zeros:16,zeros:16 --trace
 says out 'st.global'
 
+# ---- many orders ---------------------------------------------------------------------------------
+
+# shellcheck disable=SC2086
+status 0 $add --args=file:x,file:zeros,unknown:16,4,zeros:16,zeros:16 --seeds=9
+says out '^argument 2: 16 bytes, [0-9a-f]*, 0 of them unknown'
+test "$(wc -l <out)" -eq 5 || { fail "more than the five buffers of one run:"; cat out; }
+# shellcheck disable=SC2086
+status 1 $add --args=file:x,file:zeros,unknown:16,5,zeros:16,zeros:16 --seeds=3
+says out "^seed 2: FAIL: outside: .* byte 1 behind 'argument 0'"
+
+# Who comes first is in the memory: other orders leave other bytes.
+cat >order.ptx <<'END'
+.version 8.0
+.target sm_90a
+.address_size 64
+.visible .entry order(.param .u64 place)
+{
+.reg .u64 %q<3>; .reg .u32 %r<3>;
+ld.param.u64 %q1, [place];
+mov.u32 %r1, %ctaid.x;
+atom.global.exch.b32 %r2, [%q1], %r1;
+ret;
+}
+END
+status 0 order.ptx --grid=8 --args=zeros:4 --seeds=9
+says out '^seed [1-8]: memory is left with other bytes than under seed 0$'
+status 2 order.ptx --args=zeros:4 --seeds=9 --time=lazy
+refused
+
 # ---- tensor maps ---------------------------------------------------------------------------------
 
 # A kernel that copies a box of 16 x 2 through shared memory; rows of 64 bytes, 96 apart.

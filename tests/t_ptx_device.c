@@ -2,7 +2,7 @@
  * t_ptx_device.c - a variant on the PTX machine as the judge sees it: the reference, whose forward
  * pass then runs a kernel of a few lines on the output o and the workspace. What the kernel does
  * must be in the report, under the check that says so; a kernel that the machine does not know is
- * nobody's fault.
+ * nobody's fault. And hopper, with an input that has no value.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -186,8 +186,8 @@ static const struct habit habits[] = {
     {"ld.global.u32 %r2, [%rd2]; setp.eq.u32 %p1, %r2, 0; @%p1 ret;", MOE_FAIL, "run",
      "undefined: ", 0},
     /* one byte too far, on either side */
-    {"ld.global.u8 %r2, [%rd2+256];", MOE_FAIL, "run", "1 bytes behind 'workspace'", 0},
-    {"ld.global.u8 %r2, [%rd1+-1];", MOE_FAIL, "run", "1 bytes before 'o'", 0},
+    {"ld.global.u8 %r2, [%rd2+256];", MOE_FAIL, "run", "byte 1 behind 'workspace'", 0},
+    {"ld.global.u8 %r2, [%rd1+-1];", MOE_FAIL, "run", "byte 1 before 'o'", 0},
     {"ld.global.u32 %r2, [%rd2+2];", MOE_FAIL, "run", "no multiple of 4", 0},
     {"st.global.u32 [%rd1], %r1;", MOE_FAIL, "run", "CTA 0,0,0 thread 1,0,0", 0},
     /* against the text alone: told, and no failure */
@@ -227,6 +227,60 @@ START_TEST(all_checks)
 }
 END_TEST
 
+/* ---- hopper ---------------------------------------------------------------------------------- */
+
+#define TOKEN 3 /* whose x nobody has written */
+
+static const struct moe_variant *hopper;
+
+static int open_hopper(struct moe_device *given, const struct moe_problem *asked,
+                       int32_t configuration, void **state)
+{
+    device = given;
+    problem = asked;
+    return hopper->open(given, asked, configuration, state);
+}
+
+static int forward_hopper(void *state, const struct moe_call *call)
+{
+    const int64_t row = 2 * problem->H;
+    int status = moe_device_forget(device, (char *)call->tensors[MOE_X].data + TOKEN * row, row);
+    return status == MOE_OK ? hopper->forward(state, call) : status;
+}
+
+/* What is undefined goes through the tensor cores, row by row, and into the sums over rows. Where
+ * it decides, in the router, the machine stops. */
+START_TEST(undefined_through_a_layer)
+{
+    static const char *const lines[] = {"T=9 H=64 I=64 E=2 K=1 router=lists routing=same",
+                                        "T=9 H=64 I=64 E=2 K=1"};
+    const struct moe_problem asked = problem_of(lines[_i]);
+    const struct moe_judge_options options = {.checks = "machine", .devices = MOE_ON_PTX};
+    struct moe_report report;
+    for (int i = 0; !hopper || strcmp(hopper->name, "hopper"); i++)
+        hopper = moe_variant_get(i);
+    struct moe_variant wrapped = *hopper;
+    wrapped.open = open_hopper;
+    wrapped.forward = forward_hopper;
+    ck_assert_int_eq(moe_judge_variant(&asked, &wrapped, &options, &report), MOE_OK);
+    ck_assert_int_eq(report.verdict, MOE_FAIL);
+    if (_i == 1) {
+        ck_assert_msg(strstr(report.finding[0].text, ": undefined: ") != NULL, "%s",
+                      report.finding[0].text);
+        return;
+    }
+    int rows = 0, sums = 0;
+    for (int i = 0; i < report.finding_count; i++) {
+        const struct moe_finding *finding = &report.finding[i];
+        ck_assert_str_eq(finding->check, "machine");
+        rows += finding->tensor == MOE_O && finding->row == TOKEN && finding->col == 0;
+        sums += finding->tensor == MOE_DW1 && finding->col == 0;
+        ck_assert_msg(finding->tensor != MOE_DO, "%s", finding->text);
+    }
+    ck_assert_msg(rows == 1 && sums == 1, "%d, %d: %s", rows, sums, report.finding[0].text);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("ptx_device");
@@ -237,6 +291,7 @@ int main(void)
     }
     tcase_add_loop_test(tests, each_habit_is_told, 0, COUNT(habits));
     tcase_add_test(tests, all_checks);
+    tcase_add_loop_test(tests, undefined_through_a_layer, 0, 2);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
 }

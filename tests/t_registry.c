@@ -61,8 +61,9 @@ START_TEST(applicable)
     ck_assert_str_eq(little, "ru");
     ck_assert_int_eq(little[3], 'z');
 
+    silent.devices = MOE_ON_CPU;
     silent.supports = takes_nothing;
-    status = moe_variant_applicable(&silent, &problem, MOE_ON_PTX, why, sizeof why);
+    status = moe_variant_applicable(&silent, &problem, MOE_ON_CPU, why, sizeof why);
     ck_assert_int_eq(status, MOE_E_UNSUPPORTED);
     ck_assert_str_eq(why, "naive does not say why");
 }

@@ -8,11 +8,13 @@
 
 #include "gpu/gpu.h"
 #include "verify/command.h"
+#include "verify/on_device.h"
 #include "verify/takes.h"
 
 struct list {
     struct moe_options common;
     struct moe_gpu_status gpu;
+    char no_ptx[256]; /* why the PTX machine has nothing to run; "" */
 };
 
 static error_t parse(int key, char *argument, struct argp_state *state)
@@ -77,7 +79,7 @@ static const char *not_here(const struct list *list, const struct moe_variant *v
 
     if (devices == 0)
         return "not on this kind of device";
-    return devices == MOE_ON_CUDA ? list->gpu.reason : "";
+    return devices == MOE_ON_CUDA ? list->gpu.reason : devices == MOE_ON_PTX ? list->no_ptx : "";
 }
 
 /* ---- text ------------------------------------------------------------------------------------ */
@@ -239,6 +241,7 @@ static int print(struct list *list)
                                  list->common.variant);
     if (moe_gpu_probe(&list->gpu) != MOE_OK)
         fprintf(stderr, "%s: %s\n", list->common.name, moe_error_text());
+    moe_on_device_possible(MOE_ON_PTX, list->no_ptx, sizeof list->no_ptx);
     list->common.json ? print_machine_json(list) : print_machine(list);
     for (int i = 0; (variant = moe_variant_get(i)) != NULL; i++) {
         struct moe_refusals refusals;

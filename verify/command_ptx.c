@@ -21,6 +21,7 @@ struct ptx {
         const char *path;
     } save[SAVED_MAX];
     int saves;
+    uint64_t seeds; /* 0 and 1: one run */
 };
 
 enum {
@@ -32,6 +33,7 @@ enum {
     KEY_SHARED_ALIGN,
     KEY_ARGS,
     KEY_SEED,
+    KEY_SEEDS,
     KEY_SCHEDULE,
     KEY_TIME,
     KEY_TRACE,
@@ -56,6 +58,9 @@ static const struct argp_option options[] = {
     {"save", KEY_SAVE, "N:FILE", 0,
      "Write what the memory of argument N holds at the end; may be repeated", 0},
     {"seed", KEY_SEED, "N", 0, "Of schedule and times; the same number runs the same way", 0},
+    {"seeds", KEY_SEEDS, "N", 0,
+     "Run under N seeds, schedules and times, from 0, as --device ptx:0 to ptx:N-1 (default: 1)",
+     0},
     {"schedule", KEY_SCHEDULE, "NAME", 0, "round-robin (default), random, priority", 0},
     {"time", KEY_TIME, "NAME", 0, "When asynchronous effects happen: eager (default), lazy, random",
      0},
@@ -167,6 +172,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         return 0;
     case KEY_SEED:
         return parse_number(ptx, "seed", argument, UINT64_MAX, &ptx->job.seed);
+    case KEY_SEEDS:
+        return parse_number(ptx, "seeds", argument, MOE_DEVICES_SCHEDULE_MOST, &ptx->seeds);
     case KEY_SCHEDULE:
         ptx->job.schedule = argument;
         return 0;
@@ -228,6 +235,7 @@ static int read_file(const char *path, char **text, uint64_t *length)
 struct told {
     const struct ptx *ptx;
     int values, saved;
+    uint64_t buffers, first; /* FNV-1a of what is said of this run's memory, and of the first's */
 };
 
 static void say(void *data, enum moe_ptx_line kind, const char *line)
@@ -238,9 +246,17 @@ static void say(void *data, enum moe_ptx_line kind, const char *line)
                                         [MOE_PTX_BUFFER] = "",
                                         [MOE_PTX_TEXT] = "text: ",
                                         [MOE_PTX_VALUE] = "FAIL: "};
+    const struct ptx *ptx = told->ptx;
     told->values += kind == MOE_PTX_VALUE;
-    if (!told->ptx->common.quiet || kind == MOE_PTX_VALUE)
-        printf("%s%s\n", begin[kind], line);
+    if (kind == MOE_PTX_BUFFER)
+        for (const char *c = line; *c; c++)
+            told->buffers = (told->buffers ^ (unsigned char)*c) * 0x100000001b3u;
+    if ((ptx->common.quiet && kind != MOE_PTX_VALUE) ||
+        (kind == MOE_PTX_BUFFER && ptx->job.seed && ptx->seeds > 1))
+        return;
+    if (ptx->seeds > 1 && kind != MOE_PTX_BUFFER)
+        printf("seed %llu: ", (unsigned long long)ptx->job.seed);
+    printf("%s%s\n", begin[kind], line);
 }
 
 static int save(void *data, int argument, const void *bytes, uint64_t size)
@@ -271,11 +287,43 @@ static double seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
+/* One run, or one for each seed, whose schedule and times are as the machine has them that is a
+ * device of that number. */
+static int run_seeds(struct ptx *ptx, struct told *told, struct moe_ptx_result *result)
+{
+    static const char *const schedules[] = {"round-robin", "random", "priority"};
+    static const char *const times[] = {"eager", "lazy", "random"};
+    if (ptx->seeds <= 1)
+        return moe_ptx_run(&ptx->job, result);
+    int status = MOE_OK;
+    for (uint64_t seed = 0; seed < ptx->seeds && status == MOE_OK; seed++) {
+        struct moe_ptx_result one;
+        ptx->job.seed = seed;
+        ptx->job.schedule = schedules[seed % 3];
+        ptx->job.time = times[seed / 3 % 3];
+        told->buffers = 0xcbf29ce484222325u;
+        status = moe_ptx_run(&ptx->job, &one);
+        if (status != MOE_OK)
+            break;
+        told->first = seed ? told->first : told->buffers;
+        if (told->buffers != told->first && !ptx->common.quiet)
+            printf("seed %llu: memory is left with other bytes than under seed 0\n",
+                   (unsigned long long)seed);
+        result->warp_instructions += one.warp_instructions;
+        result->thread_instructions += one.thread_instructions;
+    }
+    return status;
+}
+
 static int run_file(struct ptx *ptx)
 {
     struct told told = {.ptx = ptx};
     struct moe_ptx_result result = {0};
     char *text = NULL;
+    if (ptx->seeds > 1 && (ptx->job.seed || ptx->job.schedule || ptx->job.time || ptx->saves))
+        return moe_command_usage(ptx->common.name,
+                                 "--seeds chooses seeds, schedules and times, and saves nothing: "
+                                 "not with --seed, --schedule, --time or --save");
     if (!ptx->file)
         return moe_command_usage(ptx->common.name, "a file of PTX is missing (try --help)");
     int status = read_file(ptx->file, &text, &ptx->job.length);
@@ -285,7 +333,7 @@ static int run_file(struct ptx *ptx)
     ptx->job.data = &told;
     const double begin = seconds();
     if (status == MOE_OK)
-        status = moe_ptx_run(&ptx->job, &result);
+        status = run_seeds(ptx, &told, &result);
     const double took = seconds() - begin;
     free(text);
     if (status == MOE_OK && !told.values && told.saved < ptx->saves)

@@ -38,8 +38,9 @@ struct visit {
 
 int moe_on_device_possible(enum moe_device_kind kind, char *why, size_t size)
 {
-    struct moe_gpu_status gpu;
-    if (kind != MOE_ON_CUDA || (moe_gpu_probe(&gpu) == MOE_OK && gpu.state == MOE_GPU_READY))
+    struct moe_gpu_status gpu = {.reason = "this build contains no PTX: it was made without CUDA"};
+    if (kind == MOE_ON_CPU || (kind == MOE_ON_PTX && moe_kernel_get(0)) ||
+        (kind == MOE_ON_CUDA && moe_gpu_probe(&gpu) == MOE_OK && gpu.state == MOE_GPU_READY))
         return MOE_OK;
     snprintf(why, size, "%s", gpu.reason);
     return MOE_E_UNSUPPORTED;

@@ -76,8 +76,9 @@ int moe_variant_applicable(const struct moe_variant *variant, const struct moe_p
             snprintf(why + length, size - (size_t)length, " only");
         return MOE_E_UNSUPPORTED;
     }
-    if ((variant->devices & devices) == MOE_ON_CUDA &&
-        moe_on_device_possible(MOE_ON_CUDA, why, size) != MOE_OK)
+    const unsigned kinds = variant->devices & devices;
+    if ((kinds == MOE_ON_CUDA || kinds == MOE_ON_PTX) &&
+        moe_on_device_possible((enum moe_device_kind)kinds, why, size) != MOE_OK)
         return MOE_E_UNSUPPORTED;
     if (size)
         why[0] = '\0';

@@ -35,7 +35,7 @@ static void outside_global(struct ptx_machine *machine, const struct ptx_access 
     if (block && side == 0)
         snprintf(text, sizeof text, ": it reaches beyond '%s'", block->name);
     else if (block)
-        snprintf(text, sizeof text, ": nothing is allocated there, %llu bytes %s '%s'",
+        snprintf(text, sizeof text, ": nothing is allocated there, byte %llu %s '%s'",
                  (unsigned long long)distance, side < 0 ? "before" : "behind", block->name);
     outside(machine, access, lane, text);
 }
