@@ -82,6 +82,13 @@ static const char *not_here(const struct list *list, const struct moe_variant *v
     return devices == MOE_ON_CUDA ? list->gpu.reason : devices == MOE_ON_PTX ? list->no_ptx : "";
 }
 
+/* Does it run where the PTX machine is asked for, and only there? */
+static int is_for_ptx(const struct list *list, const struct moe_variant *variant)
+{
+    return variant->devices & MOE_ON_PTX && !(list->common.devices & MOE_ON_PTX) &&
+           *list->no_ptx == '\0';
+}
+
 /* ---- text ------------------------------------------------------------------------------------ */
 
 static void print_machine(const struct list *list)
@@ -116,7 +123,8 @@ static void print_variant(const struct list *list, const struct moe_variant *var
     printf("%-12s ", variant->name);
     print_bits(device_bit, variant->devices);
     if (*why != '\0')
-        printf("  not here: %s", why);
+        printf("  not here: %s%s", why,
+               is_for_ptx(list, variant) ? "; --device ptx runs it without a GPU" : "");
     print_refusals(refusals, list->common.verbose);
     putchar('\n');
     if (!list->common.verbose)
