@@ -37,7 +37,9 @@ enum moe_variant_flag {
  * declares. */
 #define MOE_MEMORY_ALIGNMENT 256
 
-/* One forward or backward. On the CPU stream is NULL and the work is done on return. */
+/* One forward or backward. On the CPU stream is NULL and the work is done on return. Inputs have
+ * the same values in backward as in the forward before it; where they lie is known from call to
+ * call only. */
 struct moe_call {
     const struct moe_tensor *tensors; /* [MOE_TENSOR_COUNT]; data NULL where the case has none */
     void *workspace;                  /* undefined at the start of each call */
