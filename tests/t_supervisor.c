@@ -401,6 +401,7 @@ START_TEST(test_patience)
     ck_assert_double_ge(moe_patience(&problem, MOE_ON_CPU), 6184);
     ck_assert_int_eq(moe_problem_parse("T=0 H=64 I=32", &problem), MOE_OK);
     ck_assert_double_ge(moe_patience(&problem, MOE_ON_CPU), 60);
+    ck_assert(moe_crowding() >= 1 && moe_crowding() <= 8);
 }
 END_TEST
 

@@ -4,6 +4,10 @@
  * A guess that must never be too short: what the slowest variant does (plain loops in long double,
  * one thread, a busy machine) and what it takes to draw and compare every element.
  */
+#define _DEFAULT_SOURCE /* getloadavg */
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "verify/worker.h"
 
 #define SECONDS_AT_LEAST 60.0
@@ -11,6 +15,7 @@
 #define PTX_SECONDS_AT_LEAST 900.0
 #define PTX_FLOPS_PER_SECOND 2e5 /* the PTX machine, of a whole judgement: hundreds of runs */
 #define ELEMENTS_PER_SECOND 2e6  /* drawn, guarded, referred to, bounded and compared */
+#define CROWDING_MOST 8.0
 
 /* Of the products, forward and backward: each of the forward has two in the backward. */
 static double flops(const struct moe_problem *problem)
@@ -43,4 +48,13 @@ double moe_patience(const struct moe_problem *problem, unsigned devices)
     return (ptx ? PTX_SECONDS_AT_LEAST : SECONDS_AT_LEAST) +
            flops(problem) / (ptx ? PTX_FLOPS_PER_SECOND : FLOPS_PER_SECOND) +
            elements(problem) / ELEMENTS_PER_SECOND;
+}
+
+double moe_crowding(void)
+{
+    double load, cores = (double)sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (cores < 1 || getloadavg(&load, 1) != 1 || !(load > cores))
+        return 1;
+    return load / cores < CROWDING_MOST ? load / cores : CROWDING_MOST;
 }

@@ -89,7 +89,8 @@ static void begin(struct moe_supervisor *supervisor, int index)
     double limit = job->patience > 0 ? job->patience : supervisor->timeout;
 
     moe_slot_begin(&supervisor->slot[index], job->id, job->request,
-                   limit > 0 ? limit : moe_patience(&job->problem, supervisor->devices));
+                   limit > 0 ? limit
+                             : moe_patience(&job->problem, supervisor->devices) * moe_crowding());
 }
 
 /* No worker can be started for the slot's job, which ends as an ERROR that says so. */

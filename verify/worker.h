@@ -198,6 +198,9 @@ void moe_supervisor_stop(struct moe_supervisor *supervisor);
 /* Seconds that a job on the case may take when nobody said: 60, and more for a large case. */
 double moe_patience(const struct moe_problem *problem, unsigned devices);
 
+/* How many processes want each core: 1 where the machine is not crowded, 8 at most. */
+double moe_crowding(void);
+
 /* ---- memory_kills.c -------------------------------------------------------------------------- */
 
 /* Processes that this machine has killed for lack of memory since it is up; -1: it does not say. */
