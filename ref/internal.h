@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-#include "ref/moe.h"
+#include "ref/recipe.h"
 
 /* An uncertain quantity: its value, how far a correct kernel's may be from it, and the variance of
  * that distance on generic data. Everywhere in ref/ bound is NULL where no recipe was given, and

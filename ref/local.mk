@@ -6,6 +6,7 @@ libmoecheck_la_LIBADD += libref.la
 libref_la_CFLAGS = $(EXACT_CFLAGS) $(OPENBLAS_CFLAGS)
 libref_la_SOURCES = \
 	%D%/moe.h \
+	%D%/recipe.h \
 	%D%/internal.h \
 	%D%/status.c \
 	%D%/tensor.c \

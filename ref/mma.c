@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ref/moe.h"
+#include "ref/recipe.h"
 
 #define CANONICAL_NAN 0x7fffffffu
 

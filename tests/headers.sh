@@ -7,7 +7,7 @@ set -u
 : "${srcdir:=.}" "${CC:=cc}" "${CXX:=}"
 failed=0
 
-for header in ref/moe.h verify/variant.h verify/verify.h gpu/gpu.h gpu/bench.h; do
+for header in ref/moe.h ref/recipe.h verify/variant.h verify/verify.h gpu/gpu.h gpu/bench.h; do
     # Twice, so that the include guard is tried too; gcc's -fsyntax-only needs no output file.
     text="#include \"$header\"
 #include \"$header\""

@@ -5,7 +5,7 @@
 #ifndef SLOW_MMA_H
 #define SLOW_MMA_H
 
-#include "ref/moe.h"
+#include "ref/recipe.h"
 
 /* D of one instruction on k pairs; NaN is 0x7fffffff. */
 uint32_t slow_instruction(enum moe_instruction instruction, enum moe_dtype dtype, const double *a,

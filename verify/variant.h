@@ -13,7 +13,7 @@
 #ifndef MOE_VARIANT_H
 #define MOE_VARIANT_H
 
-#include "ref/moe.h"
+#include "ref/recipe.h"
 
 #ifdef __cplusplus
 extern "C" {
