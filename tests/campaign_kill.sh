@@ -3,13 +3,8 @@
 # its workers, all of them together - and begun again each time: in the end it has judged the same
 # cases with the same verdicts as one that nobody disturbed, each once.
 
-set -u
-build=$PWD
-moecheck=$build/moecheck
-test -x "$moecheck" || { echo "no moecheck here"; exit 99; }
 test -x tests/sql || { echo "SKIP: built without SQLite"; exit 77; }
-folder=$(mktemp -d "${TMPDIR:-/tmp}/moecheck-kill.XXXXXX") || exit 99
-trap 'rm -rf "$folder"' EXIT
+. "${srcdir:-.}/tests/head.sh"
 cp tests/.libs/misbehave.so "$folder" || exit 99
 cd "$folder" || exit 99
 

@@ -1,35 +1,14 @@
 #!/bin/sh
 # fuzz.sh - moecheck fuzz: what it prints, what it covers, what it keeps, how it ends.
 
-set -u
-: "${srcdir:=.}" "${CC:=cc}"
-case $srcdir in /*) ;; *) srcdir=$PWD/$srcdir ;; esac
-moecheck=$PWD/moecheck
-test -x "$moecheck" || { echo "no moecheck here"; exit 99; }
-folder=$(mktemp -d "${TMPDIR:-/tmp}/moecheck-fuzz.XXXXXX") || exit 99
-trap 'rm -rf "$folder"' EXIT
+: "${CC:=cc}"
+. "${srcdir:-.}/tests/head.sh"
 cd "$folder" || exit 99
 
 # What is asked of the cases in runs that are about something else; in the small size of all.
 little='--check inputs,bound'
 all=
 test "${MOE_TEST_SIZE-full}" = full || all='--check inputs,bound,exact,fence,stream'
-
-failures=0
-fail() {
-    echo "FAIL: $*"
-    failures=$((failures + 1))
-}
-
-# status N COMMAND...: runs moecheck, output in `out` and `err`, and wants exit status N.
-status() {
-    want=$1
-    shift
-    "$moecheck" "$@" >out 2>err
-    got=$?
-    test $got -eq "$want" || { fail "moecheck $*: exit $got, not $want"; cat out err; }
-}
-says() { grep -q -- "$2" "$1" || { fail "$1 lacks '$2':"; cat "$1"; }; }
 
 # ---- a short run ---------------------------------------------------------------------------------
 

@@ -2,30 +2,9 @@
 # ledger.sh - known failures: tolerated while they fail, an error once they pass, never launched
 # where that is asked for; ledgers that are malformed.
 
-set -u
-moecheck=$PWD/moecheck
-test -x "$moecheck" || { echo "no moecheck here"; exit 99; }
-folder=$(mktemp -d "${TMPDIR:-/tmp}/moecheck-ledger.XXXXXX") || exit 99
-trap 'rm -rf "$folder"' EXIT
+. "${srcdir:-.}/tests/head.sh"
 cp tests/.libs/misbehave.so "$folder" || exit 99
 cd "$folder" || exit 99
-
-failures=0
-fail() {
-    echo "FAIL: $*"
-    failures=$((failures + 1))
-}
-
-# status N ARGUMENT...: runs moecheck, output in `out` and `err`, and wants exit status N.
-status() {
-    want=$1
-    shift
-    "$moecheck" "$@" >out 2>err
-    got=$?
-    test $got -eq "$want" || { fail "moecheck $*: exit $got, not $want"; cat out err; }
-}
-says() { grep -q -- "$2" "$1" || { fail "$1 lacks '$2':"; cat "$1"; }; }
-lacks() { ! grep -q -- "$2" "$1" || { fail "$1 has '$2':"; cat "$1"; }; }
 
 case='T=5 H=8 I=8 E=2 K=1 dtype=bf16 seed=3'
 echo "$case" >cases

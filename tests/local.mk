@@ -152,7 +152,7 @@ TESTS += $(UNIT_TESTS)
 else
 TESTS += %D%/no_libcheck.sh
 endif
-EXTRA_DIST += $(SCRIPT_TESTS) %D%/judge_faults.txt %D%/selftest_all.sh %D%/nights.sh %D%/no_libcheck.sh %D%/tally.sh %D%/installed.sh
+EXTRA_DIST += $(SCRIPT_TESTS) %D%/head.sh %D%/judge_faults.txt %D%/selftest_all.sh %D%/nights.sh %D%/no_libcheck.sh %D%/tally.sh %D%/installed.sh
 
 # moecheck-tests/: the built tests for machines that lack the build tools. Left out are scripts that
 # compile something, or look at what the compiler made.
@@ -169,7 +169,7 @@ moecheck-tests: $(check_PROGRAMS) $(check_LTLIBRARIES) %D%/moecheck$(EXEEXT) lib
 	SCRIPTS='$(filter-out $(BUILD_TESTS) $(GPU_SHELL_TESTS),$(SCRIPT_TESTS))' \
 	HELPERS='$(filter-out %D%/t_%,$(check_PROGRAMS))' \
 	MODULES='$(join $(dir $(check_LTLIBRARIES)),$(patsubst %.la,.libs/%.so,$(notdir $(check_LTLIBRARIES))))' \
-	DATA='fuzz/corpus fuzz/seeds doc/moecheck.1 doc/examples tests/ptx tests/stores' \
+	DATA='fuzz/corpus fuzz/seeds doc/moecheck.1 doc/examples tests/head.sh tests/ptx tests/stores' \
 	$(SHELL) $(srcdir)/%D%/assemble.sh moecheck-tests
 
 # The command, to be run from that folder: not libtool's script, and with the libraries beside it.

@@ -2,10 +2,7 @@
 # mpi.sh - a campaign over several ranks: it judges what one process judges; after a rank, or mpirun,
 # was killed the same command goes on with it.
 
-set -u
-build=$PWD
-moecheck=$build/moecheck
-test -x "$moecheck" || { echo "no moecheck here"; exit 99; }
+. "${srcdir:-.}/tests/head.sh"
 test -e .libs/moecheck-mpi.so || {
     # without the module it says so
     OMPI_COMM_WORLD_SIZE=2 "$moecheck" fuzz --cases 0 2>&1 | grep -q 'its module for that is not to be had' || {
@@ -17,8 +14,6 @@ test -e .libs/moecheck-mpi.so || {
 }
 command -v mpirun >/dev/null || { echo "SKIP: no mpirun"; exit 77; }
 test -x tests/sql || { echo "SKIP: built without SQLite"; exit 77; }
-folder=$(mktemp -d "${TMPDIR:-/tmp}/moecheck-mpi.XXXXXX") || exit 99
-trap 'rm -rf "$folder"' EXIT
 cp tests/.libs/misbehave.so "$folder" || exit 99
 cd "$folder" || exit 99
 

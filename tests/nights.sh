@@ -2,27 +2,18 @@
 # nights.sh - the recipes of doc/ci are run: a night of cron's, one that fails, two at once; a task of
 # each shard of a Slurm array, and the report of all of them.
 
-set -u
-: "${srcdir:=.}" "${CC:=cc}"
-case $srcdir in /*) ;; *) srcdir=$PWD/$srcdir ;; esac
-MOECHECK=$PWD/moecheck
+: "${CC:=cc}"
+. "${srcdir:-.}/tests/head.sh"
+MOECHECK=$moecheck
 export MOECHECK
-test -x "$MOECHECK" || { echo "no moecheck here"; exit 99; }
 for program in sh flock sed; do
     command -v $program >/dev/null || { echo "no $program"; exit 77; }
 done
-folder=$(mktemp -d "${TMPDIR:-/tmp}/moecheck-nights.XXXXXX") || exit 99
-trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 99
 if "$MOECHECK" report no.store -o no.html 2>&1 | grep 'built without SQLite'; then
     exit 77
 fi
 
-failures=0
-fail() {
-    echo "FAIL: $*"
-    failures=$((failures + 1))
-}
 says() { grep -qF -- "$2" "$1" || { fail "$1 lacks '$2':"; head -n 20 "$1"; }; }
 
 # The template with a gate that is one percent off.

@@ -2,31 +2,11 @@
 # ptx.sh - moecheck ptx as a user meets it: kernels of another compiler, memory from files and into
 # files, what it refuses, exit status.
 
-set -u
-: "${srcdir:=.}"
-case $srcdir in /*) ;; *) srcdir=$PWD/$srcdir ;; esac
-moecheck=$PWD/moecheck
-test -x "$moecheck" || { echo "no moecheck here"; exit 99; }
-folder=$(mktemp -d "${TMPDIR:-/tmp}/moecheck-ptx.XXXXXX") || exit 99
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 99
+. "${srcdir:-.}/tests/head.sh"
+verb=ptx
 triton=$srcdir/tests/ptx/triton
+cd "$folder" || exit 99
 
-failures=0
-fail() {
-    echo "FAIL: $*"
-    failures=$((failures + 1))
-}
-
-# status N ARGUMENT...: runs moecheck ptx, output in `out` and `err`, and wants exit status N.
-status() {
-    want=$1
-    shift
-    "$moecheck" ptx "$@" >out 2>err
-    got=$?
-    test $got -eq "$want" || { fail "moecheck ptx $*: exit $got, not $want"; cat out err; }
-}
-says() { grep -q -- "$2" "$1" || { fail "$1 lacks '$2':"; cat "$1"; }; }
 refused() {
     test ! -s out || { fail "something on stdout:"; cat out; }
     test "$(wc -l <err)" -eq 1 || { fail "not one line on stderr:"; cat err; }

@@ -3,30 +3,11 @@
 # text of a store becomes markup; what is refused. Where a browser is installed the page is rendered,
 # on a telephone's width too.
 
-set -u
-: "${srcdir:=.}"
-case $srcdir in /*) ;; *) srcdir=$PWD/$srcdir ;; esac
-moecheck=$PWD/moecheck
-make_store=$PWD/tests/make_store
-test -x "$moecheck" || { echo "no moecheck here"; exit 99; }
-folder=$(mktemp -d "${TMPDIR:-/tmp}/moecheck-report.XXXXXX") || exit 99
-trap 'rm -rf "$folder"' EXIT
+. "${srcdir:-.}/tests/head.sh"
+make_store=$build/tests/make_store
 cd "$folder" || exit 99
 
-failures=0
-fail() {
-    echo "FAIL: $*"
-    failures=$((failures + 1))
-}
-
-# status N COMMAND...: runs moecheck, output in `out` and `err`, and wants exit status N.
-status() {
-    want=$1
-    shift
-    "$moecheck" "$@" >out 2>err
-    got=$?
-    test $got -eq "$want" || { fail "moecheck $*: exit $got, not $want"; cat out err; }
-}
+# Texts, and not patterns: the page has much that grep would read as one.
 says() { grep -qF -- "$2" "$1" || fail "$1 lacks '$2'"; }
 lacks() { ! grep -qiE -- "$2" "$1" || fail "$1 has '$2': $(grep -oiE -- ".{30}$2.{30}" "$1" | head -n 2)"; }
 # counts N FILE TEXT: the text stands there so often.

@@ -2,29 +2,12 @@
 # selftest.sh - moecheck selftest: a subset of the planted faults is caught, clean models are not
 # accused, the output and the exit status say so.
 
-set -u
-moecheck=$PWD/moecheck
-test -x "$moecheck" || { echo "no moecheck here"; exit 99; }
-folder=$(mktemp -d "${TMPDIR:-/tmp}/moecheck-selftest.XXXXXX") || exit 99
-trap 'rm -rf "$folder"' EXIT
+. "${srcdir:-.}/tests/head.sh"
 cd "$folder" || exit 99
-
-failures=0
-fail() {
-    echo "FAIL: $*"
-    failures=$((failures + 1))
-}
-status() {
-    want=$1
-    shift
-    "$moecheck" "$@" >out 2>err
-    got=$?
-    test $got -eq "$want" || { fail "moecheck $*: exit $got, not $want"; cat out err; }
-}
-says() { grep -q -- "$2" "$1" || { fail "$1 lacks '$2':"; cat "$1"; }; }
 
 clean=200
 test "${MOE_TEST_SIZE-full}" = full || clean=40
+
 status 0 selftest --fault 'writes-*' --clean $clean
 says out '^  writes-zeros  *impostor  *[1-9]'
 says out '^faults  *3 caught of 3 planted'

@@ -2,18 +2,9 @@
 # selftest_all.sh - the whole of moecheck selftest: every planted fault is caught by a check that must, 3000
 # clean cases pass without an alarm, and the floors are at least what doc/selftest.md claims.
 
-set -u
-moecheck=$PWD/moecheck
-test -x "$moecheck" || { echo "no moecheck here"; exit 99; }
-folder=$(mktemp -d "${TMPDIR:-/tmp}/moecheck-selftest.XXXXXX") || exit 99
-trap 'rm -rf "$folder"' EXIT
+. "${srcdir:-.}/tests/head.sh"
 cd "$folder" || exit 99
 
-failures=0
-fail() {
-    echo "FAIL: $*"
-    failures=$((failures + 1))
-}
 floor() { # NAME PATTERN
     grep -q "^  $1 *$2" out || fail "floor of '$1': $(grep "^  $1" out)"
 }

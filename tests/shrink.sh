@@ -1,29 +1,10 @@
 #!/bin/sh
 # shrink.sh - moecheck shrink: what fails, crashes, hangs or fails now and then becomes small.
 
-set -u
-moecheck=$PWD/moecheck
-test -x "$moecheck" || { echo "no moecheck here"; exit 99; }
-folder=$(mktemp -d "${TMPDIR:-/tmp}/moecheck-shrink.XXXXXX") || exit 99
-trap 'rm -rf "$folder"' EXIT
+. "${srcdir:-.}/tests/head.sh"
+verb=shrink
 cp tests/.libs/misbehave.so "$folder" || exit 99
 cd "$folder" || exit 99
-
-failures=0
-fail() {
-    echo "FAIL: $*"
-    failures=$((failures + 1))
-}
-
-# status N ARGUMENT...: runs moecheck shrink, output in `out` and `err`, and wants exit status N.
-status() {
-    want=$1
-    shift
-    "$moecheck" shrink "$@" >out 2>err
-    got=$?
-    test $got -eq "$want" || { fail "moecheck shrink $*: exit $got, not $want"; cat out err; }
-}
-says() { grep -q -- "$2" "$1" || { fail "$1 lacks '$2':"; cat "$1"; }; }
 
 plugin=--plugin=./misbehave.so
 case='T=37 H=64 I=32 E=8 K=2 dtype=f16 router=sigmoid renorm=1 bias=1 beta=1 seed=99'

@@ -2,31 +2,11 @@
 # store.sh - moecheck fuzz --store: what is kept, what the next campaign begins with, shards, a store
 # that is locked, full, or none; and a build without SQLite, which says so.
 
-set -u
+. "${srcdir:-.}/tests/head.sh"
 size=${MOE_TEST_SIZE:-full}
-build=$PWD
-moecheck=$build/moecheck
-test -x "$moecheck" || { echo "no moecheck here"; exit 99; }
-folder=$(mktemp -d "${TMPDIR:-/tmp}/moecheck-store.XXXXXX") || exit 99
-trap 'rm -rf "$folder"' EXIT
 cp tests/.libs/misbehave.so "$folder" || exit 99
 cd "$folder" || exit 99
 
-failures=0
-fail() {
-    echo "FAIL: $*"
-    failures=$((failures + 1))
-}
-
-# status N COMMAND...: runs moecheck, output in `out` and `err`, and wants exit status N.
-status() {
-    want=$1
-    shift
-    "$moecheck" "$@" >out 2>err
-    got=$?
-    test $got -eq "$want" || { fail "moecheck $*: exit $got, not $want"; cat out err; }
-}
-says() { grep -q -- "$2" "$1" || { fail "$1 lacks '$2':"; cat "$1"; }; }
 # is QUERY WANTED: of the store `store`.
 is() {
     got=$("$build/tests/sql" store "$1")
