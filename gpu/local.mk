@@ -18,7 +18,8 @@ GPU_KERNELS_90a = \
 	%D%/hopper/gradient.cu \
 	%D%/hopper/routing.cu \
 	%D%/hopper/rows.cu \
-	%D%/hopper/router.cu
+	%D%/hopper/router.cu \
+	%D%/hopper/padded.cu
 GPU_KERNELS_100a =
 GPU_KERNELS_103a =
 GPU_KERNEL_CUH = \
@@ -173,6 +174,8 @@ libgpu_la_SOURCES = \
 	%D%/hopper/layer.c \
 	%D%/hopper/layer_forward.c \
 	%D%/hopper/layer_backward.c \
+	%D%/hopper/padded.h \
+	%D%/hopper/padded.c \
 	%D%/cublas.h \
 	%D%/cublas.c \
 	%D%/cublas_layer.h \

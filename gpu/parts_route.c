@@ -1,8 +1,6 @@
 /*
  * parts_route.c - picks, scores and their gradients on the device: kernels/route.cu, rounding.cu.
  */
-#include <stdlib.h>
-
 #include "gpu/parts_launch.h"
 
 /* Logits, scores and their gradients: f32, or f64 for dtype=f64. */
@@ -50,7 +48,6 @@ struct rounding {
     double *kept;         /* [T] */
     int64_t *counts;      /* [max(T,E)] */
     int64_t *targets;     /* [E] */
-    uint32_t *words;      /* [E] */
     uint64_t *keys;       /* [T,E] */
     unsigned char *taken; /* [T,E] */
 };
@@ -62,7 +59,6 @@ static void lay_out(const struct moe_problem *problem, char **next, struct round
     r->kept = part_take(next, T * 8);
     r->counts = part_take(next, (T > E ? T : E) * 8);
     r->targets = part_take(next, E * 8);
-    r->words = part_take(next, E * 4);
     r->keys = part_take(next, T * E * 8);
     r->taken = part_take(next, T * E);
 }
@@ -75,22 +71,6 @@ int64_t moe_gpu_round_bytes(const struct moe_problem *problem)
     return (int64_t)(intptr_t)next;
 }
 
-/* The stochastic rule's words are the case's, drawn where they are needed: E of them. */
-static int copy_words(const struct moe_gpu_queue *queue, const struct moe_problem *problem,
-                      uint32_t *words)
-{
-    uint32_t *host = malloc((size_t)problem->E * sizeof *host);
-    if (!host)
-        return moe_error(MOE_E_NOMEM, "no memory for %lld words", (long long)problem->E);
-    for (int64_t e = 0; e < problem->E; e++)
-        host[e] = moe_draw_word(problem->seed, 0x726f756eu, (uint64_t)e);
-    int status = moe_device_copy_to(queue->device, words, host, problem->E * 4, queue->stream);
-    if (status == MOE_OK)
-        status = moe_device_synchronize(queue->device, queue->stream);
-    free(host);
-    return status;
-}
-
 int moe_gpu_round(const struct moe_gpu_queue *queue, const struct moe_problem *problem,
                   const void *logits, const int32_t *top, void *workspace, int64_t *offsets,
                   int32_t *picks)
@@ -100,14 +80,13 @@ int moe_gpu_round(const struct moe_gpu_queue *queue, const struct moe_problem *p
     struct rounding r;
     char *next = workspace;
     lay_out(problem, &next, &r);
-    int status = mode == MOE_ROUND_STOCHASTIC ? copy_words(queue, problem, r.words) : MOE_OK;
+    uint64_t seed = problem->seed;
     void *softmax[] = {&E, &K, &dtype, &logits, &top, &r.p, &r.kept};
-    if (status == MOE_OK)
-        status = launch_blocks(queue, "softmax_all", T, 128, 0, softmax);
+    int status = launch_blocks(queue, "softmax_all", T, 128, 0, softmax);
     void *counting[] = {&P, &top, &r.counts};
     if (status == MOE_OK)
         status = launch_blocks(queue, "count_rows", E, 256, 0, counting);
-    void *targeting[] = {&T, &E, &mode, &m, &r.counts, &r.words, &r.targets};
+    void *targeting[] = {&T, &E, &mode, &m, &seed, &r.counts, &r.targets};
     if (status == MOE_OK)
         status = launch_blocks(queue, "round_targets", 1, 32, 0, targeting);
     void *ranking[] = {&T, &E, &K, &r.p, &r.kept, &top, &r.keys};

@@ -14,12 +14,8 @@ static int supports(const struct moe_problem *problem, char *why, size_t size)
 {
     const char *reason = problem->dtype != MOE_BF16 && problem->dtype != MOE_F16
                              ? "dtype is neither bf16 nor f16"
-                         : problem->H % 8 || problem->I % 8 || problem->shared % 8
-                             ? "H, I or shared is no multiple of 8"
                          : problem->E > SORTED_EXPERTS ? "E > 4096"
-                         : problem->round == MOE_ROUND_STOCHASTIC
-                             ? "round=stochastic: its words are drawn on the host"
-                             : NULL;
+                                                       : NULL;
     if (!reason)
         return MOE_OK;
     snprintf(why, size, "%s", reason);
@@ -28,8 +24,10 @@ static int supports(const struct moe_problem *problem, char *why, size_t size)
 
 static int64_t workspace_bytes(const struct moe_problem *problem)
 {
+    const struct moe_problem padded = hopper_padded_problem(problem);
+    const int64_t copies = hopper_padding_lay_out(problem, NULL, NULL, NULL);
     struct hopper_space space;
-    return hopper_space_lay_out(problem, NULL, &space);
+    return copies < 0 ? copies : copies + hopper_space_lay_out(&padded, NULL, &space);
 }
 
 static int64_t kept_bytes(const struct moe_problem *problem)
@@ -59,6 +57,9 @@ static void recipe(const struct moe_problem *problem, struct moe_recipe *recipe)
         recipe->product[on_tensor_cores[i]].extra = 16; /* biases are sums of f32 */
         recipe->product[on_tensor_cores[i]].order = (struct moe_order){.instruction = MOE_MMA_K16};
     }
+    /* halves are padded one by one: the second begins elsewhere among the 16 */
+    if (problem->w1 == MOE_W1_HALVES && (problem->I % 8 || problem->shared % 8))
+        recipe->product[MOE_IN_DXE].order = (struct moe_order){0};
     recipe->product[MOE_IN_DS].extra = 16;
     recipe->product[MOE_IN_DWR].extra = (int)hopper_router_slices(problem);
     recipe->function_relative = 0x1p-17; /* gpu/hopper/activation.cuh */
@@ -71,7 +72,9 @@ static int open_variant(struct moe_device *device, const struct moe_problem *pro
     struct hopper_layer *layer = calloc(1, sizeof *layer);
     if (!layer)
         return moe_error(MOE_E_NOMEM, "no memory for the state of hopper");
-    layer->problem = problem;
+    layer->padding.given = problem;
+    layer->padding.problem = hopper_padded_problem(problem);
+    problem = layer->problem = &layer->padding.problem;
     layer->device = device;
     layer->configuration = configuration;
     layer->dtype = problem->dtype;
@@ -100,25 +103,38 @@ static void close_variant(void *state)
 
 static int begin_call(struct hopper_layer *layer, const struct moe_call *call)
 {
-    layer->tensors = call->tensors;
+    struct hopper_padding *padding = &layer->padding;
+    padding->dense = call->tensors;
+    layer->tensors = padding->padded;
     layer->queue = (struct moe_gpu_queue){layer->device, call->stream};
+    const int64_t space = hopper_space_lay_out(layer->problem, call->workspace, &layer->space);
+    hopper_padding_lay_out(padding->given, (char *)call->workspace + space, call->tensors,
+                           padding->padded);
     layer->offsets = moe_problem_ragged(layer->problem) ? hopper_data(layer, MOE_OFFSETS) : NULL;
-    const int64_t workspace = hopper_space_lay_out(layer->problem, call->workspace, &layer->space);
     hopper_layer_find_kept(layer, call->kept);
-    const int status = moe_call_check(call, workspace, kept_bytes(layer->problem));
+    const int status =
+        moe_call_check(call, workspace_bytes(padding->given), kept_bytes(layer->problem));
     return status == MOE_OK ? moe_call_check_dense(call, ALIGNMENT) : status;
 }
 
 static int forward(void *state, const struct moe_call *call)
 {
-    const int status = begin_call(state, call);
-    return status == MOE_OK ? hopper_layer_forward(state, call->status) : status;
+    int status = begin_call(state, call);
+    if (status == MOE_OK)
+        status = hopper_pad(state, 0);
+    if (status == MOE_OK)
+        status = hopper_layer_forward(state, call->status);
+    return status == MOE_OK ? hopper_unpad(state, 0) : status;
 }
 
 static int backward(void *state, const struct moe_call *call)
 {
-    const int status = begin_call(state, call);
-    return status == MOE_OK ? hopper_layer_backward(state) : status;
+    int status = begin_call(state, call);
+    if (status == MOE_OK)
+        status = hopper_pad(state, 1);
+    if (status == MOE_OK)
+        status = hopper_layer_backward(state);
+    return status == MOE_OK ? hopper_unpad(state, 1) : status;
 }
 
 const struct moe_variant moe_variant_hopper = {

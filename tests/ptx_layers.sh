@@ -13,11 +13,13 @@ test $? -ne 77 || { echo "built without hopper"; exit 77; }
 out=$(mktemp "${TMPDIR:-/tmp}/moecheck-ptx.XXXXXX") || exit 99
 trap 'rm -f "$out"' EXIT
 
-# Every activation, router, layout of W1, place of the weight and kind of routing is in one of them.
+# Every activation, router, layout of W1, place of the weight and kind of routing is in one of them; so are sizes that are
+# padded.
 set -- \
     'T=9 H=64 I=72 E=2 K=1' \
     'T=33 H=72 I=104 E=4 K=2 dtype=f16 act=geglu w1=interleaved bias=1' \
-    'T=24 H=128 I=64 E=3 K=2 router=lists act=relu2 grad=f32 beta=1'
+    'T=24 H=128 I=64 E=3 K=2 router=lists act=relu2 grad=f32 beta=1' \
+    'T=5 H=9 I=7 E=2 K=1 beta=1'
 test "$MOE_TEST_SIZE" = small || set -- "$@" \
     'T=64 H=256 I=128 E=8 K=3 act=swiglu router=topk-softmax' \
     'T=40 H=128 I=96 E=5 K=2 router=sigmoid renorm=1 scale=2.5 sel-bias=1 shared=64 shared-gate=1' \
@@ -27,7 +29,10 @@ test "$MOE_TEST_SIZE" = small || set -- "$@" \
     'T=37 H=96 I=80 E=4 K=2 router=lists routing=dropped:0.3 act=gelu-tanh bias=1' \
     'T=30 H=64 I=136 E=4 K=2 router=softmax-topk round=up round-to=8 act=geglu-tanh aux=0.01 zloss=0.001' \
     'T=19 H=88 I=64 E=7 K=3 routing=hot act=silu shared=72 dtype=f16 grad=f32' \
-    'T=8 H=64 I=64 E=4 K=4 act=geglu data=exact2 w1=halves bias=1 shared=16'
+    'T=8 H=64 I=64 E=4 K=4 act=geglu data=exact2 w1=halves bias=1 shared=16' \
+    'T=13 H=33 I=17 E=3 K=2 dtype=f16 w1=halves bias=1 shared=9 shared-gate=1 beta=1' \
+    'T=12 H=64 I=37 E=3 K=2 grad=f32 act=relu2 router=lists routing=ragged bias=1 beta=1' \
+    'T=30 H=61 I=16 E=7 K=2 router=softmax-topk round=stochastic round-to=4'
 
 checks=routing,machine,bound,exact,bits,statistics
 case $MOE_TEST_SIZE in

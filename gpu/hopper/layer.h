@@ -5,6 +5,7 @@
 #ifndef MOE_HOPPER_LAYER_H
 #define MOE_HOPPER_LAYER_H
 
+#include "gpu/hopper/padded.h"
 #include "gpu/hopper/product.h"
 #include "gpu/hopper/routing.h"
 #include "gpu/hopper/rows.h"
@@ -42,8 +43,17 @@ struct hopper_space {
     float *router_dw;           /* [slices,E,H] */
 };
 
+/* The case as it was given and the one that the kernels run; they differ where padded.h says. */
+struct hopper_padding {
+    const struct moe_problem *given;
+    struct moe_problem problem;
+    const struct moe_tensor *dense;             /* of the call */
+    struct moe_tensor padded[MOE_TENSOR_COUNT]; /* the same, but for those that are copied */
+};
+
 struct hopper_layer {
-    const struct moe_problem *problem;
+    struct hopper_padding padding;
+    const struct moe_problem *problem; /* padded */
     struct moe_device *device;
     int configuration;
     enum moe_dtype dtype, grad;
@@ -60,6 +70,15 @@ struct hopper_layer {
 int64_t hopper_space_lay_out(const struct moe_problem *problem, void *at,
                              struct hopper_space *space);
 int64_t hopper_kept_lay_out(const struct moe_problem *problem, void *at, struct hopper_kept *kept);
+
+/* padded.c: the case that is run; room in the workspace for copies of its tensors, and what stands
+ * in the place of `tensors` (NULL: bytes alone are asked for) in a call; copies before and after a
+ * pass. Bytes may be a status. */
+struct moe_problem hopper_padded_problem(const struct moe_problem *given);
+int64_t hopper_padding_lay_out(const struct moe_problem *given, void *at,
+                               const struct moe_tensor *tensors, struct moe_tensor *padded);
+int hopper_pad(const struct hopper_layer *layer, int back);
+int hopper_unpad(const struct hopper_layer *layer, int back);
 
 /* Data of a tensor, NULL where the case has none. */
 static inline void *hopper_data(const struct hopper_layer *layer, enum moe_tensor_id id)

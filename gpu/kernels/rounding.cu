@@ -1,5 +1,7 @@
 // rounding.cu - token rounding in its plain form: experts take tokens by rank until their count is
 // a multiple of round_to. In double, over the softmax of all E.
+#include <Random123/philox.h>
+
 #include "gpu/kernels/number.cuh"
 
 // p [T,E] = softmax(logits), kept [T] = sum of p over the token's top K. One block a token.
@@ -37,11 +39,19 @@ extern "C" __global__ void __launch_bounds__(128)
         kept[t] = sum;
 }
 
-// targets [E] from counts [E]. words [E]: moe_draw_word of the stochastic rule. One thread: the
-// balanced rule goes through experts in order.
-extern "C" __global__ void round_targets(int64_t T, int64_t E, int mode, int64_t m,
-                                         const int64_t *counts, const uint32_t *words,
-                                         int64_t *targets)
+// Expert e's word of the stochastic rule, as moe_draw_word gives it to ref/round.c.
+static __device__ uint32_t word_of(uint64_t seed, int64_t e)
+{
+    const uint32_t purpose = 0x726f756e, stream_of_words = 0;
+    const philox4x32_key_t key = {{(uint32_t)seed, (uint32_t)(seed >> 32)}};
+    const philox4x32_ctr_t counter = {{(uint32_t)(e / 4), 0, purpose, stream_of_words}};
+    return philox4x32(counter, key).v[e % 4];
+}
+
+// targets [E] from counts [E]; seed: the case's. One thread: the balanced rule goes through experts
+// in order.
+extern "C" __global__ void round_targets(int64_t T, int64_t E, int mode, int64_t m, uint64_t seed,
+                                         const int64_t *counts, int64_t *targets)
 {
     int64_t drift = 0;
     for (int64_t e = 0; e < E && first_index() == 0; e++) {
@@ -56,7 +66,7 @@ extern "C" __global__ void round_targets(int64_t T, int64_t E, int mode, int64_t
                     ? up
                     : down;
         else if (mode == MOE_ROUND_STOCHASTIC)
-            target = (uint64_t)words[e] * (uint64_t)m < (uint64_t)rest << 32 ? up : down;
+            target = (uint64_t)word_of(seed, e) * (uint64_t)m < (uint64_t)rest << 32 ? up : down;
         else if (mode == MOE_ROUND_BALANCED)
             target = llabs(drift + up - count) < llabs(drift + down - count) ? up : down;
         drift += planted(FAULT_BALANCED_NO_DRIFT) ? 0 : target - count;
