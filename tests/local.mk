@@ -139,7 +139,7 @@ SCRIPT_TESTS = \
 	%D%/captured.sh \
 	$(GPU_SHELL_TESTS)
 GPU_TESTS = %D%/t_gpu %D%/t_device %D%/t_bits %D%/t_parts %D%/t_hopper_product %D%/t_gpu_order \
-	%D%/t_gpu_faults
+	%D%/t_gpu_faults %D%/t_ptx_recorded %D%/t_kernels_recorded
 GPU_SHELL_TESTS = %D%/gpu_worker.sh
 
 # Programs that write their own TAP, for their SKIPs, and so need no libcheck.
@@ -319,12 +319,29 @@ endif
 %C%_t_parts_ptx_SOURCES = $(%C%_t_parts_SOURCES)
 %C%_t_parts_ptx_CPPFLAGS = $(AM_CPPFLAGS) -DON_PTX
 
+# Whole kernels, as t_parts runs them.
+%C%_t_kernels_recorded_SOURCES = %D%/t_kernels_recorded.c $(recorded) %D%/parts_tests.h %D%/parts_array.c \
+	%D%/parts_array.h %D%/parts_route.c %D%/parts_rows.c %D%/parts_activate.c %D%/parts_layer.c
+%C%_t_kernels_recorded_LDADD = $(LDADD) $(XXHASH_LIBS)
+
 # What stands under the variants is not exported.
 %C%_t_hopper_product_SOURCES = %D%/t_hopper_product.c %D%/parts_array.c %D%/parts_array.h
 %C%_t_hopper_product_LDADD = libgpu.la libptx.la libptxnumber.la $(KERNEL_TABLE) $(LDADD)
 
 %C%_t_ptx_faults_SOURCES = %D%/t_ptx_faults.c %D%/parts_array.c %D%/parts_array.h
 %C%_t_ptx_faults_LDADD = libgpu.la libptx.la libptxnumber.la $(KERNEL_TABLE) $(LDADD)
+
+# What a GPU gave for rows of instructions.
+PTX_FAMILIES = integer bits float half compare convert approximate warp memory atomic matrix mma wgmma copy tensor cluster
+EXTRA_DIST += %D%/ptx/recorded.txt $(PTX_FAMILIES:%=$(srcdir)/%D%/ptx/families/%.txt)
+recorded = %D%/recorded.c %D%/recorded.h
+%C%_t_ptx_recorded_SOURCES = %D%/t_ptx_recorded.c $(recorded) %D%/ptx_expand.c %D%/ptx_expand.h %D%/ptx_rows.c %D%/ptx_rows.h \
+	%D%/ptx_draw.c %D%/ptx_draw.h %D%/ptx_rows_run.c %D%/ptx_rows_run.h %D%/ptx_rig.c %D%/ptx_rig.h
+%C%_t_ptx_recorded_CPPFLAGS = $(AM_CPPFLAGS) $(CUDA_CPPFLAGS)
+%C%_t_ptx_recorded_LDADD = libptx.la libptxnumber.la $(LDADD) $(XXHASH_LIBS)
+if HAVE_CUDA
+%C%_t_ptx_recorded_SOURCES += gpu/driver.c gpu/driver.h
+endif
 
 # A libcuda that fails on demand, for probe.sh and device.sh. -rpath makes libtool build a shared object of what is
 # not installed.

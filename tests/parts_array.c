@@ -34,11 +34,20 @@ static int64_t array_bytes(const struct array *array)
 }
 
 int one_in = 1;
+void (*array_taken)(const struct array *array);
+
+static int combinations; /* asked for so far */
+static uint64_t drawn;   /* numbers */
 
 int left_out(void)
 {
-    static int number;
-    return number++ % one_in != 0;
+    return combinations++ % one_in != 0;
+}
+
+void arrays_restart(void)
+{
+    combinations = 0;
+    drawn = 0;
 }
 
 struct array *array_new(enum moe_dtype dtype, int64_t count)
@@ -88,6 +97,10 @@ void array_fetch(struct array *array)
 void arrays_free(void)
 {
     for (int i = 0; i < array_count; i++) {
+        if (array_taken) {
+            array_fetch(&arrays[i]);
+            array_taken(&arrays[i]);
+        }
         moe_device_free(queue.device, arrays[i].device);
         free(arrays[i].host);
     }
@@ -108,7 +121,6 @@ void array_put(struct array *array, int64_t index, double value)
 
 double draw(double from, double to)
 {
-    static uint64_t drawn;
     return from + (to - from) * moe_draw_word(20, 1 << 20, drawn++) * 0x1p-32;
 }
 

@@ -51,6 +51,12 @@ void array_send(struct array *array);  /* host to device */
 void array_fetch(struct array *array); /* back, after all work; looks at the guard */
 void arrays_free(void);
 
+/* Where it is set, every array goes through it, fetched, before it is freed. */
+extern void (*array_taken)(const struct array *array);
+
+/* What is drawn, and what is left out, begins anew. */
+void arrays_restart(void);
+
 /* The device memory of an array that may be none. */
 static inline void *on_device(const struct array *array)
 {
