@@ -13,6 +13,7 @@
  * FOLDER/NAME.cubin, and not from the driver's compiler; --write writes FOLDER/NAME.ptx.
  */
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,8 @@ static struct {
     int from; /* rows before it were done by the program that this one is the rest of */
     int failed;
 } options;
+
+enum { PATIENCE = 10 }; /* seconds for a row on a GPU, its compilation included */
 
 static struct moe_device *gpu;
 static struct moe_gpu_status probe;
@@ -138,6 +141,22 @@ static void go_on(char **argv, int next)
     execv("/proc/self/exe", (char **)(void *)arguments);
 }
 
+/* The GPU waits for something that will not come, and this process for the GPU. */
+static const struct ptx_row *running;
+static int running_index;
+static char **running_arguments;
+
+static void on_alarm(int signal)
+{
+    char line[200];
+    (void)signal;
+    snprintf(line, sizeof line, "%s: the GPU: no end after %d s", running->name, PATIENCE);
+    say(line);
+    test(0, running, "hangs");
+    go_on(running_arguments, running_index + 1);
+    _exit(99);
+}
+
 static void run_on_both(const struct ptx_row *row, const uint64_t *in, uint64_t *machine,
                         uint64_t *there, char **argv, int index)
 {
@@ -150,7 +169,14 @@ static void run_on_both(const struct ptx_row *row, const uint64_t *in, uint64_t 
         snprintf(line, sizeof line, "%s: the machine: %.400s", row->name, moe_error_text());
         say(line);
     }
-    if (ptx_row_on_gpu(gpu, row, options.code, in, there)) {
+    running = row;
+    running_index = index;
+    running_arguments = argv;
+    signal(SIGALRM, on_alarm);
+    alarm(PATIENCE);
+    const int failed = ptx_row_on_gpu(gpu, row, options.code, in, there);
+    alarm(0);
+    if (failed) {
         snprintf(words, sizeof words, "%s", moe_error_text());
         snprintf(line, sizeof line, "%s: the GPU: %.400s", row->name, words);
         say(line);
@@ -264,6 +290,10 @@ static void run_all(const struct ptx_rows *rows, char **argv)
 int main(int argc, char **argv)
 {
     struct ptx_rows rows = {0};
+    sigset_t alarms; /* blocked where on_alarm began this program */
+    sigemptyset(&alarms);
+    sigaddset(&alarms, SIGALRM);
+    sigprocmask(SIG_UNBLOCK, &alarms, NULL);
     int status = argc > 0 ? read_options(argv) : 2;
     if (status)
         return status;
