@@ -343,6 +343,11 @@ if HAVE_CUDA
 %C%_t_ptx_recorded_SOURCES += gpu/driver.c gpu/driver.h
 endif
 
+# How fast the PTX machine is: no test.
+EXTRA_PROGRAMS += %D%/ptx_speed
+%C%_ptx_speed_SOURCES = %D%/ptx_speed.c %D%/ptx_rig.c %D%/ptx_rig.h %D%/parts_array.c %D%/parts_array.h
+%C%_ptx_speed_LDADD = libgpu.la libptx.la libptxnumber.la $(KERNEL_TABLE) $(LDADD)
+
 # A libcuda that fails on demand, for probe.sh and device.sh. -rpath makes libtool build a shared object of what is
 # not installed.
 check_LTLIBRARIES += fake_cuda.la
