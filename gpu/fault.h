@@ -1,10 +1,11 @@
 /*
- * fault.h - faults that can be planted in the variant `cublas` and its kernels, for the judge's
- * sake.
+ * fault.h - faults that can be planted in the variants `cublas` and `hopper` and their kernels, for
+ * the judge's sake.
  *
- * A build has none: planted() is then the constant 0, and no instruction is left of it. Compiled
+ * A build has none: planted() is then the number 0, and no instruction is left of it. Compiled
  * with -DMOE_FAULTS, for the plug-in moecheck-faults.so alone, one fault at a time is on. What each
- * stands for is in the table of faults/faults.c.
+ * stands for is in the tables of faults/faults.c and faults/hopper_table.c; a name that is in both
+ * is the same mistake in either variant's code.
  */
 #ifndef MOE_GPU_FAULT_H
 #define MOE_GPU_FAULT_H
@@ -74,33 +75,94 @@ enum gpu_fault {
     FAULT_SUM_BF16,
     FAULT_STORE_TRUNCATES,
     FAULT_GAIN,
-    FAULT_COUNT
+    FAULT_CUBLAS_COUNT,
+    /* ---- of hopper alone; barriers, phases and fences of its ring */
+    FAULT_INIT_NO_FENCE,
+    FAULT_INIT_NO_BARRIER,
+    FAULT_FULL_ONE_SHORT,
+    FAULT_EMPTY_HALF,
+    FAULT_FULL_UNAWAITED,
+    FAULT_EMPTY_UNAWAITED,
+    FAULT_STALE_STAGE,
+    FAULT_PARITY_KEPT,
+    FAULT_RELEASE_EARLY,
+    FAULT_BYTES_SHORT,
+    FAULT_COPIES_UNAWAITED,
+    FAULT_LAST_COPIES_UNAWAITED,
+    FAULT_LAST_STAGE_KEPT,
+    FAULT_NO_PROXY_FENCE,
+    FAULT_NO_WGMMA_FENCE,
+    FAULT_SUMS_UNAWAITED,
+    FAULT_NO_SHRINK,
+    /* barriers of its other kernels */
+    FAULT_COUNT_NO_BARRIER,
+    FAULT_COUNT_NOT_CLEARED,
+    FAULT_PLACE_NO_WARP_BARRIER,
+    FAULT_ROUTER_NO_BARRIER,
+    /* tiles, and how operands lie */
+    FAULT_SUMS_NOT_CLEARED,
+    FAULT_K_STEP_TWICE,
+    FAULT_COLUMN_DISTANCE,
+    FAULT_WIDE_COLUMNS,
+    FAULT_NO_SWIZZLE,
+    FAULT_MAP_UNSWIZZLED,
+    FAULT_BOX_AXES,
+    FAULT_PAIRED_BOX,
+    FAULT_LAST_TILE,
+    FAULT_TILE_SKIPPED,
+    FAULT_LAST_COLUMN_TILE,
+    FAULT_SECOND_TILE_EXPERT,
+    FAULT_WARPGROUPS_SHARE,
+    /* bounds and tails */
+    FAULT_GATHER_LAST,
+    FAULT_GATHER_BEYOND,
+    FAULT_K_TAIL_READ,
+    FAULT_MAP_TOO_TALL,
+    FAULT_ROWS_UNMASKED,
+    FAULT_COLUMNS_UNMASKED,
+    FAULT_TURNED_UNMASKED,
+    FAULT_ROWS_ROUNDED_DOWN,
+    FAULT_WGRAD_NEXT_ROW,
+    FAULT_WGRAD_BOX,
+    FAULT_WGRAD_TAIL,
+    FAULT_ROUTER_TAIL,
+    FAULT_PARTS_OF_WIDEST,
+    FAULT_PAD_NOT_ZERO,
+    FAULT_UNPAD_UNMASKED,
+    /* routing */
+    FAULT_PICK_TWICE,
+    FAULT_CHUNK_TWICE,
+    FAULT_TOKEN_OF_ROW,
+    FAULT_LAST_SLOT,
+    /* formulas and sums */
+    FAULT_BIAS_OF_FIRST,
+    FAULT_UP_ON_GATE,
+    FAULT_DS_SCORED,
+    FAULT_DS_OF_TWO_LANES,
+    FAULT_DS_ONE_PART,
+    FAULT_DS_LAST_PART,
+    FAULT_DS_BIAS_OF_LAST,
+    FAULT_SUM_OF_SEVEN,
+    FAULT_SHARED_NOT_AGAIN,
+    FAULT_NO_SHARED_DX,
 };
-
-#ifdef __CUDACC__
-#define MOE_FAULT_FUNCTION static __device__ inline
-#else
-#define MOE_FAULT_FUNCTION static inline
-#endif
 
 #ifdef MOE_FAULTS
 #ifdef __CUDACC__
-static __device__ int planted_fault; /* written by the kernel plant_fault */
+static __device__ int planted_fault; /* written by a kernel of faults/ */
+#define MOE_FAULT_FUNCTION static __device__ inline
 #else
 extern int planted_fault;
+#define MOE_FAULT_FUNCTION static inline
 #endif
 MOE_FAULT_FUNCTION int planted(enum gpu_fault fault)
 {
     return planted_fault == (int)fault;
 }
-#else
-MOE_FAULT_FUNCTION int planted(enum gpu_fault fault)
-{
-    (void)fault;
-    return 0;
-}
-#endif
-
 #undef MOE_FAULT_FUNCTION
+#else
+/* No function: the compiler would fold it late, and order what is around it otherwise. */
+#define planted(fault) 0
+#endif
 
 #endif

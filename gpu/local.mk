@@ -227,15 +227,20 @@ KERNEL_CODES += $(GPU_CODES)
 	$(call make_kernel_table,$(GPU_CODES))
 endif
 
-# moecheck-faults.so: the variant `cublas` with faults to choose from, for the tests of the judge. It is a
-# copy of this folder, with a table of its own.
-EXTRA_DIST += %D%/fault.h %D%/faults/kernels.cu %D%/faults/faults.c
+# moecheck-faults.so: the variants `cublas` and `hopper` with faults to choose from, for the tests of the judge.
+# It is a copy of this folder, with a table of its own.
+EXTRA_DIST += %D%/fault.h %D%/faults/kernels.cu %D%/faults/hopper.cu %D%/faults/faults.c %D%/faults/plant.h \
+	%D%/faults/machine.c %D%/faults/hopper.c
+fault_table = %D%/faults/hopper_table.c %D%/faults/hopper_table.h
+EXTRA_DIST += $(fault_table)
 if HAVE_CUDA
-FAULT_CODES = $(call kernel_codes,%D%/faults/kernels.cu,$(firstword $(GPU_ARCHS)))
+FAULT_CODES = $(call kernel_codes,%D%/faults/kernels.cu,$(firstword $(GPU_ARCHS))) \
+	$(call kernel_codes,%D%/faults/hopper.cu,$(filter 90a,$(GPU_ARCHS)))
 KERNEL_CODES += $(FAULT_CODES)
-%D%/faults/kernels.%.ptx: CU_FLAGS = -DMOE_FAULTS
+%D%/faults/kernels.%.ptx %D%/faults/hopper.%.ptx: CU_FLAGS = -DMOE_FAULTS
 check_LTLIBRARIES += moecheck-faults.la
-moecheck_faults_la_SOURCES = %D%/faults/faults.c %D%/variant_cublas.c $(libgpu_la_SOURCES)
+moecheck_faults_la_SOURCES = %D%/faults/faults.c %D%/faults/plant.h %D%/faults/machine.c %D%/faults/hopper.c \
+	$(fault_table) %D%/variant_cublas.c %D%/variant_hopper.c $(libgpu_la_SOURCES)
 nodist_moecheck_faults_la_SOURCES = %D%/faults/kernel_table.c
 moecheck_faults_la_CPPFLAGS = -DMOE_FAULTS $(libgpu_la_CPPFLAGS)
 moecheck_faults_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden

@@ -111,7 +111,7 @@ small_cases >"$folder/small.cases"
 stage tests 400 tests.log ./run -g
 if test -d logs; then
     tar czf "$folder/logs.tar.gz" logs
-    cat logs/tests_t_gpu_*.log 2>/dev/null | awk '
+    cat logs/tests_t_gpu_*.log logs/tests_t_hopper_faults.log 2>/dev/null | awk '
         / (FAIL|PASS) / && sub(/^(not )?ok [0-9]+ - /, "") {
             fault = $0
             sub(/: .*/, "", fault)

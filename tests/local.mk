@@ -139,11 +139,11 @@ SCRIPT_TESTS = \
 	%D%/captured.sh \
 	$(GPU_SHELL_TESTS)
 GPU_TESTS = %D%/t_gpu %D%/t_device %D%/t_bits %D%/t_parts %D%/t_hopper_product %D%/t_gpu_order \
-	%D%/t_gpu_faults %D%/t_ptx_recorded %D%/t_kernels_recorded
+	%D%/t_gpu_faults %D%/t_ptx_recorded %D%/t_kernels_recorded %D%/t_hopper_faults
 GPU_SHELL_TESTS = %D%/gpu_worker.sh
 
 # Programs that write their own TAP, for their SKIPs, and so need no libcheck.
-SKIP_TESTS = $(GPU_TESTS) %D%/t_dtype_cuda
+SKIP_TESTS = $(GPU_TESTS) %D%/t_dtype_cuda %D%/t_hopper_faults_ptx
 check_PROGRAMS += $(SKIP_TESTS) %D%/t_parts_ptx %D%/t_ptx_faults
 TESTS = $(SCRIPT_TESTS) $(SKIP_TESTS) $(LONG_TESTS)
 if HAVE_CHECK
@@ -309,8 +309,12 @@ MOSTLYCLEANFILES += %D%/bits_table.c %D%/bits_table.bin
 	$(call make_kernel_table,$(BITS_CODES))
 endif
 
-# Both plant faults on a GPU.
-%C%_t_gpu_faults_SOURCES = %D%/t_gpu_faults.c %D%/other_checks.c %D%/other_checks.h
+# These plant faults on a GPU, and t_hopper_faults_ptx on the PTX machine.
+fault_trial = %D%/fault_trial.c %D%/fault_trial.h %D%/other_checks.c %D%/other_checks.h
+%C%_t_gpu_faults_SOURCES = %D%/t_gpu_faults.c $(fault_trial)
+%C%_t_hopper_faults_SOURCES = %D%/t_hopper_faults.c $(fault_trial) $(fault_table)
+%C%_t_hopper_faults_ptx_SOURCES = $(%C%_t_hopper_faults_SOURCES)
+%C%_t_hopper_faults_ptx_CPPFLAGS = $(AM_CPPFLAGS) -DON_PTX
 %C%_t_gpu_order_SOURCES = %D%/t_gpu_order.c %D%/other_checks.c %D%/other_checks.h
 
 # t_parts calls what libmoecheck exports, as a user does.

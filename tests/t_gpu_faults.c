@@ -10,27 +10,17 @@
  *
  *     t_gpu_faults [GLOB...]   only these faults
  */
-#include <fnmatch.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "config.h"
-#include "gpu/gpu.h"
+#include "tests/fault_trial.h"
 #include "tests/other_checks.h"
-#include "verify/verify.h"
 
 #define AT_A_TIME 8
 #define SECONDS                                                                                    \
     120 /* for one fault; a hang is caught by them. None has all cases: five times that */
-#ifdef HAVE_CUDA
-static const int built_with_cuda = 1;
-#else
-static const int built_with_cuda = 0;
-#endif
 
 #define LENGTH(array) (int)(sizeof(array) / sizeof *(array))
 
@@ -68,31 +58,12 @@ static const struct {
 /* What is judged there, lest the variant runs twenty times on gigabytes. */
 #define LARGE_CHECKS "inputs,guards,routing,bound"
 
-/* What came of one fault, as its process tells it. */
-struct outcome {
-    enum moe_verdict verdict; /* of the case that was caught, or the worst of all */
-    char text[1000];
-};
-
-struct trying {
-    pid_t pid;
-    int from;
-};
-
 /* One line of the plan: a fault on the cases above, or on a large one. */
 struct planned {
+    const struct moe_variant *variant;
     int32_t fault;
     int large; /* -1, or its index */
 };
-
-static const struct moe_variant *subject(void)
-{
-    const struct moe_variant *variant;
-    for (int i = 0; (variant = moe_variant_get(i)); i++)
-        if (!strcmp(variant->name, "cublas-faults"))
-            return variant;
-    return NULL;
-}
 
 static int large_case_of(const char *fault)
 {
@@ -102,115 +73,34 @@ static int large_case_of(const char *fault)
     return -1;
 }
 
-/* The names of the checks that failed, each once. */
-static void name_checks(const struct moe_report *report, char *text, size_t size)
+static const char *case_name(int index)
 {
-    text[0] = '\0';
-    for (int i = 0; i < report->finding_count && i < MOE_REPORT_FINDINGS; i++) {
-        const struct moe_finding *finding = &report->finding[i];
-        if (finding->verdict != report->verdict || strstr(text, finding->check))
-            continue;
-        size_t used = strlen(text);
-        snprintf(text + used, size - used, "%s%s", used ? ", " : "", finding->check);
-    }
-}
-
-/* Judges one case. 1: it was not PASS, and *outcome tells. */
-static int judge_case(const struct moe_variant *variant, const struct moe_judge_options *options,
-                      const char *line, int number, struct outcome *outcome)
-{
-    static struct moe_report report;
-    struct moe_problem problem;
-    char checks[200];
-    if (moe_problem_parse(line, &problem) != MOE_OK ||
-        moe_judge_variant(&problem, variant, options, &report) != MOE_OK) {
-        outcome->verdict = MOE_ERROR;
-        snprintf(outcome->text, sizeof outcome->text, "%s", moe_error_text());
-        return 1;
-    }
-    if (report.verdict == MOE_SKIP || report.verdict == MOE_PASS)
-        return 0;
-    outcome->verdict = report.verdict;
-    name_checks(&report, checks, sizeof checks);
-    snprintf(outcome->text, sizeof outcome->text, "by %s on case %d: %s", checks, number,
-             report.finding_count ? report.finding[0].text : "");
-    return 1;
+    static char name[32];
+    snprintf(name, sizeof name, "case %d", index + 1);
+    return name;
 }
 
 /* Judges one case after the other until one is not PASS. */
-static void judge(const struct moe_variant *variant, const struct planned *planned,
-                  struct outcome *outcome)
+static void judge(const void *what, struct outcome *outcome)
 {
+    const struct planned *planned = what;
     struct moe_judge_options options = {
         .configuration = planned->fault, .one_configuration = 1, .checks = other_checks()};
-    *outcome = (struct outcome){.verdict = MOE_PASS};
     if (planned->large >= 0) {
         options.checks = LARGE_CHECKS;
-        judge_case(variant, &options, large_cases[planned->large].line, planned->large + 1,
-                   outcome);
+        fault_judge(planned->variant, &options, large_cases[planned->large].line,
+                    case_name(planned->large), outcome);
         return;
     }
     for (int i = 0; i < LENGTH(cases); i++)
-        if (judge_case(variant, &options, cases[i], i + 1, outcome))
+        if (fault_judge(planned->variant, &options, cases[i], case_name(i), outcome))
             return;
 }
 
-static struct trying start(const struct moe_variant *variant, const struct planned *planned)
+static struct trying start(const struct planned *planned)
 {
-    int ends[2];
-    struct trying trying = {.pid = -1};
-    if (pipe(ends) != 0)
-        return trying;
-    fflush(stdout);
-    trying.pid = fork();
-    if (trying.pid == 0) {
-        struct outcome outcome;
-        close(ends[0]);
-        alarm(planned->large >= 0 || planned->fault == 0 ? 5 * SECONDS : SECONDS);
-        judge(variant, planned, &outcome);
-        _exit(write(ends[1], &outcome, sizeof outcome) == sizeof outcome ? 0 : 1);
-    }
-    close(ends[1]);
-    trying.from = ends[0];
-    return trying;
-}
-
-/* A process that ended without an answer ended inside the variant. */
-static struct outcome wait_for(const struct trying *trying)
-{
-    struct outcome outcome = {.verdict = MOE_ERROR, .text = "no process"};
-    int how;
-    if (trying->pid < 0)
-        return outcome;
-    const int whole = read(trying->from, &outcome, sizeof outcome) == sizeof outcome;
-    close(trying->from);
-    waitpid(trying->pid, &how, 0);
-    if (whole)
-        return outcome;
-    outcome.verdict = MOE_FAIL;
-    snprintf(outcome.text, sizeof outcome.text, "by isolation: %s",
-             WIFSIGNALED(how) && WTERMSIG(how) == SIGALRM ? "hangs" : "crashes");
-    return outcome;
-}
-
-/* Is there a GPU? Asked by a process of its own. */
-static int look(char *why, size_t size)
-{
-    int ends[2];
-    if (pipe(ends) != 0)
-        return 0;
-    pid_t pid = fork();
-    if (pid == 0) {
-        struct moe_gpu_status gpu;
-        moe_gpu_probe(&gpu);
-        _exit(write(ends[1], gpu.reason, strlen(gpu.reason) + 1) <= 0);
-    }
-    close(ends[1]);
-    const ssize_t length = read(ends[0], why, size - 1);
-    why[length > 0 ? length : 0] = '\0';
-    close(ends[0]);
-    waitpid(pid, NULL, 0);
-    return length > 0 && why[0] == '\0';
+    const int long_one = planned->large >= 0 || planned->fault == 0;
+    return fault_start(judge, planned, long_one ? 5 * SECONDS : SECONDS);
 }
 
 static void print_name(const struct moe_variant *variant, const struct planned *planned)
@@ -229,24 +119,17 @@ static int report(int number, const struct moe_variant *variant, const struct pl
     return !good;
 }
 
-static int wanted(const char *fault, int globs, char *const *glob)
-{
-    for (int i = 0; i < globs; i++)
-        if (!fnmatch(glob[i], fault, 0))
-            return 1;
-    return globs == 0;
-}
-
 /* Every fault, and `none` on each large case. */
 static int make_plan(const struct moe_variant *variant, int globs, char *const *glob,
                      struct planned *plan)
 {
     int count = 0;
     for (int32_t i = 0; i < variant->configuration_count; i++)
-        if (wanted(variant->configurations[i], globs, glob))
-            plan[count++] = (struct planned){i, large_case_of(variant->configurations[i])};
-    for (int i = 0; i < LENGTH(large_cases) && wanted(variant->configurations[0], globs, glob); i++)
-        plan[count++] = (struct planned){0, i};
+        if (fault_wanted(variant->configurations[i], globs, glob))
+            plan[count++] = (struct planned){variant, i, large_case_of(variant->configurations[i])};
+    for (int i = 0;
+         i < LENGTH(large_cases) && fault_wanted(variant->configurations[0], globs, glob); i++)
+        plan[count++] = (struct planned){variant, 0, i};
     return count;
 }
 
@@ -281,10 +164,10 @@ static int run_plan(const struct moe_variant *variant, const struct planned *pla
         end = group_end(variant, plan, first, count);
         const int runs = !why && (paranoid || plan[first].large < 0);
         for (int i = first; runs && i < end; i++)
-            trying[i - first] = start(variant, &plan[i]);
+            trying[i - first] = start(&plan[i]);
         for (int i = first; i < end; i++) {
             if (runs) {
-                const struct outcome outcome = wait_for(&trying[i - first]);
+                const struct outcome outcome = fault_wait(&trying[i - first]);
                 failures += report(i + 1, variant, &plan[i], &outcome);
                 continue;
             }
@@ -301,22 +184,19 @@ int main(int argc, char **argv)
     /* several at a time share the cores; OpenMP looks at this when a program is loaded */
     if (!getenv("OMP_NUM_THREADS") && setenv("OMP_NUM_THREADS", "2", 1) == 0)
         execv("/proc/self/exe", argv);
-    const char *path = getenv("MOE_FAULTS");
-    char why[512] = "built without CUDA";
+    char why[512];
+    int built = 0;
     setvbuf(stdout, NULL, _IOLBF, 0);
-    const int opened = moe_plugin_open(path ? path : ".libs/moecheck-faults.so") == MOE_OK;
-    if (!opened && built_with_cuda)
-        snprintf(why, sizeof why, "%s", moe_error_text());
-    const int ready = opened && look(why, sizeof why);
+    const struct moe_variant *variant = fault_subject("cublas-faults", &built, why, sizeof why);
+    const int ready = variant && fault_look_for_gpu(why, sizeof why);
     if (!ready && getenv("MOE_REQUIRE_GPU")) {
         printf("Bail out! MOE_REQUIRE_GPU is set, but %s\n", why);
         return 99;
     }
-    if (!opened) {
-        printf("1..1\n%s 1 - the plug-in # SKIP %s\n", built_with_cuda ? "not ok" : "ok", why);
-        return built_with_cuda;
+    if (!variant) {
+        printf("1..1\n%s 1 - the plug-in # SKIP %s\n", built ? "not ok" : "ok", why);
+        return built;
     }
-    const struct moe_variant *variant = subject();
     struct planned *plan =
         calloc((size_t)variant->configuration_count + LENGTH(large_cases) + 1, sizeof *plan);
     if (!plan)

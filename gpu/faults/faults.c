@@ -1,5 +1,6 @@
 /*
- * faults.c - moecheck-faults.so: the variant `cublas` once for each fault of gpu/fault.h.
+ * faults.c - moecheck-faults.so: the variant `cublas` once for each fault of gpu/fault.h that is
+ * its, and `hopper` (hopper.c).
  *
  * The plug-in holds its own copy of gpu/, compiled with the faults in it, and its own table of
  * kernels; `cublas!none` is that copy without any, which must pass. The names of the others say
@@ -8,10 +9,7 @@
 #include <stddef.h>
 
 #include "gpu/fault.h"
-#include "gpu/gpu.h"
-#include "verify/variant.h"
-
-extern const struct moe_variant moe_variant_cublas;
+#include "gpu/faults/plant.h"
 
 int planted_fault;
 
@@ -19,7 +17,7 @@ struct fault_row {
     const char *name, *summary, *source;
 };
 
-static const struct fault_row faults[FAULT_COUNT] = {
+static const struct fault_row faults[FAULT_CUBLAS_COUNT] = {
     [FAULT_NONE] = {"none", "nothing is wrong", ""},
     [FAULT_EMPTY_EXPERT_DW] = {"empty-expert-dw", "dw of an expert without rows is not written",
                                "tgale96/grouped_gemm#36"},
@@ -112,38 +110,41 @@ static const struct fault_row faults[FAULT_COUNT] = {
     [FAULT_GAIN] = {"gain", "every product is 0.5 % too large", ""},
 };
 
-/* ---- the variant ----------------------------------------------------------------------------- */
+/* ---- the plug-in ----------------------------------------------------------------------------- */
 
-/* The plug-in's own device, on the same context as the host's: its kernels are in another table. */
-static struct moe_device *device;
-
-static int plant(int fault)
+int plant_device(struct moe_device *host, struct moe_device **device)
 {
-    int status = device ? MOE_OK : moe_device_open(MOE_ON_CUDA, 0, &device);
+    static struct moe_device *opened;
+    if (moe_device_watches(host))
+        return plant_on_machine(host, device);
+    const int status = opened ? MOE_OK : moe_device_open(MOE_ON_CUDA, 0, &opened);
+    *device = opened;
+    return status;
+}
+
+int plant(struct moe_device *device, const char *plant, int fault)
+{
     void *args[] = {&fault};
-    struct moe_launch launch = {
-        .kernel = "plant_fault",
-        .grid = {1, 1, 1},
-        .block = {1, 1, 1},
-        .args = args,
-    };
+    const struct moe_launch launch = {
+        .kernel = plant, .grid = {1, 1, 1}, .block = {1, 1, 1}, .args = args};
     planted_fault = fault;
-    if (status == MOE_OK)
-        status = moe_device_launch(device, &launch);
+    const int status = moe_device_launch(device, &launch);
     return status == MOE_OK ? moe_device_synchronize(device, NULL) : status;
 }
 
-static int open_variant(struct moe_device *host_device, const struct moe_problem *problem,
+static int open_variant(struct moe_device *host, const struct moe_problem *problem,
                         int32_t configuration, void **state)
 {
-    (void)host_device;
-    int status = plant(configuration);
+    struct moe_device *device = NULL;
+    int status = plant_device(host, &device);
+    if (status == MOE_OK)
+        status = plant(device, "plant_fault", configuration);
     return status == MOE_OK ? moe_variant_cublas.open(device, problem, 0, state) : status;
 }
 
-static const char *names[FAULT_COUNT];
+static const char *names[FAULT_CUBLAS_COUNT];
 static struct moe_variant variant;
-static const struct moe_variant *const variants[] = {&variant};
+static const struct moe_variant *variants[] = {&variant, NULL};
 static struct moe_plugin plugin = {
     .struct_size = sizeof(struct moe_plugin),
     .version = MOE_PLUGIN_VERSION,
@@ -152,19 +153,20 @@ static struct moe_plugin plugin = {
     .tensor_count = MOE_TENSOR_COUNT,
     .recipe_size = sizeof(struct moe_recipe),
     .call_size = sizeof(struct moe_call),
-    .variant_count = 1,
+    .variant_count = 2,
     .variants = variants,
 };
 
 __attribute__((visibility("default"))) const struct moe_plugin *moe_plugin(void)
 {
-    for (int fault = 0; fault < FAULT_COUNT; fault++)
+    for (int fault = 0; fault < FAULT_CUBLAS_COUNT; fault++)
         names[fault] = faults[fault].name;
     variant = moe_variant_cublas;
     variant.name = "cublas-faults";
     variant.summary = "cublas, with a fault planted: its configurations";
     variant.configurations = names;
-    variant.configuration_count = FAULT_COUNT;
+    variant.configuration_count = FAULT_CUBLAS_COUNT;
     variant.open = open_variant;
+    variants[1] = hopper_faults();
     return &plugin;
 }

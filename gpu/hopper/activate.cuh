@@ -22,7 +22,9 @@ static __device__ __forceinline__ int64_t gate_place(const struct unit_shape &sh
 
 static __device__ __forceinline__ int64_t up_place(const struct unit_shape &shape, int64_t unit)
 {
-    return shape.layout == MOE_W1_INTERLEAVED8 ? unit / 8 * 16 + 8 + unit % 8 : shape.units + unit;
+    return shape.layout == MOE_W1_INTERLEAVED8
+               ? unit / 8 * 16 + 8 * !planted(FAULT_UP_ON_GATE) + unit % 8
+               : shape.units + unit;
 }
 
 // Stores them, and gives them back as they were stored.
@@ -73,7 +75,8 @@ static __device__ __forceinline__ float2 scaled(float2 pair, float by)
 static __device__ __forceinline__ int thread_row(int half)
 {
     const int thread = threadIdx.x % GROUP;
-    return (int)threadIdx.x / GROUP * 64 + thread / 32 * 16 + thread % 32 / 4 + 8 * half;
+    const int warpgroup = planted(FAULT_WARPGROUPS_SHARE) ? 0 : (int)threadIdx.x / GROUP;
+    return warpgroup * 64 + thread / 32 * 16 + thread % 32 / 4 + 8 * half;
 }
 
 template <class Shape, int ACT>
@@ -105,7 +108,9 @@ static __device__ __forceinline__ void activate_gated(const struct activate_rows
                 value = {{value.gate.x + b.gate.x, value.gate.y + b.gate.y},
                          {value.up.x + b.up.x, value.up.y + b.up.y}};
             }
-            const two_units kept = store_units<Type>(shape, z, at, value);
+            two_units kept = store_units<Type>(shape, z, at, value);
+            if (planted(FAULT_GATE_AND_UP_SWAPPED))
+                kept = {kept.up, kept.gate};
             const float first =
                 gate<ACT>(kept.gate.x, shape.clamp).value * up<ACT>(kept.up.x, shape.clamp).value;
             const float second =
@@ -197,8 +202,10 @@ static __device__ __forceinline__ unit_back back_gated(float z_gate, float z_up,
                                                        float score, float clamp)
 {
     const activated g = gate<ACT>(z_gate, clamp), u = up<ACT>(z_up, clamp);
-    const float value = g.value * u.value, d = score * sum;
-    return {d * u.value * g.slope, d * g.value * u.slope, score * value, sum * value};
+    const float value = g.value * u.value, d = planted(FAULT_DZ_WITHOUT_SCORE) ? sum : score * sum;
+    return {d * u.value * g.slope, d * g.value * u.slope,
+            planted(FAULT_DW2_WITHOUT_SCORE) ? value : score * value,
+            (planted(FAULT_DS_SCORED) ? d : sum) * value};
 }
 
 // The share of the row, from the four threads that have parts of it.
@@ -206,9 +213,10 @@ static __device__ __forceinline__ void store_part(const struct activate_back &to
                                                   int32_t part, float share)
 {
     share += __shfl_xor_sync(~0u, share, 1);
-    share += __shfl_xor_sync(~0u, share, 2);
+    if (!planted(FAULT_DS_OF_TWO_LANES))
+        share += __shfl_xor_sync(~0u, share, 2);
     if (to.parts && row >= 0 && threadIdx.x % 4 == 0)
-        to.parts[row * to.part_count + part] = share;
+        to.parts[row * to.part_count + (planted(FAULT_DS_ONE_PART) ? 0 : part)] = share;
 }
 
 template <class Shape, int ACT>

@@ -30,12 +30,12 @@ struct tile_walk {
 
     __device__ bool more() const
     {
-        return tile < count;
+        return tile < count - planted(FAULT_LAST_TILE);
     }
 
     __device__ void step()
     {
-        tile += gridDim.x;
+        tile += gridDim.x + planted(FAULT_TILE_SKIPPED);
     }
 
     __device__ struct row_tile rows() const
@@ -59,6 +59,9 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
 
     __device__ __forceinline__ tile_walk walk() const
     {
+        const int32_t whole = arguments.cols / Shape::TILE_COLS;
+        if (planted(FAULT_LAST_COLUMN_TILE) && whole > 0)
+            return tile_walk(arguments.tiles, whole);
         return tile_walk(arguments.tiles,
                          (arguments.cols + Shape::TILE_COLS - 1) / Shape::TILE_COLS);
     }
@@ -71,9 +74,12 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
         for (int i = 0; i < ROWS; i++) {
             const int row = thread / 8 + 16 * i;
             from[i] = nullptr;
-            if (row < rows.rows) {
-                const int64_t at = rows.row + row;
-                const int64_t place = arguments.gather ? arguments.gather[at] : at;
+            if (row < rows.rows + planted(FAULT_GATHER_BEYOND)) {
+                const int64_t at =
+                    rows.row + row - (planted(FAULT_GATHER_LAST) && row && row == rows.rows - 1);
+                int64_t place = arguments.gather ? arguments.gather[at] : at;
+                if (planted(FAULT_GATHER_INT32))
+                    place = (int32_t)(place * arguments.a_stride) / arguments.a_stride;
                 from[i] =
                     (const char *)arguments.a + place * arguments.a_stride * 2 + thread % 8 * 16;
             }
@@ -83,13 +89,19 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
     __device__ __forceinline__ void fetch_weights(uint32_t to, uint32_t full, int32_t k,
                                                   int32_t column, int32_t expert) const
     {
-        barrier_expect(full, Shape::B_BYTES);
+        barrier_expect(full, Shape::B_BYTES - 16 * planted(FAULT_BYTES_SHORT));
         if constexpr (Shape::B_BY_ROW)
 #pragma unroll
             for (int i = 0; i < Shape::TILE_COLS / 64; i++)
-                copy_box(to + i * COLUMN_BYTES, weights, full, column + 64 * i, k, expert);
+                copy_box(to + i * COLUMN_BYTES, weights, full,
+                         column +
+                             64 * (planted(FAULT_WIDE_COLUMNS) && Shape::TILE_COLS == 128 ? 0 : i),
+                         k, expert);
         else if constexpr (PAIRED)
-            copy_box_5(to, weights, full, k, 0, 0, column / 16, expert);
+            copy_box_5(to, weights, full, k, 0, 0,
+                       column / 16 + (planted(FAULT_PAIRED_BOX) && column), expert);
+        else if (planted(FAULT_BOX_AXES))
+            copy_box(to, weights, full, column, k, expert);
         else
             copy_box(to, weights, full, k, column, expert);
     }
@@ -97,7 +109,9 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
     __device__ __forceinline__ void fill(uint32_t stages, const typename Shape::Ring &ring) const
     {
         const int thread = threadIdx.x % GROUP;
-        const uint32_t to_row = thread / 8 * ROW_BYTES + (thread % 8 ^ thread / 8 % 8) * 16;
+        const uint32_t to_row =
+            thread / 8 * ROW_BYTES +
+            (planted(FAULT_NO_SWIZZLE) ? thread % 8 : thread % 8 ^ thread / 8 % 8) * 16;
         typename Shape::Place at;
         hand_over copies;
         for (tile_walk tiles = walk(); tiles.more(); tiles.step()) {
@@ -107,7 +121,7 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
             find_rows(rows, thread, from);
             for (int32_t k = 0; k < arguments.k; k += STAGE_K) {
                 const uint32_t a = stages + at.stage * Shape::STAGE_BYTES;
-                const bool within = k + thread % 8 * 8 < arguments.k;
+                const bool within = planted(FAULT_K_TAIL_READ) || k + thread % 8 * 8 < arguments.k;
                 ring.wait_empty(at);
                 if (thread == 0)
                     fetch_weights(a + Shape::A_BYTES, ring.full(at.stage), k, column, rows.expert);

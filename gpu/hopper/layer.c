@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 
+#include "gpu/fault.h"
 #include "gpu/hopper/layer.h"
 #include "gpu/parts_launch.h"
 
@@ -43,7 +44,8 @@ int64_t hopper_router_slices(const struct moe_problem *problem)
 /* Parts of a row in any configuration: those of the narrowest tiles. */
 static int64_t most_parts(int64_t units)
 {
-    const int32_t narrowest = configuration_cols[HOPPER_CONFIGURATIONS - 1];
+    const int32_t narrowest =
+        configuration_cols[planted(FAULT_PARTS_OF_WIDEST) ? 0 : HOPPER_CONFIGURATIONS - 1];
     return (units + narrowest - 1) / narrowest;
 }
 
@@ -84,6 +86,8 @@ int64_t hopper_space_lay_out(const struct moe_problem *p, void *at, struct hoppe
     s->q = part_take(&next, p->shared_gate ? T * 4 : 0);
     s->router_dx = part_take(&next, routes ? T * H * 4 : 0);
     s->router_dw = part_take(&next, routes ? hopper_router_slices(p) * p->E * H * 4 : 0);
+    if (planted(FAULT_WORKSPACE_TOO_SMALL))
+        return (next - (char *)at) / 2;
     return next - (char *)at;
 }
 

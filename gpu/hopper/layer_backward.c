@@ -2,6 +2,7 @@
  * layer_backward.c - the backward pass of the variant `hopper`: dA' goes back through the
  * activation in its product; dW2, dW1 and biases; dX~; ds; the router; dX.
  */
+#include "gpu/fault.h"
 #include "gpu/hopper/layer.h"
 #include "gpu/parts_launch.h"
 
@@ -279,7 +280,7 @@ static int shared_gate_back(struct hopper_layer *layer, int part_count)
 
 static int shared_expert(struct hopper_layer *layer)
 {
-    int part_count = 0, status = shared_again(layer);
+    int part_count = 0, status = planted(FAULT_SHARED_NOT_AGAIN) ? MOE_OK : shared_again(layer);
     if (status == MOE_OK)
         status = back(layer, 1, &part_count);
     if (status == MOE_OK)
@@ -308,8 +309,8 @@ int hopper_layer_backward(struct hopper_layer *layer)
         .entry_row = layer->kept.entry_row,
         .y = s->y,
         .scores = p->weight == MOE_WEIGHT_INPUT ? hopper_data(layer, MOE_SCORES) : NULL,
-        .shared = p->shared > 0 ? s->shared_y : NULL,
-        .extra = routes ? s->router_dx : NULL,
+        .shared = p->shared > 0 && !planted(FAULT_NO_SHARED_DX) ? s->shared_y : NULL,
+        .extra = routes && !planted(FAULT_NO_ROUTER_DX) ? s->router_dx : NULL,
         .q = p->shared_gate ? s->q : NULL,
         .wsg = hopper_data(layer, MOE_WSG),
         .out = hopper_data(layer, MOE_DX),

@@ -2,6 +2,7 @@
  * layer_forward.c - the forward pass of the variant `hopper`: logits, picks and scores; rows; Z and
  * A from gathered rows in one product; Y; O. Nothing is read back by the host.
  */
+#include "gpu/fault.h"
 #include "gpu/hopper/layer.h"
 
 /* Picks, scores (and offsets) from the logits. */
@@ -49,8 +50,9 @@ static int up(struct hopper_layer *layer)
                      .a = layer->space.a,
                      .bias = hopper_data(layer, MOE_B1),
                      .score_of_z = p->weight == MOE_WEIGHT_INPUT ? layer->kept.row_score : NULL,
-                     .score_of_a =
-                         p->weight == MOE_WEIGHT_BEFORE_W2 ? layer->kept.row_score : NULL},
+                     .score_of_a = p->weight == MOE_WEIGHT_BEFORE_W2 || planted(FAULT_SCORE_TWICE)
+                                       ? layer->kept.row_score
+                                       : NULL},
     };
     return hopper_layer_product(layer, 0, &product);
 }

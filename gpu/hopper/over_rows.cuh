@@ -78,7 +78,7 @@ template <int COLS> struct slice_copy {
 
     __device__ __forceinline__ uint32_t pieces_before(int64_t row, int64_t end) const
     {
-        if (row >= end)
+        if (row >= end + planted(FAULT_WGRAD_NEXT_ROW))
             return NO_ROW;
         const int64_t place = operand.gather ? operand.gather[row] : row;
         return (uint32_t)(place * (operand.stride / 8));
@@ -93,7 +93,7 @@ template <int COLS> struct slice_copy {
     // Can the slice come as boxes?
     __device__ __forceinline__ bool boxed(int64_t row, int64_t end) const
     {
-        return !operand.gather && row + STAGE_K <= end;
+        return !operand.gather && row + (planted(FAULT_WGRAD_BOX) ? 1 : STAGE_K) <= end;
     }
 
     // By one thread.
@@ -114,7 +114,8 @@ template <int COLS> struct slice_copy {
             const uint32_t before = __shfl_sync(~0u, i * STEP < 32 ? first : second, row % 32);
             const bool there = within && before != NO_ROW;
             copy_async_16(at + STEP * i * ROW_BYTES + (thread % 8 ^ row % 8) * 16,
-                          from + 16 * (uint64_t)(there ? before : 0), there ? 16 : 0);
+                          from + 16 * (uint64_t)(there ? before : 0),
+                          there || planted(FAULT_WGRAD_TAIL) ? 16 : 0);
         }
     }
 
@@ -173,7 +174,7 @@ template <class Shape, class Epilogue> struct over_rows {
                 float sum[Shape::TILE_COLS / 2];
                 multiply<Shape>(sum, (rows + STAGE_K - 1) / STAGE_K, stages, ring, at);
                 Epilogue::template run<Shape>(arguments, tiles.expert(), row, column, sum);
-            } else {
+            } else if (!planted(FAULT_EMPTY_EXPERT_DW)) {
                 // not in `sum`: two ways to fill registers that wgmma adds to cost copies of them
                 const float nothing[Shape::TILE_COLS / 2] = {};
                 Epilogue::template run<Shape>(arguments, tiles.expert(), row, column, nothing);

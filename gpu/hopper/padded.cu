@@ -2,6 +2,7 @@
 //
 // A thread takes 16 bytes of a padded row, 8 elements; the dense side has no alignment and goes
 // element by element.
+#include "gpu/fault.h"
 #include "gpu/hopper/padded.h"
 
 constexpr int PIECE = 8;
@@ -35,8 +36,10 @@ extern "C" __global__ void __launch_bounds__(256)
 #pragma unroll
         for (int j = 0; j < PIECE; j += 2) {
             const bool there = inner < copy.rows;
-            const uint32_t low = there && col + j < copy.cols ? from[j] : 0;
-            const uint32_t high = there && col + j + 1 < copy.cols ? from[j + 1] : 0;
+            const uint32_t low =
+                there && (col + j < copy.cols || planted(FAULT_PAD_NOT_ZERO)) ? from[j] : 0;
+            const uint32_t high =
+                there && (col + j + 1 < copy.cols || planted(FAULT_PAD_NOT_ZERO)) ? from[j + 1] : 0;
             word[j / 2] = low | high << 16;
         }
         *(uint4 *)((uint16_t *)copy.padded + row * copy.padded_cols + col) = {word[0], word[1],
@@ -61,7 +64,7 @@ extern "C" __global__ void __launch_bounds__(256)
         uint16_t *const to = (uint16_t *)copy.dense + row * copy.cols + col;
 #pragma unroll
         for (int j = 0; j < PIECE; j++)
-            if (col + j < copy.cols)
+            if (col + j < copy.cols || planted(FAULT_UNPAD_UNMASKED))
                 to[j] = (uint16_t)(word[j / 2] >> j % 2 * 16);
     }
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "gpu/fault.h"
 #include "gpu/hopper/product.h"
 #include "gpu/parts_launch.h"
 
@@ -170,7 +171,7 @@ static struct moe_tensor_map_spec weights_map(const struct hopper_product *produ
 {
     return (struct moe_tensor_map_spec){
         .type = product->dtype == MOE_BF16 ? MAP_BF16 : MAP_F16,
-        .swizzle = MAP_SWIZZLE_128,
+        .swizzle = planted(FAULT_MAP_UNSWIZZLED) ? 0 : MAP_SWIZZLE_128,
         .promotion = MAP_PROMOTION_256,
         .base = (void *)product->weights,
         .step = {1, 1, 1, 1, 1},
@@ -185,7 +186,8 @@ static struct moe_tensor_map_spec plain_map(const struct hopper_product *product
     const uint64_t inner = (uint64_t)(by_row ? product->cols : product->k);
     const uint64_t outer = (uint64_t)(by_row ? product->k : product->cols);
     struct moe_tensor_map_spec spec = weights_map(product);
-    const uint64_t sizes[] = {inner, outer, (uint64_t)product->E};
+    const uint64_t sizes[] = {inner, outer + 64 * (uint64_t)planted(FAULT_MAP_TOO_TALL),
+                              (uint64_t)product->E};
     const uint64_t strides[] = {2 * inner, 2 * inner * outer};
     const uint32_t box[] = {BOX_COLS, by_row ? STAGE_K : tile_cols, 1};
     spec.rank = 3;
@@ -253,6 +255,8 @@ int hopper_product_run(const struct moe_gpu_queue *queue, int configuration,
                                                 : plain_map(&product, (uint32_t)how->tile_cols);
     status = moe_device_tensor_map_encode(queue->device, &spec, &map);
     product.store.cols = (int32_t)product.cols;
+    if (planted(FAULT_MISSING_K_TAIL) && product.k > STAGE_K)
+        product.k -= product.k % STAGE_K;
     struct product_arguments arguments = {product.a,     product.gather,     product.a_stride,
                                           product.tiles, (int32_t)product.k, (int32_t)product.cols};
     void *args[] = {&map, &arguments, (char *)&product + forms[product.form].epilogue};

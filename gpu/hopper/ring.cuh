@@ -6,6 +6,7 @@
 // empty.
 #pragma once
 
+#include "gpu/fault.h"
 #include "gpu/hopper/instructions.cuh"
 
 // Where a warp stands in the ring; every warp keeps its own.
@@ -16,7 +17,8 @@ template <int STAGES> struct ring_place {
     {
         if (++stage == STAGES) {
             stage = 0;
-            parity ^= 1;
+            if (!planted(FAULT_PARITY_KEPT))
+                parity ^= 1;
         }
     }
 };
@@ -30,10 +32,11 @@ template <int STAGES> struct ring {
     __device__ void init(uint32_t fillers, uint32_t consumers) const
     {
         for (int i = 0; i < STAGES; i++) {
-            barrier_init(full(i), fillers);
-            barrier_init(empty(i), consumers);
+            barrier_init(full(i), fillers - planted(FAULT_FULL_ONE_SHORT));
+            barrier_init(empty(i), planted(FAULT_EMPTY_HALF) ? consumers / 2 : consumers);
         }
-        barrier_init_fence();
+        if (!planted(FAULT_INIT_NO_FENCE))
+            barrier_init_fence();
     }
 
     __device__ __forceinline__ uint32_t full(uint32_t stage) const
@@ -48,11 +51,13 @@ template <int STAGES> struct ring {
 
     __device__ __forceinline__ void wait_full(const ring_place<STAGES> &at) const
     {
-        barrier_wait(full(at.stage), at.parity);
+        if (!planted(FAULT_FULL_UNAWAITED))
+            barrier_wait(full(planted(FAULT_STALE_STAGE) ? 0 : at.stage), at.parity);
     }
 
     __device__ __forceinline__ void wait_empty(const ring_place<STAGES> &at) const
     {
-        barrier_wait(empty(at.stage), at.parity ^ 1);
+        if (!planted(FAULT_EMPTY_UNAWAITED))
+            barrier_wait(empty(at.stage), at.parity ^ 1);
     }
 };

@@ -21,8 +21,9 @@ static __device__ __forceinline__ void multiply_tile(int64_t begin, int64_t end,
     for (int64_t k = begin; k < end; k += DEPTH) {
         for (int i = threadIdx.x; i < TILE * DEPTH; i += 256) {
             const int64_t depth = i / TILE;
-            left[depth][i % TILE] = k + depth < end ? a(i % TILE, k + depth) : 0;
-            right[depth][i % TILE] = k + depth < end ? b(k + depth, i % TILE) : 0;
+            const bool there = planted(FAULT_ROUTER_TAIL) || k + depth < end;
+            left[depth][i % TILE] = there ? a(i % TILE, k + depth) : 0;
+            right[depth][i % TILE] = there ? b(k + depth, i % TILE) : 0;
         }
         __syncthreads();
 #pragma unroll
@@ -32,7 +33,8 @@ static __device__ __forceinline__ void multiply_tile(int64_t begin, int64_t end,
 #pragma unroll
                 for (int j = 0; j < 4; j++)
                     sum[i][j] = fmaf(left[depth][4 * y + i], right[depth][4 * x + j], sum[i][j]);
-        __syncthreads();
+        if (!planted(FAULT_ROUTER_NO_BARRIER))
+            __syncthreads();
     }
 }
 

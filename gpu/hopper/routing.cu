@@ -3,6 +3,7 @@
 // Tokens are cut into chunks. One kernel counts each chunk's rows by expert; the next places them:
 // a row stands behind those of smaller experts, of its expert's in earlier chunks, and of earlier
 // entries in its chunk. So the order is the same every time, and no block waits for another.
+#include "gpu/fault.h"
 #include "gpu/hopper/routing.h"
 #include "gpu/hopper/tiles.h"
 
@@ -43,9 +44,10 @@ extern "C" __global__ void __launch_bounds__(ROUTING_THREADS)
                 }
             const uint32_t top = __reduce_max_sync(~0u, place >= 0 ? best : 0);
             const uint32_t id = place >= 0 && best == top ? (uint32_t)(lane + 32 * place) : ~0u;
-            const uint32_t pick = __reduce_min_sync(~0u, id);
+            const uint32_t pick = planted(FAULT_TIES_LARGER_ID) ? __reduce_max_sync(~0u, id + 1) - 1
+                                                                : __reduce_min_sync(~0u, id);
             if (id == pick)
-                taken |= 1u << place;
+                taken |= 1u << (planted(FAULT_PICK_TWICE) ? 0 : place);
             if (lane == 0)
                 picks[t * K + k] = (int32_t)pick;
         }
@@ -71,11 +73,12 @@ extern "C" __global__ void __launch_bounds__(ROUTING_THREADS)
     extern __shared__ int32_t room[];
     int64_t begin, end;
     for (int e = threadIdx.x; e < r.E; e += ROUTING_THREADS)
-        room[e] = 0;
-    __syncthreads();
+        room[e] = planted(FAULT_COUNT_NOT_CLEARED) ? room[e] : 0;
+    if (!planted(FAULT_COUNT_NO_BARRIER))
+        __syncthreads();
     chunk_entries(r, blockIdx.x, &begin, &end);
     for (int64_t p = begin + threadIdx.x; p < end; p += ROUTING_THREADS)
-        if (r.picks[p] >= 0)
+        if (r.picks[p] >= 0 && !(planted(FAULT_EXPERTS_BEYOND_255) && r.picks[p] > 255))
             atomicAdd(&room[r.picks[p]], 1);
     __syncthreads();
     for (int e = threadIdx.x; e < r.E; e += ROUTING_THREADS)
@@ -101,7 +104,8 @@ static __device__ int64_t sum_before(int64_t value, int64_t *total)
         before += w < warp ? sums[w] : 0;
         all += sums[w];
     }
-    __syncthreads();
+    if (!planted(FAULT_SCAN_NO_BARRIER))
+        __syncthreads();
     *total = all;
     return before + inclusive - value;
 }
@@ -116,11 +120,11 @@ static __device__ void place_experts(const struct routing &r, int64_t *room)
         int64_t earlier = 0, rows = 0, total;
         for (int64_t c = 0; c < r.chunks && e < r.E; c++) {
             const int32_t count = r.counts[c * r.E + e];
-            earlier += c < blockIdx.x ? count : 0;
+            earlier += c < blockIdx.x + planted(FAULT_CHUNK_TWICE) ? count : 0;
             rows += count;
         }
         const int64_t begin = row_carry + sum_before(rows, &total);
-        row_carry += total;
+        row_carry += planted(FAULT_SCAN_BEYOND_BLOCK) ? 0 : total;
         const int64_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
         const int64_t first_tile = tile_carry + sum_before(tiles, &total);
         tile_carry += total;
@@ -146,9 +150,12 @@ static __device__ void list_tiles(const struct routing &r)
     for (int64_t e = threadIdx.x / 32; e < r.E; e += WARPS) {
         const int64_t begin = r.expert_begin[e], end = r.expert_begin[e + 1];
         for (int64_t i = threadIdx.x % 32; begin + i * TILE_ROWS < end; i += 32) {
-            const int64_t left = end - begin - i * TILE_ROWS;
-            list[r.tile_begin[e] + i] = {
-                begin + i * TILE_ROWS, (int32_t)(left < TILE_ROWS ? left : TILE_ROWS), (int32_t)e};
+            int64_t left = end - begin - i * TILE_ROWS;
+            if (planted(FAULT_ROWS_ROUNDED_DOWN) && left > 16)
+                left -= left % 16;
+            list[r.tile_begin[e] + i] = {begin + i * TILE_ROWS,
+                                         (int32_t)(left < TILE_ROWS ? left : TILE_ROWS),
+                                         (int32_t)e - (planted(FAULT_SECOND_TILE_EXPERT) && i > 0)};
         }
     }
 }
@@ -162,7 +169,7 @@ static __device__ __forceinline__ int64_t token_of(const struct routing &r, int6
     high = high < r.T ? high : r.T;
     while (high - low > 1) { // the last token that begins at or before p
         const int64_t middle = low + (high - low) / 2;
-        if (r.offsets[middle] <= p)
+        if (r.offsets[middle] + planted(FAULT_TOKEN_OF_ROW) <= p)
             low = middle;
         else
             high = middle;
@@ -194,13 +201,15 @@ extern "C" __global__ void __launch_bounds__(ROUTING_THREADS)
             if (w == warp) {
                 if (e >= 0)
                     row = next[e] + before;
-                __syncwarp();
+                if (!planted(FAULT_PLACE_NO_WARP_BARRIER))
+                    __syncwarp();
                 if (e >= 0 && before == 0)
                     next[e] += __popc(peers);
             }
-            __syncthreads();
+            if (!planted(FAULT_PLACE_NO_BARRIER))
+                __syncthreads();
         }
-        if (p < end)
+        if (p < end && !(planted(FAULT_DROPPED_ENTRY_ROW) && row < 0))
             r.entry_row[p] = row;
         if (row >= 0) {
             r.row_token[row] = token_of(r, p, blockIdx.x);

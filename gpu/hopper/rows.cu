@@ -70,7 +70,7 @@ static __device__ __forceinline__ void scale_rows(int64_t E, int64_t H, const in
         eight values = load_eight<Type>(x + row_token[r] * H + h);
 #pragma unroll
         for (int j = 0; j < 8; j++)
-            values.v[j] *= row_score[r];
+            values.v[j] *= planted(FAULT_DW1_OF_SCALED_X) ? 1 : row_score[r];
         store_eight<Type>(out + r * H + h, values);
     }
 }
@@ -116,12 +116,13 @@ static __device__ __forceinline__ void score_gradients(const struct row_gradient
         const uint16_t *const d_o = (const uint16_t *)g.d_o, *const b2 = (const uint16_t *)g.b2;
         float sum = 0;
         if (g.parts) {
-            for (int64_t p = threadIdx.x % 32; p < g.part_count; p += 32)
+            for (int64_t p = threadIdx.x % 32; p < g.part_count - planted(FAULT_DS_LAST_PART);
+                 p += 32)
                 sum += g.parts[r * g.part_count + p];
             sum = sum_of_warp(sum);
         }
-        if (b2) {
-            while (g.expert_begin[expert + 1] <= r)
+        if (b2 && !planted(FAULT_DS_WITHOUT_BIAS)) {
+            while (g.expert_begin[expert + 1] + planted(FAULT_DS_BIAS_OF_LAST) <= r)
                 expert++;
             sum += row_product<Type>(d_o + g.row_token[r] * g.H, b2 + expert * g.H, g.H);
         }
@@ -151,7 +152,7 @@ extern "C" __global__ void hopper_clear_dropped(int64_t T, int64_t K, const int6
 {
     const int64_t P = offsets ? offsets[T] : T * K;
     for (int64_t p = first_item(); p < P; p += item_step())
-        if (entry_row[p] < 0)
+        if (entry_row[p] < 0 && !planted(FAULT_DROPPED_DS))
             ds[p] = 0;
 }
 
@@ -165,11 +166,13 @@ template <class Type> static __device__ __forceinline__ void aggregate(const str
     for (int64_t i = first_item(); i < s.T * pieces; i += item_step()) {
         const int64_t t = i / pieces, h = i % pieces * 8;
         const int64_t begin = s.offsets ? s.offsets[t] : t * s.K;
-        const int64_t end = s.offsets ? s.offsets[t + 1] : begin + s.K;
+        int64_t end = s.offsets ? s.offsets[t + 1] : begin + s.K;
+        end -= planted(FAULT_LAST_SLOT) && end - begin > 2;
         eight sum = {};
 #pragma unroll 4
         for (int64_t p = begin; p < end; p++) {
-            const int64_t row = s.entry_row[p];
+            const int64_t row =
+                planted(FAULT_DROPPED_IS_ROW_0) && s.entry_row[p] < 0 ? 0 : s.entry_row[p];
             if (row < 0)
                 continue;
             const eight y = load_eight<Type>((const uint16_t *)s.y + row * s.H + h);
@@ -196,7 +199,8 @@ template <class Type> static __device__ __forceinline__ void aggregate(const str
             for (int j = 0; j < 8; j++)
                 sum.v[j] += s.q[t] * w.v[j];
         }
-        store_eight<Type>((uint16_t *)s.out + t * s.H + h, sum);
+        if (!(planted(FAULT_LAST_TOKEN_O) && t == s.T - 1))
+            store_eight<Type>((uint16_t *)s.out + t * s.H + h, sum);
     }
 }
 
@@ -228,7 +232,7 @@ static __device__ __forceinline__ void sum_columns(const struct column_sums &s)
             break;
         const int64_t place = s.gather ? s.gather[r] : r;
         const eight q = load_eight<Type>((const uint16_t *)s.q + place * s.cols + column);
-        const float score = s.score ? s.score[r] : 1;
+        const float score = s.score && !planted(FAULT_DB2_WITHOUT_SCORE) ? s.score[r] : 1;
 #pragma unroll
         for (int j = 0; j < 8; j++)
             sum.v[j] += score * q.v[j];
@@ -236,19 +240,20 @@ static __device__ __forceinline__ void sum_columns(const struct column_sums &s)
 #pragma unroll
     for (int j = 0; j < 8; j++)
         room[warp][lane * 8 + j] = sum.v[j];
-    __syncthreads();
+    if (!planted(FAULT_SUM_NO_BARRIER))
+        __syncthreads();
     const int64_t own = (int64_t)blockIdx.x * 256 + threadIdx.x, at = e * s.cols + own;
     if (own >= s.cols)
         return;
     float total = 0;
-    for (int w = 0; w < 8; w++)
+    for (int w = 0; w < 8 - planted(FAULT_SUM_OF_SEVEN); w++)
         total += room[w][threadIdx.x];
     if (s.wide) {
         float *const d = (float *)s.d + at;
         *d = s.add ? *d + total : total;
     } else {
         uint16_t *const d = (uint16_t *)s.d + at;
-        const float old = s.add ? unpack<Type>(*d).x : 0;
+        const float old = s.add && !planted(FAULT_BETA_IGNORED) ? unpack<Type>(*d).x : 0;
         *d = (uint16_t)pack<Type>(s.add ? old + total : total, 0);
     }
 }
@@ -297,5 +302,5 @@ extern "C" __global__ void __launch_bounds__(256)
 extern "C" __global__ void hopper_shared_gate_back(int64_t T, const float *gate, float *q)
 {
     for (int64_t t = first_item(); t < T; t += item_step())
-        q[t] *= gate[t] * (1 - gate[t]);
+        q[t] *= gate[t] * (planted(FAULT_SHARED_GATE_SLOPE) ? 1 : 1 - gate[t]);
 }

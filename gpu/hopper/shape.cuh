@@ -41,12 +41,16 @@ static __device__ __forceinline__ void multiply_stage(float (&sum)[Shape::TILE_C
                                                       uint32_t a, uint32_t b, int accumulate)
 {
     const uint64_t a_descriptor = wgmma_descriptor<Shape::A_BY_ROW>(a, COLUMN_BYTES);
-    const uint64_t b_descriptor = wgmma_descriptor<Shape::B_BY_ROW>(b, COLUMN_BYTES);
-    wgmma_fence();
+    const uint64_t b_descriptor = wgmma_descriptor<Shape::B_BY_ROW>(
+        b, planted(FAULT_COLUMN_DISTANCE) ? COLUMN_BYTES / 2 : COLUMN_BYTES);
+    if (!planted(FAULT_NO_WGMMA_FENCE))
+        wgmma_fence();
 #pragma unroll
     for (int i = 0; i < STAGE_K / 16; i++)
         wgmma<Shape::TILE_COLS, typename Shape::Type, Shape::A_BY_ROW, Shape::B_BY_ROW>::run(
-            sum, a_descriptor + i * WGMMA_NEXT_K<Shape::A_BY_ROW>,
+            sum,
+            a_descriptor +
+                (planted(FAULT_K_STEP_TWICE) && i == 3 ? 2 : i) * WGMMA_NEXT_K<Shape::A_BY_ROW>,
             b_descriptor + i * WGMMA_NEXT_K<Shape::B_BY_ROW>, accumulate | i);
     wgmma_commit();
 }
@@ -66,14 +70,17 @@ static __device__ __forceinline__ void multiply(float (&sum)[Shape::TILE_COLS / 
     do {
         const uint32_t a = stages + at.stage * Shape::STAGE_BYTES;
         ring.wait_full(at);
-        multiply_stage<Shape>(sum, a + own, a + Shape::A_BYTES, done > 0);
-        wgmma_wait<1>();
+        const bool kept = planted(FAULT_SUMS_NOT_CLEARED) && (at.stage || at.parity);
+        multiply_stage<Shape>(sum, a + own, a + Shape::A_BYTES, kept || done > 0);
+        if (!planted(FAULT_RELEASE_EARLY))
+            wgmma_wait<1>();
         if (used && speaks)
             barrier_arrive(used);
         used = ring.empty(at.stage);
         at.step();
     } while (++done < steps);
-    wgmma_wait<0>();
+    if (!planted(FAULT_SUMS_UNAWAITED))
+        wgmma_wait<0>();
     wgmma_settle(sum);
     if (speaks)
         barrier_arrive(used);
@@ -89,8 +96,10 @@ struct hand_over {
     {
         copy_async_commit();
         if (copied) {
-            copy_async_wait<1>();
-            fence_shared_for_async();
+            if (!planted(FAULT_COPIES_UNAWAITED))
+                copy_async_wait<1>();
+            if (!planted(FAULT_NO_PROXY_FENCE))
+                fence_shared_for_async();
             barrier_arrive(copied);
         }
         copied = full;
@@ -98,8 +107,9 @@ struct hand_over {
 
     __device__ __forceinline__ void last()
     {
-        if (copied) {
-            copy_async_wait<0>();
+        if (copied && !planted(FAULT_LAST_STAGE_KEPT)) {
+            if (!planted(FAULT_LAST_COPIES_UNAWAITED))
+                copy_async_wait<0>();
             fence_shared_for_async();
             barrier_arrive(copied);
         }
@@ -115,9 +125,11 @@ static __device__ __forceinline__ void run_block(const Work &work)
     const typename Shape::Ring ring = {stages + Shape::STAGES * Shape::STAGE_BYTES};
     if (threadIdx.x == 0)
         ring.init(GROUP, CONSUMERS * 4);
-    __syncthreads();
+    if (!planted(FAULT_INIT_NO_BARRIER))
+        __syncthreads();
     if (threadIdx.x >= CONSUMERS * GROUP) {
-        registers_shrink<FILLER_REGISTERS>();
+        if (!planted(FAULT_NO_SHRINK))
+            registers_shrink<FILLER_REGISTERS>();
         work.fill(stages, ring);
     } else {
         registers_grow<CONSUMER_REGISTERS>();

@@ -50,7 +50,8 @@ static __device__ __forceinline__ void finish(const struct store_rows &store,
 {
     using Type = typename Shape::Type;
     const int64_t to = rows.row * store.stride + column;
-    const int64_t of_expert = (int64_t)rows.expert * store.cols + column;
+    const int64_t of_expert =
+        (int64_t)(planted(FAULT_BIAS_OF_FIRST) ? 0 : rows.expert) * store.cols + column;
     if (store.wide) {
         float *const d = (float *)store.d + to;
         const float *const bias = store.bias ? (const float *)store.bias + of_expert : nullptr;
@@ -65,7 +66,8 @@ static __device__ __forceinline__ void finish(const struct store_rows &store,
         const uint16_t *const bias =
             store.bias ? (const uint16_t *)store.bias + of_expert : nullptr;
         take_pairs<Shape>(sum, [&](int row, int c, float first, float second) {
-            if (row >= rows.rows || column + c >= store.cols)
+            if ((row >= rows.rows && !planted(FAULT_ROWS_UNMASKED)) ||
+                (column + c >= store.cols && !planted(FAULT_COLUMNS_UNMASKED)))
                 return;
             const float2 more =
                 bias ? unpack<Type>(*(const uint32_t *)(bias + c)) : make_float2(0, 0);
@@ -168,7 +170,8 @@ struct store_gradient {
                 const int c = 8 * i + lane / 4, r = row + 8 * half;
                 const float2 pair =
                     transpose_pair(sum[4 * i + 2 * half], sum[4 * i + 2 * half + 1]);
-                if (p + r < arguments.p_cols && q + c < arguments.q_cols)
+                if ((p + r < arguments.p_cols || planted(FAULT_TURNED_UNMASKED)) &&
+                    q + c < arguments.q_cols)
                     put<Pair, ADD>(d + (int64_t)c * arguments.p_cols + r, pair);
             }
     }
