@@ -16,6 +16,7 @@ GPU_KERNELS_90a = \
 	%D%/hopper/forward.cu \
 	%D%/hopper/back.cu \
 	%D%/hopper/gradient.cu \
+	%D%/hopper/picks.cu \
 	%D%/hopper/routing.cu \
 	%D%/hopper/rows.cu \
 	%D%/hopper/router.cu \
@@ -172,6 +173,7 @@ libgpu_la_SOURCES = \
 	%D%/hopper/rows.h \
 	%D%/hopper/layer.h \
 	%D%/hopper/layer.c \
+	%D%/hopper/layer_routing.c \
 	%D%/hopper/layer_forward.c \
 	%D%/hopper/layer_backward.c \
 	%D%/hopper/padded.h \

@@ -6,6 +6,7 @@
 #include "gpu/hopper/by_rows.cuh"
 #include "gpu/hopper/over_rows.cuh"
 #include "gpu/hopper/padded.cu"
+#include "gpu/hopper/picks.cu"
 #include "gpu/hopper/router.cu"
 #include "gpu/hopper/routing.cu"
 #include "gpu/hopper/rows.cu"

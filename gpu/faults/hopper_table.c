@@ -68,7 +68,7 @@ static const struct hopper_fault rows[] = {
      "a GPU may be lucky"},
     {FAULT_PLACE_NO_BARRIER, "place-no-barrier",
      "warps do not wait for the positions of those before", "vllm-project/vllm#34991",
-     SHOWS_MACHINE, TILES_64, "T=40 H=64 I=64 E=2 K=1", "a GPU may be lucky"},
+     SHOWS_MACHINE, TILES_64, "T=40 H=64 I=64 E=3 K=2", "a GPU may be lucky"},
     {FAULT_PLACE_NO_WARP_BARRIER, "place-no-warp-barrier",
      "lanes read a position while another moves it", "NVIDIA/cudnn-frontend#426", SHOWS_MACHINE,
      TILES_64, "T=9 H=64 I=72 E=2 K=1", "a GPU may be lucky"},

@@ -18,14 +18,15 @@
 
 // The tiles of a block, in turn: row tiles one after another, all columns of each.
 struct tile_walk {
-    int64_t tile, count; // row tiles times column tiles
-    int32_t column_tiles;
-    const struct row_tile *list;
+    const struct product_arguments &arguments;
+    uint32_t tile, count; // row tiles times column tiles: memory ends before 2^32 of them
+    uint32_t column_tiles;
 
-    __device__ tile_walk(const struct row_tiles *tiles, int32_t column_tiles)
-        : tile(blockIdx.x), count(tiles->count * column_tiles), column_tiles(column_tiles),
-          list((const struct row_tile *)(tiles + 1))
+    __device__ tile_walk(const struct product_arguments &arguments, uint32_t column_tiles)
+        : arguments(arguments), tile(blockIdx.x), column_tiles(column_tiles)
     {
+        const int64_t all = (arguments.rows + TILE_ROWS - 1) / TILE_ROWS;
+        count = (uint32_t)(arguments.tiles ? arguments.tiles->count : all) * column_tiles;
     }
 
     __device__ bool more() const
@@ -40,7 +41,11 @@ struct tile_walk {
 
     __device__ struct row_tile rows() const
     {
-        return list[tile / column_tiles];
+        const uint32_t i = tile / column_tiles;
+        if (arguments.tiles)
+            return ((const struct row_tile *)(arguments.tiles + 1))[i];
+        const int64_t row = (int64_t)i * TILE_ROWS, left = arguments.rows - row;
+        return {row, (int32_t)(left < TILE_ROWS ? left : TILE_ROWS), 0};
     }
 
     __device__ int32_t column_tile() const
@@ -61,9 +66,8 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
     {
         const int32_t whole = arguments.cols / Shape::TILE_COLS;
         if (planted(FAULT_LAST_COLUMN_TILE) && whole > 0)
-            return tile_walk(arguments.tiles, whole);
-        return tile_walk(arguments.tiles,
-                         (arguments.cols + Shape::TILE_COLS - 1) / Shape::TILE_COLS);
+            return tile_walk(arguments, whole);
+        return tile_walk(arguments, (arguments.cols + Shape::TILE_COLS - 1) / Shape::TILE_COLS);
     }
 
     // First bytes that the thread copies of each of its rows of the tile; NULL: no such row.

@@ -49,19 +49,6 @@ static int64_t most_parts(int64_t units)
     return (units + narrowest - 1) / narrowest;
 }
 
-/* Chunks of tokens for the sort: enough to fill a GPU, and few enough for each to look at all. */
-#define CHUNK_TOKENS 256
-#define MOST_CHUNKS 256
-
-static int64_t chunks_of(const struct moe_problem *problem, int64_t *chunk_tokens)
-{
-    const int64_t T = problem->T, most = (T + MOST_CHUNKS - 1) / MOST_CHUNKS;
-    const int64_t tokens = most > CHUNK_TOKENS ? most : CHUNK_TOKENS;
-    if (chunk_tokens)
-        *chunk_tokens = tokens;
-    return T > 0 ? (T + tokens - 1) / tokens : 1;
-}
-
 int64_t hopper_space_lay_out(const struct moe_problem *p, void *at, struct hopper_space *s)
 {
     const int64_t N = moe_problem_max_entries(p), T = p->T, H = p->H, I = p->I, S = p->shared;
@@ -71,7 +58,7 @@ int64_t hopper_space_lay_out(const struct moe_problem *p, void *at, struct hoppe
     char *next = at;
     s->rounding = part_take(&next, rounded ? moe_gpu_round_bytes(p) : 0);
     s->top = part_take(&next, rounded ? T * p->K * 4 : 0);
-    s->counts = part_take(&next, chunks_of(p, NULL) * p->E * 4);
+    s->counts = part_take(&next, hopper_chunks(p, NULL) * p->E * 4);
     s->tile_begin = part_take(&next, (p->E + 1) * 8);
     s->a = part_take(&next, N * I * 2);
     s->y = part_take(&next, N * H * 2);
@@ -103,7 +90,6 @@ int64_t hopper_kept_lay_out(const struct moe_problem *p, void *at, struct hopper
     k->row_score = part_take(&next, N * 4);
     k->tile_memory = part_take(&next, hopper_tiles_bytes(N, p->E));
     k->token_begin = part_take(&next, 2 * 8);
-    k->token_tile_memory = part_take(&next, hopper_tiles_bytes(p->T, 1));
     return next - (char *)at;
 }
 
@@ -121,79 +107,12 @@ int hopper_launch(const struct hopper_layer *layer, const char *name, int64_t th
     return launch_elements(&layer->queue, kernel, threads, args);
 }
 
-/* ---- rows --------------------------------------------------------------------------------- */
+/* ---- kept memory -------------------------------------------------------------------------- */
 
 void hopper_layer_find_kept(struct hopper_layer *layer, void *kept)
 {
     hopper_kept_lay_out(layer->problem, kept, &layer->kept);
     layer->tiles = hopper_tiles_at(layer->problem->E, layer->kept.tile_memory);
-    layer->token_tiles = hopper_tiles_at(1, layer->kept.token_tile_memory);
-}
-
-int hopper_layer_list_tokens(struct hopper_layer *layer)
-{
-    int64_t T = layer->problem->T;
-    void *args[] = {&T, &layer->kept.token_begin};
-    const int status = launch_blocks(&layer->queue, "hopper_one_expert", 1, 32, 0, args);
-    return status == MOE_OK ? hopper_tiles_list(&layer->queue, 1, layer->kept.token_begin,
-                                                layer->kept.token_tile_memory)
-                            : status;
-}
-
-/* Of lists, what is not allowed is dropped; a router's picks are allowed. */
-static int clean_picks(struct hopper_layer *layer, uint32_t *status_word, const int32_t **picks)
-{
-    const struct moe_problem *p = layer->problem;
-    int64_t T = p->T, E = p->E, K = p->K;
-    const int32_t *given = hopper_data(layer, MOE_PICKS);
-    int32_t *clean = layer->kept.picks;
-    void *args[] = {&T, &E, &K, &layer->offsets, &given, &clean, &status_word};
-    *picks = p->router == MOE_LISTS ? clean : given;
-    return p->router == MOE_LISTS ? launch_elements(&layer->queue, "clean_entries", T, args)
-                                  : MOE_OK;
-}
-
-int hopper_layer_rows(struct hopper_layer *layer, uint32_t *status_word)
-{
-    const struct moe_problem *p = layer->problem;
-    const struct hopper_kept *kept = &layer->kept;
-    struct routing routing = {
-        .T = p->T,
-        .E = p->E,
-        .K = p->K,
-        .offsets = layer->offsets,
-        .scores = hopper_data(layer, MOE_SCORES),
-        .counts = layer->space.counts,
-        .tile_begin = layer->space.tile_begin,
-        .tiles = layer->tiles,
-        .expert_begin = kept->expert_begin,
-        .row_token = kept->row_token,
-        .row_entry = kept->row_entry,
-        .entry_row = kept->entry_row,
-        .row_score = kept->row_score,
-    };
-    void *args[] = {&routing};
-    int status = clean_picks(layer, status_word, &routing.picks);
-    routing.chunks = chunks_of(p, &routing.chunk_tokens);
-    if (status == MOE_OK)
-        status = launch_blocks(&layer->queue, "hopper_count", routing.chunks, ROUTING_THREADS,
-                               (uint32_t)p->E * 4, args);
-    return status == MOE_OK ? launch_blocks(&layer->queue, "hopper_place", routing.chunks,
-                                            ROUTING_THREADS, (uint32_t)p->E * 8, args)
-                            : status;
-}
-
-int hopper_layer_top_k(struct hopper_layer *layer, int32_t *picks)
-{
-    const struct moe_problem *p = layer->problem;
-    const float *logits = hopper_data(layer, MOE_LOGITS);
-    int64_t T = p->T;
-    int32_t E = (int32_t)p->E, K = (int32_t)p->K;
-    void *args[] = {&T, &E, &K, &logits, &picks};
-    if (p->groups || p->E > TOP_K_EXPERTS ||
-        (p->router != MOE_TOPK_SOFTMAX && p->router != MOE_SOFTMAX_TOPK))
-        return moe_gpu_route_top(&layer->queue, p, logits, hopper_data(layer, MOE_SEL_BIAS), picks);
-    return launch_elements(&layer->queue, "hopper_top_k", T * 32, args);
 }
 
 /* ---- products ----------------------------------------------------------------------------- */
@@ -204,7 +123,7 @@ int hopper_layer_product(const struct hopper_layer *layer, int shared,
     product->dtype = layer->dtype;
     product->N = shared ? layer->problem->T : layer->N;
     product->E = shared ? 1 : layer->problem->E;
-    product->tiles = shared ? layer->token_tiles : layer->tiles;
+    product->tiles = shared ? NULL : layer->tiles;
     return hopper_product_run(&layer->queue, hopper_choose(layer, product->form), product);
 }
 

@@ -18,9 +18,7 @@ struct hopper_kept {
     int64_t *expert_begin, *row_token, *row_entry, *entry_row;
     float *row_score; /* [N] */
     void *tile_memory;
-    /* All tokens as the rows of one expert: what the router and the shared expert work on. */
-    int64_t *token_begin; /* [2]: 0, T */
-    void *token_tile_memory;
+    int64_t *token_begin; /* [2]: 0, T; all tokens as the rows of one expert, the shared one */
 };
 
 /* Parts of the workspace, of the case's type unless said. Sizes are for the most rows that the case
@@ -62,8 +60,8 @@ struct hopper_layer {
     struct moe_gpu_queue queue;
     struct hopper_space space;
     struct hopper_kept kept;
-    struct row_tiles *tiles, *token_tiles; /* in kept memory */
-    const int64_t *offsets;                /* on the device, or NULL: K a token */
+    struct row_tiles *tiles; /* in kept memory */
+    const int64_t *offsets;  /* on the device, or NULL: K a token */
 };
 
 /* Bytes; with `at` also cuts it up. */
@@ -91,13 +89,6 @@ int hopper_choose(const struct hopper_layer *layer, enum product_form form);
 
 /* What stands in kept memory at a call's beginning: its places, not its contents. */
 void hopper_layer_find_kept(struct hopper_layer *layer, void *kept);
-/* Tokens as rows; rows of the picks at hand, their scores and their tiles: into kept memory. */
-int hopper_layer_list_tokens(struct hopper_layer *layer);
-int hopper_layer_rows(struct hopper_layer *layer, uint32_t *status_word);
-
-/* picks [T,K] from the logits. */
-int hopper_layer_top_k(struct hopper_layer *layer, int32_t *picks);
-
 /* The kernel of the case's type: NAME_bf16 or NAME_f16; a warp or a thread an item. */
 int hopper_launch(const struct hopper_layer *layer, const char *name, int64_t threads, void **args);
 
@@ -107,6 +98,12 @@ int hopper_layer_product(const struct hopper_layer *layer, int shared,
                          struct hopper_product *product);
 int hopper_layer_gradient(const struct hopper_layer *layer, int shared,
                           struct hopper_gradient *product);
+
+/* layer_routing.c: picks and scores (and offsets) from the logits; or, of lists, those picks that
+ * are allowed. Then rows of the picks, their scores and their tiles: into kept memory. */
+int hopper_layer_route(struct hopper_layer *layer, uint32_t *status_word);
+/* Chunks that tokens are cut into; how many tokens each has. */
+int64_t hopper_chunks(const struct moe_problem *problem, int64_t *chunk_tokens);
 
 /* Splits of the tokens for dWr. */
 int64_t hopper_router_slices(const struct moe_problem *problem);

@@ -1,37 +1,9 @@
 /*
- * layer_forward.c - the forward pass of the variant `hopper`: logits, picks and scores; rows; Z and
- * A from gathered rows in one product; Y; O. Nothing is read back by the host.
+ * layer_forward.c - the forward pass of the variant `hopper`: the routing; Z and A from gathered
+ * rows in one product; Y; O. Nothing is read back by the host.
  */
 #include "gpu/fault.h"
 #include "gpu/hopper/layer.h"
-
-/* Picks, scores (and offsets) from the logits. */
-static int route(struct hopper_layer *layer)
-{
-    const struct moe_problem *p = layer->problem;
-    const int rounded = p->round != MOE_ROUND_NONE;
-    void *logits = hopper_data(layer, MOE_LOGITS);
-    int32_t *picks = hopper_data(layer, MOE_PICKS);
-    struct hopper_product product = {
-        .form = PRODUCT_FORWARD,
-        .cols = p->E,
-        .k = p->H,
-        .a = hopper_data(layer, MOE_X),
-        .a_stride = p->H,
-        .weights = hopper_data(layer, MOE_WR),
-        .store = {.d = logits, .stride = p->E, .bias = hopper_data(layer, MOE_BR), .wide = 1},
-    };
-    int status = hopper_layer_product(layer, 1, &product);
-    if (status == MOE_OK)
-        status = hopper_layer_top_k(layer, rounded ? layer->space.top : picks);
-    if (status == MOE_OK && rounded)
-        status = moe_gpu_round(&layer->queue, p, logits, layer->space.top, layer->space.rounding,
-                               hopper_data(layer, MOE_OFFSETS), picks);
-    if (status == MOE_OK)
-        status = moe_gpu_score(&layer->queue, p, layer->offsets, logits, picks,
-                               hopper_data(layer, MOE_SCORES));
-    return status;
-}
 
 /* Z and A of the routed rows. */
 static int up(struct hopper_layer *layer)
@@ -130,11 +102,7 @@ static int aggregate(struct hopper_layer *layer)
 int hopper_layer_forward(struct hopper_layer *layer, uint32_t *status_word)
 {
     const struct moe_problem *p = layer->problem;
-    int status = hopper_layer_list_tokens(layer);
-    if (status == MOE_OK && p->router != MOE_LISTS)
-        status = route(layer);
-    if (status == MOE_OK)
-        status = hopper_layer_rows(layer, status_word);
+    int status = hopper_layer_route(layer, status_word);
     if (status == MOE_OK)
         status = up(layer);
     if (status == MOE_OK)

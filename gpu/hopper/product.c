@@ -257,8 +257,9 @@ int hopper_product_run(const struct moe_gpu_queue *queue, int configuration,
     product.store.cols = (int32_t)product.cols;
     if (planted(FAULT_MISSING_K_TAIL) && product.k > STAGE_K)
         product.k -= product.k % STAGE_K;
-    struct product_arguments arguments = {product.a,     product.gather,     product.a_stride,
-                                          product.tiles, (int32_t)product.k, (int32_t)product.cols};
+    struct product_arguments arguments = {
+        product.a, product.gather,     product.a_stride,     product.tiles,
+        product.N, (int32_t)product.k, (int32_t)product.cols};
     void *args[] = {&map, &arguments, (char *)&product + forms[product.form].epilogue};
     const int64_t tiles = most_tiles(product.N, product.E) * column_tiles(how, product.cols);
     return status == MOE_OK ? launch(queue, how, product.dtype, tiles, args) : status;

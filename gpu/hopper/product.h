@@ -24,9 +24,10 @@ extern "C" {
 
 struct product_arguments { /* of product.cu and layer.cu; the weights come as a tensor map */
     const void *a;
-    const int64_t *gather; /* [N] rows of a, or NULL */
-    int64_t a_stride;      /* elements from row to row; a multiple of 8 */
-    const struct row_tiles *tiles;
+    const int64_t *gather;         /* [N] rows of a, or NULL */
+    int64_t a_stride;              /* elements from row to row; a multiple of 8 */
+    const struct row_tiles *tiles; /* NULL: `rows` rows of one expert */
+    int64_t rows;
     int32_t k;    /* a multiple of 8 */
     int32_t cols; /* C */
 };
@@ -116,9 +117,9 @@ struct hopper_product {
     const void *a;
     const int64_t *gather;
     int64_t a_stride;
-    const void *weights; /* dense */
-    const struct row_tiles *tiles;
-    struct store_rows store; /* of these, the form's; cols are set */
+    const void *weights;           /* dense */
+    const struct row_tiles *tiles; /* NULL: E is 1, and there are N rows */
+    struct store_rows store;       /* of these, the form's; cols are set */
     struct activate_rows activate;
     struct activate_back back;
 };

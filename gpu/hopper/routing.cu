@@ -1,60 +1,13 @@
-// routing.cu - from logits to rows: top-k, and a stable counting sort of entries by expert.
+// routing.cu - from picks to rows: a stable counting sort of entries by expert.
 //
-// Tokens are cut into chunks. One kernel counts each chunk's rows by expert; the next places them:
-// a row stands behind those of smaller experts, of its expert's in earlier chunks, and of earlier
+// Tokens are cut into chunks. picks.cu counts each chunk's rows by expert; this places them: a row
+// stands behind those of smaller experts, of its expert's in earlier chunks, and of earlier
 // entries in its chunk. So the order is the same every time, and no block waits for another.
 #include "gpu/fault.h"
 #include "gpu/hopper/routing.h"
 #include "gpu/hopper/tiles.h"
 
 constexpr int WARPS = ROUTING_THREADS / 32;
-
-// ---- top-k ------------------------------------------------------------------------------------
-
-// Larger where the logit ranks before: NaN below all, -0 equal to +0.
-static __device__ __forceinline__ uint32_t rank_key(float logit)
-{
-    const uint32_t bits = __float_as_uint(logit + 0.f);
-    if (logit != logit)
-        return 0;
-    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
-
-// picks [T,K] by logits [T,E], E at most TOP_K_EXPERTS, in order of rank; of equal ones the smaller
-// id first. A warp a token; lane l has experts l, l + 32, ...
-extern "C" __global__ void __launch_bounds__(ROUTING_THREADS)
-    hopper_top_k(int64_t T, int32_t E, int32_t K, const float *logits, int32_t *picks)
-{
-    constexpr int MOST = TOP_K_EXPERTS / 32;
-    const int lane = threadIdx.x % 32;
-    const int64_t warps = (int64_t)gridDim.x * WARPS;
-    for (int64_t t = (int64_t)blockIdx.x * WARPS + threadIdx.x / 32; t < T; t += warps) {
-        uint32_t key[MOST], taken = 0;
-#pragma unroll
-        for (int i = 0; i < MOST; i++)
-            key[i] = lane + 32 * i < E ? rank_key(logits[t * E + lane + 32 * i]) : 0;
-        for (int k = 0; k < K; k++) {
-            uint32_t best = 0;
-            int32_t place = -1; // of this lane's experts, the first of the best
-#pragma unroll
-            for (int i = 0; i < MOST; i++)
-                if (lane + 32 * i < E && !(taken >> i & 1) && (place < 0 || key[i] > best)) {
-                    best = key[i];
-                    place = i;
-                }
-            const uint32_t top = __reduce_max_sync(~0u, place >= 0 ? best : 0);
-            const uint32_t id = place >= 0 && best == top ? (uint32_t)(lane + 32 * place) : ~0u;
-            const uint32_t pick = planted(FAULT_TIES_LARGER_ID) ? __reduce_max_sync(~0u, id + 1) - 1
-                                                                : __reduce_min_sync(~0u, id);
-            if (id == pick)
-                taken |= 1u << (planted(FAULT_PICK_TWICE) ? 0 : place);
-            if (lane == 0)
-                picks[t * K + k] = (int32_t)pick;
-        }
-    }
-}
-
-// ---- the sort ---------------------------------------------------------------------------------
 
 // Entries of a chunk.
 static __device__ __forceinline__ void chunk_entries(const struct routing &r, int64_t chunk,
@@ -64,25 +17,6 @@ static __device__ __forceinline__ void chunk_entries(const struct routing &r, in
     const int64_t last = first + r.chunk_tokens < r.T ? first + r.chunk_tokens : r.T;
     *begin = r.offsets ? r.offsets[first] : first * r.K;
     *end = r.offsets ? r.offsets[last] : last * r.K;
-}
-
-// counts [chunks,E]. A block a chunk; dynamic shared memory: E counts.
-extern "C" __global__ void __launch_bounds__(ROUTING_THREADS)
-    hopper_count(const __grid_constant__ struct routing r)
-{
-    extern __shared__ int32_t room[];
-    int64_t begin, end;
-    for (int e = threadIdx.x; e < r.E; e += ROUTING_THREADS)
-        room[e] = planted(FAULT_COUNT_NOT_CLEARED) ? room[e] : 0;
-    if (!planted(FAULT_COUNT_NO_BARRIER))
-        __syncthreads();
-    chunk_entries(r, blockIdx.x, &begin, &end);
-    for (int64_t p = begin + threadIdx.x; p < end; p += ROUTING_THREADS)
-        if (r.picks[p] >= 0 && !(planted(FAULT_EXPERTS_BEYOND_255) && r.picks[p] > 255))
-            atomicAdd(&room[r.picks[p]], 1);
-    __syncthreads();
-    for (int e = threadIdx.x; e < r.E; e += ROUTING_THREADS)
-        r.counts[(int64_t)blockIdx.x * r.E + e] = room[e];
 }
 
 // Exclusive sum over the block of one value a thread; every thread gets the total.
@@ -118,6 +52,7 @@ static __device__ void place_experts(const struct routing &r, int64_t *room)
     for (int64_t base = 0; base < r.E; base += ROUTING_THREADS) {
         const int64_t e = base + threadIdx.x;
         int64_t earlier = 0, rows = 0, total;
+#pragma unroll 16
         for (int64_t c = 0; c < r.chunks && e < r.E; c++) {
             const int32_t count = r.counts[c * r.E + e];
             earlier += c < blockIdx.x + planted(FAULT_CHUNK_TWICE) ? count : 0;
@@ -139,6 +74,8 @@ static __device__ void place_experts(const struct routing &r, int64_t *room)
     if (blockIdx.x == 0 && threadIdx.x == 0) {
         r.expert_begin[0] = r.tile_begin[0] = 0;
         r.tiles->count = tile_carry;
+        r.token_begin[0] = 0;
+        r.token_begin[1] = r.T;
     }
     __syncthreads();
 }

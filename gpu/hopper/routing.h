@@ -1,6 +1,5 @@
 /*
- * routing.h - what the kernels of routing.cu are told, and their host side. Pointers are device
- * memory.
+ * routing.h - what the kernels of picks.cu and routing.cu are told. Pointers are device memory.
  */
 #ifndef MOE_HOPPER_ROUTING_H
 #define MOE_HOPPER_ROUTING_H
@@ -10,8 +9,25 @@
 #include "gpu/hopper/tiles.h"
 
 #define ROUTING_THREADS 256
-#define TOP_K_EXPERTS 512   /* that hopper_top_k takes */
-#define SORTED_EXPERTS 4096 /* that hopper_count and hopper_place take */
+#define PICKING_THREADS 1024 /* or fewer */
+#define SORTED_EXPERTS 4096  /* the most that a block's shared memory takes */
+
+struct picking {
+    int64_t T, E, K;
+    int64_t chunk_tokens;
+    int32_t router, renorm; /* enum moe_router */
+    double scale;
+    int64_t groups, groups_kept;
+    const float *logits;    /* [T,E] */
+    const float *sel_bias;  /* [E], or NULL */
+    const int64_t *offsets; /* [T+1], or NULL: K entries a token */
+    const int32_t *lists;   /* [P] */
+    int32_t *picks;         /* [P] */
+    float *scores;          /* [P] */
+    int32_t *counts;        /* [chunks,E] */
+    int64_t keys_at;        /* bytes of shared memory before a warp's keys: E counts */
+    uint32_t *status;
+};
 
 struct routing {
     int64_t T, E, K;
@@ -19,13 +35,14 @@ struct routing {
     const int64_t *offsets; /* [T+1], or NULL: K entries a token */
     const int32_t *picks;   /* [P] ids that are allowed, or -1 */
     const float *scores;    /* [P] */
-    int32_t *counts;        /* [chunks,E] room */
+    const int32_t *counts;  /* [chunks,E] rows */
     int64_t *tile_begin;    /* [E+1] room */
     struct row_tiles *tiles;
     int64_t *expert_begin; /* [E+1] */
     int64_t *row_token, *row_entry;
-    int64_t *entry_row; /* [P] -1: dropped */
-    float *row_score;   /* [N] */
+    int64_t *entry_row;   /* [P] -1: dropped */
+    float *row_score;     /* [N] */
+    int64_t *token_begin; /* [2]: 0, T: all tokens as the rows of one expert */
 };
 
 #endif

@@ -51,13 +51,6 @@ static __device__ __forceinline__ float sum_of_warp(float value)
     return value;
 }
 
-// begin = {0, T}: all tokens as the rows of one expert.
-extern "C" __global__ void hopper_one_expert(int64_t T, int64_t *begin)
-{
-    if (threadIdx.x < 2)
-        begin[threadIdx.x] = threadIdx.x ? T : 0;
-}
-
 // out [N,H] = s x of each row's token, rounded: weight=input.
 template <class Type>
 static __device__ __forceinline__ void scale_rows(int64_t E, int64_t H, const int64_t *expert_begin,

@@ -1,0 +1,152 @@
+/*
+ * layer_routing.c - the routing of the variant `hopper`: logits; picks, scores and counts; rows.
+ * Three launches, two for lists, and some more where token rounding comes between.
+ */
+#include "gpu/hopper/layer.h"
+#include "gpu/parts_launch.h"
+
+/* Chunks: enough to fill a GPU, and few enough for each to look at the counts of all. */
+#define CHUNK_TOKENS 32
+#define MOST_CHUNKS 128
+
+/* Of shared memory, for counts and keys. */
+#define PICKING_BYTES (200 * 1024)
+
+int64_t hopper_chunks(const struct moe_problem *problem, int64_t *chunk_tokens)
+{
+    const int64_t T = problem->T, most = (T + MOST_CHUNKS - 1) / MOST_CHUNKS;
+    const int64_t tokens = most > CHUNK_TOKENS ? most : CHUNK_TOKENS;
+    if (chunk_tokens)
+        *chunk_tokens = tokens;
+    return T > 0 ? (T + tokens - 1) / tokens : 1;
+}
+
+/* A kernel of picks.cu: a block a chunk, a warp a token, of which each has so many bytes. */
+static int launch_picking(struct hopper_layer *layer, const char *kernel, int64_t warp_bytes,
+                          struct picking picking)
+{
+    const struct moe_problem *p = layer->problem;
+    int64_t warps = PICKING_THREADS / 32;
+    const int64_t chunks = hopper_chunks(p, &picking.chunk_tokens);
+    picking.keys_at = (p->E * 4 + 15) / 16 * 16;
+    if (warp_bytes > 0 && warps > (PICKING_BYTES - picking.keys_at) / warp_bytes)
+        warps = (PICKING_BYTES - picking.keys_at) / warp_bytes;
+    warps = warps < p->T ? warps : p->T > 0 ? p->T : 1;
+    void *args[] = {&picking};
+    return launch_blocks(&layer->queue, kernel, chunks, (uint32_t)warps * 32,
+                         (uint32_t)(picking.keys_at + warps * warp_bytes), args);
+}
+
+static struct picking picking_of(const struct hopper_layer *layer, int32_t *picks)
+{
+    const struct moe_problem *p = layer->problem;
+    return (struct picking){
+        .T = p->T,
+        .E = p->E,
+        .K = p->K,
+        .router = p->router,
+        .renorm = p->renorm,
+        .scale = p->scale,
+        .groups = p->groups,
+        .groups_kept = p->groups_kept,
+        .logits = hopper_data(layer, MOE_LOGITS),
+        .sel_bias = hopper_data(layer, MOE_SEL_BIAS),
+        .offsets = layer->offsets,
+        .picks = picks,
+        .scores = hopper_data(layer, MOE_SCORES),
+        .counts = layer->space.counts,
+    };
+}
+
+static int logits(struct hopper_layer *layer)
+{
+    const struct moe_problem *p = layer->problem;
+    struct hopper_product product = {
+        .form = PRODUCT_FORWARD,
+        .cols = p->E,
+        .k = p->H,
+        .a = hopper_data(layer, MOE_X),
+        .a_stride = p->H,
+        .weights = hopper_data(layer, MOE_WR),
+        .store = {.d = hopper_data(layer, MOE_LOGITS),
+                  .stride = p->E,
+                  .bias = hopper_data(layer, MOE_BR),
+                  .wide = 1},
+    };
+    return hopper_layer_product(layer, 1, &product);
+}
+
+/* Top-k of the logits, with scores and counts, or without: scores NULL. */
+static int top_k(struct hopper_layer *layer, struct picking picking)
+{
+    const struct moe_problem *p = layer->problem;
+    const int by_logit = p->router == MOE_TOPK_SOFTMAX || p->router == MOE_SOFTMAX_TOPK;
+    return launch_picking(layer, by_logit ? "hopper_route_by_logit" : "hopper_route_by_score",
+                          (p->E + p->groups) * (by_logit ? 4 : 8), picking);
+}
+
+/* Top-k, rounded: offsets, picks and scores. */
+static int round_top_k(struct hopper_layer *layer, int32_t *picks)
+{
+    struct picking top = picking_of(layer, layer->space.top);
+    top.scores = NULL;
+    int status = top_k(layer, top);
+    if (status == MOE_OK)
+        status = moe_gpu_round(&layer->queue, layer->problem, top.logits, top.picks,
+                               layer->space.rounding, hopper_data(layer, MOE_OFFSETS), picks);
+    return status == MOE_OK ? launch_picking(layer, "hopper_score", 0, picking_of(layer, picks))
+                            : status;
+}
+
+static int clean(struct hopper_layer *layer, uint32_t *status_word)
+{
+    struct picking picking = picking_of(layer, layer->kept.picks);
+    picking.lists = hopper_data(layer, MOE_PICKS);
+    picking.status = status_word;
+    return launch_picking(layer, "hopper_clean", 0, picking);
+}
+
+/* Rows of picks that are counted. */
+static int place(struct hopper_layer *layer, const int32_t *picks)
+{
+    const struct moe_problem *p = layer->problem;
+    const struct hopper_kept *kept = &layer->kept;
+    struct routing routing = {
+        .T = p->T,
+        .E = p->E,
+        .K = p->K,
+        .offsets = layer->offsets,
+        .picks = picks,
+        .scores = hopper_data(layer, MOE_SCORES),
+        .counts = layer->space.counts,
+        .tile_begin = layer->space.tile_begin,
+        .tiles = layer->tiles,
+        .expert_begin = kept->expert_begin,
+        .row_token = kept->row_token,
+        .row_entry = kept->row_entry,
+        .entry_row = kept->entry_row,
+        .row_score = kept->row_score,
+        .token_begin = kept->token_begin,
+    };
+    void *args[] = {&routing};
+    routing.chunks = hopper_chunks(p, &routing.chunk_tokens);
+    return launch_blocks(&layer->queue, "hopper_place", routing.chunks, ROUTING_THREADS,
+                         (uint32_t)p->E * 8, args);
+}
+
+int hopper_layer_route(struct hopper_layer *layer, uint32_t *status_word)
+{
+    int32_t *picks = hopper_data(layer, MOE_PICKS);
+    int status;
+    if (layer->problem->router == MOE_LISTS) {
+        status = clean(layer, status_word);
+        picks = layer->kept.picks;
+    } else {
+        status = logits(layer);
+        if (status == MOE_OK)
+            status = layer->problem->round != MOE_ROUND_NONE
+                         ? round_top_k(layer, picks)
+                         : top_k(layer, picking_of(layer, picks));
+    }
+    return status == MOE_OK ? place(layer, picks) : status;
+}
