@@ -145,6 +145,9 @@ static void missing_k(const struct moe_problem *problem, struct moe_tensor *tens
 #define SHAPE "T=256 H=256 I=128 E=8 K=2 dtype=bf16"
 #define WIDER "T=96 H=512 I=256 E=16 K=4 dtype=bf16 act=geglu router=sigmoid renorm=1"
 
+#define CROWDED                                                                                    \
+    "T=256 H=128 I=64 E=4 K=1 dtype=bf16 router=sigmoid router-bias=1 weight=input routing=last"
+
 static const struct fault {
     const char *name, *line;
     meddle *forward;
@@ -162,6 +165,9 @@ static const struct fault {
     {"gates rounded to bf16", SHAPE, narrow_gates, 0, 3, 3},
     {"a combine in bf16", "T=128 H=128 I=64 E=8 K=4 dtype=bf16", narrow_combine, 0, 3, 3},
     {"a combine in bf16", "T=128 H=128 I=64 E=16 K=8 dtype=bf16", narrow_combine, 0, 3, 3},
+    /* most scores near 1, and what many of them reach stays out */
+    {"a store that truncates", CROWDED, truncating_store, 0, 3, 3},
+    {"all off by 0.5 %", CROWDED, gain, 0.005, 3, 3},
     {"a missing k of 1024", "T=64 H=1024 I=32 E=4 K=2 dtype=bf16", missing_k, 0, 3, 3},
 };
 
@@ -187,11 +193,13 @@ static const char *const right_lines[] = {
     "shared-gate=1 aux=0.01 beta=1 routing=first seed=2480153358",
 };
 
-/* The reference forms A from what it has, not from the Z that it stores. */
+/* The reference forms A from what it has, not from the Z that it stores. Where scores come first
+ * their products with x may be rounded. */
 static void recipe(const struct moe_problem *problem, struct moe_recipe *recipe)
 {
     *recipe = moe_recipe_plain(problem, MOE_F32);
     recipe->at[MOE_AT_Z].when = MOE_NEVER;
+    recipe->at[MOE_AT_SX].when = problem->weight == MOE_WEIGHT_INPUT ? MOE_MAY : MOE_NEVER;
 }
 
 /* Does the judge find it? `alone`: the check of statistics does, with nothing beyond its bound. */

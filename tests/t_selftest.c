@@ -142,6 +142,17 @@ static const struct {
     /* scores so near to 1 that s x rounds back to x, always: no random error */
     {"model-split", "T=64 H=64 I=40 E=4 K=1 dtype=bf16 w1=interleaved8 router=sigmoid "
                     "router-bias=1 weight=input beta=1 routing=last seed=1017508"},
+    /* most scores near 1, and 2.5 times that near 2.5: products on quarters of an ulp */
+    {"model-mma", "T=90 H=96 I=40 E=8 K=2 dtype=bf16 act=relu2 router=sigmoid scale=2.5 "
+                  "router-bias=1 weight=input routing=first seed=398722923"},
+    /* near 1, but not so near that products round back */
+    {"model-blocked", "T=200 H=24 I=40 E=8 K=1 dtype=bf16 grad=f32 act=reglu router=sigmoid "
+                      "weight=input routing=same seed=1291709764"},
+    /* all alike: what rounds back, where that is a product's operand, and where it is stored */
+    {"model-blocked",
+     "T=64 H=64 I=24 E=4 K=1 dtype=bf16 act=silu scale=0.99727 weight=input seed=5"},
+    {"model-pairwise", "T=200 H=32 I=24 E=8 K=1 dtype=bf16 act=silu router=sigmoid renorm=1 "
+                       "scale=0.998 weight=input seed=1953108600"},
 };
 
 static const struct moe_variant *model_named(const char *name)

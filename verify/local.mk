@@ -126,6 +126,7 @@ libverify_la_SOURCES = \
 	%D%/statistics.h \
 	%D%/statistics.c \
 	%D%/statistics_limits.c \
+	%D%/statistics_scores.c \
 	%D%/checks.c \
 	%D%/routing.h \
 	%D%/judge_rounding.c \

@@ -30,32 +30,14 @@ int statistics_apply(const struct moe_problem *problem)
            problem->H >= SHORTEST && problem->I >= SHORTEST;
 }
 
-/* A score of 1 - 2^-10 times a bf16 number rounds back to that number, always: an error, but not a
- * random one. 1 where more than one score in so many is like that. */
-#define ALIKE 64
-
-static int scores_alike(const struct moe_problem *problem, const struct moe_routing *routing)
-{
-    const double unit = moe_dtype_info(problem->dtype)->unit_roundoff;
-    int64_t near = 0, all = 0;
-    for (int64_t p = 0; p < routing->P; p++) {
-        int exponent;
-        double score = frexp(fabs(routing->score[p]), &exponent); /* in [0.5, 1) */
-        double below = 1 - score, above = 2 * score - 1;
-        all += routing->pick[p] >= 0;
-        near += routing->pick[p] >= 0 && above != 0 && (below < unit || above < unit);
-    }
-    return ALIKE * near > all;
-}
-
 void statistics_start(struct statistics *statistics, const struct moe_problem *problem,
                       const struct moe_recipe *recipe, const struct moe_routing *routing)
 {
     memset(statistics, 0, sizeof *statistics);
     statistics->problem = problem;
     statistics->recipe = recipe;
+    statistics_scores_gain(problem, routing, statistics->scores_gain);
     statistics->longest = problem->shared > 0 ? problem->T : 1;
-    statistics->alike = scores_alike(problem, routing);
     for (int64_t e = 0; e < problem->E; e++) {
         int64_t rows = routing->expert_begin[e + 1] - routing->expert_begin[e];
         statistics->longest = rows > statistics->longest ? rows : statistics->longest;
@@ -88,7 +70,9 @@ struct taking {
     int64_t expert;     /* whose block it is; -1: nobody's */
     double expert_rows; /* of that expert's rows those that count, see rows_that_count() */
     double elements;    /* of the whole tensor */
-    double *got, *old;  /* [cols] */
+    enum statistics_scaling scaling;
+    int out;                                    /* does it stay out as a whole? */
+    double *got, *old;                          /* [cols] */
     struct statistic_sums *row, *column, *tile; /* [rows], [cols], [cols/64+1] */
 };
 
@@ -99,16 +83,45 @@ static void offer_group(struct taking *taking, enum statistic_kind kind, int64_t
     if (sums.n == 0 || !statistics_groups(taking->statistics, block->tensor))
         return;
     double groups = fmax(1, overlap * taking->elements / (double)sums.n);
-    double shared = statistics_shared(taking->statistics->problem, block->tensor, rows, cols,
-                                      taking->expert_rows);
+    double part = (double)sums.n / (double)(rows * cols); /* the rest stays out */
+    double shared = fmin(part, 1) * statistics_shared(taking->statistics->problem, block->tensor,
+                                                      rows, cols, taking->expert_rows);
     struct statistic found = {sqrt(sums.squares / (double)sums.n),
                               statistics_limit(&sums, shared, groups), block->row + row, col,
                               taking->expert};
     offer(taking->statistics, block->tensor, kind, found);
 }
 
+/* Does a score reach the element whose products' errors line up, so that it stays out of the
+ * groups? `row` of the tensor. */
+static int stays_out(const struct taking *taking, int64_t row, int64_t col)
+{
+    const struct moe_routing *routing = taking->routing;
+    int64_t first, end;
+    if (taking->scaling == NOT_SCALED || (taking->expert >= 0 && taking->block->tensor != MOE_Z))
+        return taking->out;
+    if (taking->block->tensor == MOE_Z) {
+        first = routing->row_entry[row];
+        end = first + 1;
+    } else if (taking->tensor->rank == 1) { /* [P] */
+        first = col;
+        end = col + 1;
+    } else {
+        first = routing->token_begin[row];
+        end = routing->token_begin[row + 1];
+    }
+    for (int64_t p = first; p < end; p++) {
+        if (routing->pick[p] >= 0 &&
+            (taking->scaling == SCALED_OPERANDS ||
+             statistics_row_is_alone(routing, routing->entry_row[p])) &&
+            statistics_score_lines_up(taking->statistics->problem, routing->score[p]))
+            return 1;
+    }
+    return 0;
+}
+
 /* With beta=1 the sum is stored, not the value; the rounding of the value itself stays charged. */
-static struct statistic_sums take_element(struct taking *taking, int64_t r, int64_t c)
+static struct statistic_sums take_element(struct taking *taking, int64_t r, int64_t c, int out)
 {
     const struct moe_block *block = taking->block;
     struct statistics *statistics = taking->statistics;
@@ -126,6 +139,8 @@ static struct statistic_sums take_element(struct taking *taking, int64_t r, int6
     struct statistic *worst = &statistics->worst[block->tensor][STATISTIC_ELEMENT];
     if (square > worst->value * worst->value)
         *worst = (struct statistic){sqrt(square), ELEMENT_LIMIT, block->row + r, c, taking->expert};
+    if (out)
+        return (struct statistic_sums){0};
     statistics->gain[block->tensor].error += error * want;
     statistics->gain[block->tensor].value += want * want;
     statistics->gain[block->tensor].spread += variance;
@@ -139,8 +154,10 @@ static void take_row(struct taking *taking, int64_t r)
     moe_tensor_load_row(taking->tensor, block->row + r, block->col, block->cols, taking->got);
     if (taking->before)
         moe_tensor_load_row(taking->before, block->row + r, block->col, block->cols, taking->old);
+    int by_column = taking->tensor->rank == 1, out = stays_out(taking, block->row + r, 0);
     for (int64_t c = 0; c < block->cols; c++) {
-        struct statistic_sums one = take_element(taking, r, c);
+        out = by_column ? stays_out(taking, 0, c) : out;
+        struct statistic_sums one = take_element(taking, r, c, out);
         add_to(&taking->row[r], one);
         add_to(&taking->column[c], one);
         add_to(&taking->tile[c / TILE], one);
@@ -186,7 +203,7 @@ static void take_all(struct taking *taking)
         offer_group(taking, STATISTIC_COLUMN, 0, block->rows, c, 1, taking->column[c], 1);
     add_to(&taking->statistics->sums[block->tensor], all);
     taking->statistics->shared[block->tensor] +=
-        (double)all.n * (double)all.n /
+        (double)all.n * (double)(block->rows * block->cols) /
         statistics_shared(taking->statistics->problem, block->tensor, block->rows, block->cols,
                           taking->expert_rows);
     if (taking->expert >= 0)
@@ -246,6 +263,9 @@ int statistics_take(struct statistics *statistics, const struct moe_routing *rou
         taking.expert = expert_of(&taking);
         taking.expert_rows = rows_that_count(&taking);
         taking.elements = (double)moe_tensor_count(tensor);
+        taking.scaling = statistics_scaling(statistics, block->tensor);
+        taking.out = taking.scaling != NOT_SCALED && block->tensor != MOE_Z && taking.expert >= 0 &&
+                     statistics_expert_lines_up(statistics->problem, routing, taking.expert);
         take_all(&taking);
     }
     int status = taking.got && taking.row

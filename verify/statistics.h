@@ -36,6 +36,15 @@ struct statistic_sums {
     double squares, own;
 };
 
+/* Are a tensor's errors those of products with routed scores, of two numbers of the case's type,
+ * rounded to it? */
+enum statistics_scaling {
+    NOT_SCALED,
+    SCALED_OPERANDS, /* these go into its sums */
+    SCALED_STORES,   /* it holds one where a token has one row */
+    SCALING_COUNT
+};
+
 struct statistics {
     const struct moe_problem *problem;
     const struct moe_recipe *recipe;
@@ -43,9 +52,9 @@ struct statistics {
     struct {
         double error, value, spread, both; /* sums of err*ref, ref^2, sigma^2, sigma^2 ref^2 */
     } gain[MOE_TENSOR_COUNT];
-    double shared[MOE_TENSOR_COUNT]; /* sum over blocks of n^2 / d, see statistics_shared() */
-    int64_t longest;                 /* rows of the busiest expert */
-    int alike; /* many scores are so near to a power of two that products round back to one */
+    double shared[MOE_TENSOR_COUNT];   /* sum over blocks of n^2 / d, see statistics_shared() */
+    int64_t longest;                   /* rows of the busiest expert */
+    double scores_gain[SCALING_COUNT]; /* see statistics_scores_gain() */
     struct statistic worst[MOE_TENSOR_COUNT][STATISTIC_COUNT];
 };
 
@@ -77,6 +86,10 @@ double statistics_shared(const struct moe_problem *problem, enum moe_tensor_id t
  */
 double statistics_limit(const struct statistic_sums *sums, double shared, double groups);
 
+/* NOT_SCALED where the groups of a tensor are not judged. */
+enum statistics_scaling statistics_scaling(const struct statistics *statistics,
+                                           enum moe_tensor_id tensor);
+
 /* Are a tensor's groups judged at all, or just its elements? */
 int statistics_groups(const struct statistics *statistics, enum moe_tensor_id tensor);
 
@@ -85,5 +98,25 @@ double statistics_bias(const struct statistics *statistics, enum moe_tensor_id t
 
 /* The largest gain of all. */
 double statistics_gain_limit(const struct statistics *statistics, enum moe_tensor_id tensor);
+
+/* ---- statistics_scores.c ----------------------------------------------------------------------
+ */
+
+/* Are roundings of products with that score larger than random ones, since the score is close to a
+ * number of few bits? What such scores reach stays out of the groups, and is judged element by
+ * element: rows of z, tokens, and the gradients of an expert that owes such rows more than one part
+ * in 64. */
+int statistics_score_lines_up(const struct moe_problem *problem, double score);
+
+int statistics_expert_lines_up(const struct moe_problem *problem, const struct moe_routing *routing,
+                               int64_t expert);
+
+/* The gain that rounding gives the products with all other scores, by enum statistics_scaling:
+ * where many are close to one number, their errors are not of mean 0. */
+void statistics_scores_gain(const struct moe_problem *problem, const struct moe_routing *routing,
+                            double gain[SCALING_COUNT]);
+
+/* Is the row the only one of its token? */
+int statistics_row_is_alone(const struct moe_routing *routing, int64_t row);
 
 #endif

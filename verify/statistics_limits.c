@@ -54,23 +54,35 @@ static const struct {
     [MOE_DWS2] = {COLS, IN(Z) | IN(DW2)},
 };
 
-/* Is the tensor made of products with scores, of two numbers of the case's type, rounded to it? */
-static int of_scaled_operands(const struct statistics *statistics, enum moe_tensor_id tensor)
+static int rounds(const struct moe_recipe *recipe, enum moe_point point)
 {
+    return recipe->at[point].when != MOE_NEVER;
+}
+
+/* s x and s A are rounded for a product; s Y and s dX~ where they alone make what is stored. */
+enum statistics_scaling statistics_scaling(const struct statistics *statistics,
+                                           enum moe_tensor_id tensor)
+{
+    const struct moe_problem *problem = statistics->problem;
     const struct moe_recipe *recipe = statistics->recipe;
-    enum moe_weight weight = statistics->problem->weight;
-    if (weight == MOE_WEIGHT_INPUT)
-        return recipe->at[MOE_AT_SX].when != MOE_NEVER;
-    return (tensor == MOE_DW2 || (tensor == MOE_O && weight == MOE_WEIGHT_BEFORE_W2)) &&
-           recipe->at[MOE_AT_A].when != MOE_NEVER && recipe->at[MOE_AT_SA].when != MOE_NEVER;
+    const enum moe_weight weight = problem->weight;
+    if (!statistics_groups(statistics, tensor) || tensor == MOE_DWS1 || tensor == MOE_DWS2)
+        return NOT_SCALED;
+    if (weight == MOE_WEIGHT_INPUT && rounds(recipe, MOE_AT_SX))
+        return SCALED_OPERANDS;
+    if (weight != MOE_WEIGHT_INPUT && rounds(recipe, MOE_AT_A) && rounds(recipe, MOE_AT_SA) &&
+        (tensor == MOE_DW2 || (tensor == MOE_O && weight == MOE_WEIGHT_BEFORE_W2)))
+        return SCALED_OPERANDS;
+    if ((tensor == MOE_O && weight == MOE_WEIGHT_AFTER_W2 && rounds(recipe, MOE_AT_Y)) ||
+        (tensor == MOE_DX && weight == MOE_WEIGHT_INPUT && rounds(recipe, MOE_AT_DXE)))
+        return SCALED_STORES;
+    return NOT_SCALED;
 }
 
 int statistics_groups(const struct statistics *statistics, enum moe_tensor_id tensor)
 {
     if (tensor == MOE_DB2 && statistics->problem->weight != MOE_WEIGHT_AFTER_W2)
         return 0; /* sums of dO alone: experts with the same tokens have the same */
-    if (statistics->alike && of_scaled_operands(statistics, tensor))
-        return 0;
     return sources[tensor].source != UNKNOWN;
 }
 
@@ -136,6 +148,7 @@ double statistics_bias(const struct statistics *statistics, enum moe_tensor_id t
     const struct moe_recipe *recipe = statistics->recipe;
     double bias = 4 * (recipe->function_relative + recipe->function_absolute) +
                   32 * moe_dtype_info(recipe->elementwise)->unit_roundoff;
+    bias += 3 * statistics->scores_gain[statistics_scaling(statistics, tensor)];
     for (int product = 0; product < MOE_PRODUCT_COUNT; product++) {
         int64_t n = terms_of(statistics, product);
         if (sources[tensor].sums >> product & 1)
