@@ -3,8 +3,9 @@
  * it started, and of which those know who wait for its completion.
  *
  * Operations of one kind of groups are one agent of a warp, with lanes for threads and epochs for
- * groups: who has waited for a group knows those before. Those that an mbarrier completes take
- * lanes in turn, so that who waits at one barrier does not know of the other's.
+ * groups: who has waited for a group knows those before. cp.async have more epochs, for arrivals
+ * may wait for them too. Those that an mbarrier completes take lanes in turn, so that who waits at
+ * one barrier does not know of the other's.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,35 @@ void hazard_operations_clear(struct hazard *hazard)
     hazard->operations = NULL;
 }
 
+/* The epoch of copies that begin. */
+static uint32_t begin_copies(struct copies *copies, uint32_t lanes, uint64_t group)
+{
+    const int goes_on = copies->last[group % COPY_GROUPS].epoch == copies->epoch &&
+                        copies->last[group % COPY_GROUPS].group == group && !copies->arrived;
+    if (!copies->epoch || !goes_on)
+        copies->epoch++;
+    copies->arrived = 0;
+    copies->lanes |= lanes;
+    copies->last[group % COPY_GROUPS].group = group;
+    copies->last[group % COPY_GROUPS].epoch = copies->epoch;
+    return copies->epoch;
+}
+
+/* The last epoch of the groups below a number. 0: there was none. */
+static uint32_t copies_below(const struct copies *copies, uint64_t below)
+{
+    for (uint64_t group = below; group > 0 && below - group < COPY_GROUPS; group--)
+        if (copies->last[(group - 1) % COPY_GROUPS].group == group - 1 &&
+            copies->last[(group - 1) % COPY_GROUPS].epoch)
+            return copies->last[(group - 1) % COPY_GROUPS].epoch;
+    return 0;
+}
+
+static int waits_for_copies(const struct ptx_effect *effect)
+{
+    return !strncmp(effect->code->instruction->opcode->name, "cp.async.mbarrier", 17);
+}
+
 static void name(struct hazard *hazard, const struct ptx_effect *effect,
                  struct operation *operation)
 {
@@ -69,8 +99,7 @@ static void name(struct hazard *hazard, const struct ptx_effect *effect,
     case PTX_GROUP_COPY:
         operation->how = MARK_COPY;
         operation->lanes = effect->lanes;
-        for (uint32_t rest = effect->lanes; rest; rest &= rest - 1)
-            own->copy_epoch[__builtin_ctz(rest)] = operation->epoch;
+        operation->epoch = begin_copies(&own->copies, effect->lanes, effect->group);
         break;
     case PTX_GROUP_BULK:
         operation->reader = agent_at(hazard, warp, effect->code, &own->async_reader);
@@ -81,6 +110,10 @@ static void name(struct hazard *hazard, const struct ptx_effect *effect,
     default:
         operation->lanes = 1u << own->ungrouped % PTX_LANES;
         operation->epoch = own->ungrouped++ / PTX_LANES + 1;
+        if (waits_for_copies(effect)) {
+            operation->copies = own->copies.epoch;
+            own->copies.arrived = 1;
+        }
     }
 }
 
@@ -122,11 +155,9 @@ void hazard_finish(void *data, struct ptx_machine *machine, const struct ptx_eff
         check(hazard, view_join(&barrier->coming, &operation->view[i]));
     check(hazard,
           clock_note(&barrier->coming.known, operation->agent, operation->lanes, operation->epoch));
-    /* An arrival that waited for the thread's copies. */
-    if (own->copy_epoch[effect->lane] &&
-        !strncmp(effect->code->instruction->opcode->name, "cp.async.mbarrier", 17))
+    if (operation->copies && own->copies.lanes >> effect->lane & 1)
         check(hazard, clock_note(&barrier->coming.known, own->async[PTX_GROUP_COPY],
-                                 1u << effect->lane, own->copy_epoch[effect->lane]));
+                                 1u << effect->lane, operation->copies));
 }
 
 /* A lane, or all that knew the same, come to know groups of an agent below a number. */
@@ -158,7 +189,9 @@ void hazard_join(void *data, struct ptx_warp *warp, uint32_t lanes, enum ptx_gro
     if (hazard->failed || !below)
         return;
     const uint32_t of = kind == PTX_GROUP_WGMMA ? 1 : 0;
-    if (!reads_only)
+    if (kind == PTX_GROUP_COPY)
+        below = copies_below(&own->copies, below);
+    if (!reads_only && below)
         learn(hazard, warp->hazard, lanes, own->async[kind], of, below);
     if (kind == PTX_GROUP_BULK)
         learn(hazard, warp->hazard, lanes, own->async_reader, of, below);

@@ -59,6 +59,19 @@ struct agent {
     const struct ptx_code *code; /* of asynchronous work: what started it first; else NULL */
 };
 
+/* Epochs of a warp's cp.async: a new one behind a commit, and behind an arrival that waits for what
+ * was begun before it and for nothing later. */
+#define COPY_GROUPS 64u
+struct copies {
+    uint32_t lanes; /* that have begun copies */
+    uint32_t epoch; /* of the last */
+    int arrived;    /* the next one begins an epoch */
+    struct {
+        uint64_t group;
+        uint32_t epoch;  /* of its last copy */
+    } last[COPY_GROUPS]; /* of the groups, by number modulo their count */
+};
+
 /* What a warp keeps (ptx_warp.hazard). */
 struct hazard_warp {
     uint32_t agent, epoch;
@@ -71,8 +84,8 @@ struct hazard_warp {
     uint32_t has_fence, has_pending; /* lanes */
     /* Asynchronous operations: an agent for each kind of groups, and for what bulk ones read. */
     uint32_t async[PTX_GROUP_KINDS], async_reader;
-    uint32_t ungrouped;             /* operations without a group so far */
-    uint32_t copy_epoch[PTX_LANES]; /* of the last cp.async */
+    uint32_t ungrouped; /* operations without a group so far */
+    struct copies copies;
 };
 
 /* An asynchronous operation that is under way. */
@@ -83,9 +96,12 @@ struct operation {
     uint32_t agent, reader; /* of what it writes, and of what it reads */
     uint32_t lanes;         /* that its marks have; of cp.async, each its own */
     uint32_t epoch;
+    uint32_t copies; /* of an arrival: the epoch of the cp.async that it waits for; 0: none */
     uint8_t how;
 };
-#define OPERATIONS 4096u /* kept, by number: what is under way longer is forgotten */
+/* Kept, by number: what is under way longer is forgotten. A ring of stages that lanes fill one by
+ * one has 8192 and more. */
+#define OPERATIONS 65536u
 
 /* ---- objects that order ---------------------------------------------------------------------- */
 
