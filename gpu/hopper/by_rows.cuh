@@ -117,12 +117,13 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
             thread / 8 * ROW_BYTES +
             (planted(FAULT_NO_SWIZZLE) ? thread % 8 : thread % 8 ^ thread / 8 % 8) * 16;
         typename Shape::Place at;
-        hand_over copies;
         for (tile_walk tiles = walk(); tiles.more(); tiles.step()) {
             const struct row_tile rows = tiles.rows();
             const int32_t column = tiles.column_tile() * Shape::TILE_COLS;
             const char *from[ROWS];
             find_rows(rows, thread, from);
+            if constexpr (std::is_base_of_v<activate_back, Epilogue>)
+                prefetch<Shape>(epilogue, rows, column, thread);
             for (int32_t k = 0; k < arguments.k; k += STAGE_K) {
                 const uint32_t a = stages + at.stage * Shape::STAGE_BYTES;
                 const bool within = planted(FAULT_K_TAIL_READ) || k + thread % 8 * 8 < arguments.k;
@@ -136,11 +137,10 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
                                   there ? from[i] + 2 * (int64_t)k : (const char *)arguments.a,
                                   there ? 16 : 0);
                 }
-                copies.next(ring.full(at.stage));
+                hand_over(ring.full(at.stage), k + STAGE_K >= arguments.k);
                 at.step();
             }
         }
-        copies.last();
     }
 
     __device__ __forceinline__ void consume(uint32_t stages, const typename Shape::Ring &ring) const

@@ -60,15 +60,11 @@ __device__ __forceinline__ void copy_async_16(uint32_t to, const void *from, uin
                  : "memory");
 }
 
-__device__ __forceinline__ void copy_async_commit()
+// Arrives at the barrier when all copies that this thread has begun have ended; it is one of the
+// arrivals that the barrier was made for.
+__device__ __forceinline__ void copy_async_arrive(uint32_t barrier)
 {
-    asm volatile("cp.async.commit_group;" ::: "memory");
-}
-
-// Until at most N groups of this thread's copies are under way.
-template <int N> __device__ __forceinline__ void copy_async_wait()
-{
-    asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
+    asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(barrier) : "memory");
 }
 
 // The box of a tensor map of three dimensions at (x, y, z), x the innermost; its bytes count
@@ -101,8 +97,14 @@ __device__ __forceinline__ void copy_box_5(uint32_t to, const void *map, uint32_
                  : "memory");
 }
 
-// What this thread wrote to shared memory, copies by cp.async among it, is there for wgmma and for
-// bulk copies: they read through another proxy.
+// Brings so many bytes of global memory, a multiple of 16, into the L2 cache.
+__device__ __forceinline__ void prefetch_to_l2(const void *from, uint32_t bytes)
+{
+    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
+}
+
+// What this thread knows to be in shared memory, by cp.async among others, is there for wgmma and
+// for bulk copies: they read through another proxy.
 __device__ __forceinline__ void fence_shared_for_async()
 {
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");

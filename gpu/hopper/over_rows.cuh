@@ -51,21 +51,20 @@ struct gradient_walk {
 };
 
 // One operand of the stages of a tile, in COLS columns, as a filling thread sees it: it copies 8
-// columns of the rows thread / (COLS / 8) and further ones at that distance. Rows are known by what
-// stands before them in memory, in pieces of 16 bytes: lane l looks up rows l and l + 32 of a
-// slice, one slice ahead.
+// columns of the rows thread / (COLS / 8) and further ones at that distance. Lane l looks up the
+// places of rows l and l + 32 of a slice, one slice ahead.
 template <int COLS> struct slice_copy {
     static constexpr int PIECES = COLS / 8, STEP = GROUP / PIECES, ROWS = STAGE_K / STEP;
     static_assert(PIECES % 8 == 0 && 32 % STEP == 0, "a thread's pieces are alike");
-    static constexpr uint32_t NO_ROW = ~0u, BYTES = COLS * ROW_BYTES;
+    static constexpr uint32_t NO_PLACE = ~0u, BYTES = COLS * ROW_BYTES;
 
     const struct gradient_operand &operand;
     const void *map;
     int32_t column;
-    const char *from; // the thread's piece of row 0
-    bool within;      // the piece has columns of the operand
-    uint32_t to;      // the thread's piece of row 0 of the stage
-    uint32_t first = NO_ROW, second = NO_ROW;
+    const char *from;                             // the thread's piece of row 0
+    bool within;                                  // the piece has columns of the operand
+    uint32_t to;                                  // the thread's piece of row 0 of the stage
+    uint32_t first = NO_PLACE, second = NO_PLACE; // places of rows l and l + 32 of the slice
 
     __device__ __forceinline__ slice_copy(const struct gradient_operand &operand, const void *map,
                                           int32_t cols, int32_t column, int thread)
@@ -76,18 +75,19 @@ template <int COLS> struct slice_copy {
         from = (const char *)operand.data + (within ? 2 * (column + thread % PIECES * 8) : 0);
     }
 
-    __device__ __forceinline__ uint32_t pieces_before(int64_t row, int64_t end) const
+    __device__ __forceinline__ uint32_t place_of(int64_t row, int64_t end) const
     {
-        if (row >= end + planted(FAULT_WGRAD_NEXT_ROW))
-            return NO_ROW;
-        const int64_t place = operand.gather ? operand.gather[row] : row;
-        return (uint32_t)(place * (operand.stride / 8));
+        return row >= end + planted(FAULT_WGRAD_NEXT_ROW)
+                   ? NO_PLACE
+                   : (uint32_t)(operand.gather ? operand.gather[row] : row);
     }
 
     __device__ __forceinline__ void look_up(int64_t row, int64_t end)
     {
-        first = pieces_before(row + threadIdx.x % 32, end);
-        second = pieces_before(row + threadIdx.x % 32 + 32, end);
+        if (boxed(row, end))
+            return;
+        first = place_of(row + threadIdx.x % 32, end);
+        second = place_of(row + threadIdx.x % 32 + 32, end);
     }
 
     // Can the slice come as boxes?
@@ -108,26 +108,16 @@ template <int COLS> struct slice_copy {
     __device__ __forceinline__ void copy(uint32_t stage, int thread) const
     {
         const uint32_t at = stage + to + thread / PIECES * ROW_BYTES;
+        const uint64_t stride = 2 * (uint64_t)operand.stride;
 #pragma unroll
         for (int i = 0; i < ROWS; i++) {
             const int row = thread / PIECES + STEP * i;
-            const uint32_t before = __shfl_sync(~0u, i * STEP < 32 ? first : second, row % 32);
-            const bool there = within && before != NO_ROW;
+            const uint32_t found = __shfl_sync(~0u, i * STEP < 32 ? first : second, row % 32);
+            const bool there = within && found != NO_PLACE;
             copy_async_16(at + STEP * i * ROW_BYTES + (thread % 8 ^ row % 8) * 16,
-                          from + 16 * (uint64_t)(there ? before : 0),
+                          from + (there ? found * stride : 0),
                           there || planted(FAULT_WGRAD_TAIL) ? 16 : 0);
         }
-    }
-
-    __device__ __forceinline__ void run(uint32_t stage, uint32_t full, int64_t row, int64_t end,
-                                        int thread)
-    {
-        if (!boxed(row, end))
-            copy(stage, thread);
-        else if (thread == 0)
-            fetch(stage, full, row);
-        if (!boxed(row + STAGE_K, end))
-            look_up(row + STAGE_K, end);
     }
 };
 
@@ -139,7 +129,6 @@ template <class Shape, class Epilogue> struct over_rows {
     {
         const int thread = threadIdx.x % GROUP;
         typename Shape::Place at;
-        hand_over copies;
         for (gradient_walk tiles(arguments, Shape::TILE_COLS); tiles.more(); tiles.step()) {
             slice_copy<TILE_ROWS> p(arguments.p, p_map, arguments.p_cols,
                                     tiles.row_tile() * TILE_ROWS, thread);
@@ -153,13 +142,21 @@ template <class Shape, class Epilogue> struct over_rows {
                 const uint32_t stage = stages + at.stage * Shape::STAGE_BYTES;
                 const uint32_t full = ring.full(at.stage);
                 ring.wait_empty(at);
-                p.run(stage, full, row, end, thread);
-                q.run(stage + Shape::A_BYTES, full, row, end, thread);
-                copies.next(full);
+                // boxes first: they take one instruction, and as long to come
+                if (thread == 0 && p.boxed(row, end))
+                    p.fetch(stage, full, row);
+                if (thread == 0 && q.boxed(row, end))
+                    q.fetch(stage + Shape::A_BYTES, full, row);
+                if (!p.boxed(row, end))
+                    p.copy(stage, thread);
+                if (!q.boxed(row, end))
+                    q.copy(stage + Shape::A_BYTES, thread);
+                hand_over(full, row + STAGE_K >= end);
+                p.look_up(row + STAGE_K, end);
+                q.look_up(row + STAGE_K, end);
                 at.step();
             }
         }
-        copies.last();
     }
 
     __device__ __forceinline__ void consume(uint32_t stages, const typename Shape::Ring &ring) const

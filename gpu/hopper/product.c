@@ -235,7 +235,7 @@ static int check_product(const struct hopper_product *product)
     if (status == MOE_OK)
         status = check_rows("weights", product->weights, 8, 16);
     if (status == MOE_OK && !product->store.wide)
-        status = check_rows("d", product->store.d, product->store.stride, 4);
+        status = check_rows("d", product->store.d, product->store.stride, 16);
     return status;
 }
 
@@ -265,13 +265,11 @@ int hopper_product_run(const struct moe_gpu_queue *queue, int configuration,
     return status == MOE_OK ? launch(queue, how, product.dtype, tiles, args) : status;
 }
 
-/* Places in an operand are counted in pieces of 16 bytes, below 2^32. */
-static int check_pieces(const struct hopper_gradient *product)
+/* Places in an operand are numbers of 32 bits, but the last. */
+static int check_places(const struct hopper_gradient *product)
 {
-    const int64_t p = product->places * (product->p.stride / 8);
-    const int64_t q = product->places * (product->q.stride / 8);
-    if (p >= UINT32_MAX || q >= UINT32_MAX)
-        return moe_error(MOE_E_UNSUPPORTED, "operands of 64 GiB and more");
+    if (product->places >= UINT32_MAX)
+        return moe_error(MOE_E_UNSUPPORTED, "operands of 2^32 rows and more");
     return MOE_OK;
 }
 
@@ -304,7 +302,7 @@ int hopper_gradient_run(const struct moe_gpu_queue *queue, int configuration,
     struct moe_tensor_map p, q;
     int status = find(PRODUCT_GRADIENT, configuration, product->dtype, &how);
     if (status == MOE_OK)
-        status = check_columns("columns of p", product->p_cols, 1);
+        status = check_columns("columns of p", product->p_cols, product->turned ? 8 : 1);
     if (status == MOE_OK)
         status = check_columns("columns of q", product->q_cols, 8);
     if (status == MOE_OK)
@@ -312,13 +310,13 @@ int hopper_gradient_run(const struct moe_gpu_queue *queue, int configuration,
     if (status == MOE_OK)
         status = check_rows("q", product->q.data, product->q.stride, 16);
     if (status == MOE_OK)
-        status = check_rows("d", product->d, product->q_cols, product->d_dtype == MOE_F32 ? 8 : 4);
+        status = check_rows("d", product->d, product->q_cols, 16);
     if (status == MOE_OK && product->d_dtype != MOE_F32 && product->d_dtype != product->dtype)
         status =
             moe_error(MOE_E_UNSUPPORTED, "gradients of %s from %s",
                       moe_dtype_info(product->d_dtype)->name, moe_dtype_info(product->dtype)->name);
     if (status == MOE_OK)
-        status = check_pieces(product);
+        status = check_places(product);
     if (status == MOE_OK)
         status = encode_slices(queue->device, product->dtype, product->N, product->p_cols,
                                &product->p, &p);

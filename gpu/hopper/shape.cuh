@@ -70,6 +70,8 @@ static __device__ __forceinline__ void multiply(float (&sum)[Shape::TILE_COLS / 
     do {
         const uint32_t a = stages + at.stage * Shape::STAGE_BYTES;
         ring.wait_full(at);
+        if (!planted(FAULT_NO_PROXY_FENCE))
+            fence_shared_for_async(); // rows that came by cp.async
         const bool kept = planted(FAULT_SUMS_NOT_CLEARED) && (at.stage || at.parity);
         multiply_stage<Shape>(sum, a + own, a + Shape::A_BYTES, kept || done > 0);
         if (!planted(FAULT_RELEASE_EARLY))
@@ -86,35 +88,14 @@ static __device__ __forceinline__ void multiply(float (&sum)[Shape::TILE_COLS / 
         barrier_arrive(used);
 }
 
-// Stages under way in this thread's copies: each is handed over one stage late, since a fence for
-// the asynchronous proxy has to come between their end and the arrival, and nobody waits for them
-// in between.
-struct hand_over {
-    uint32_t copied = 0; // barrier of the stage whose copies are under way; 0: none
-
-    __device__ __forceinline__ void next(uint32_t full)
-    {
-        copy_async_commit();
-        if (copied) {
-            if (!planted(FAULT_COPIES_UNAWAITED))
-                copy_async_wait<1>();
-            if (!planted(FAULT_NO_PROXY_FENCE))
-                fence_shared_for_async();
-            barrier_arrive(copied);
-        }
-        copied = full;
-    }
-
-    __device__ __forceinline__ void last()
-    {
-        if (copied && !planted(FAULT_LAST_STAGE_KEPT)) {
-            if (!planted(FAULT_LAST_COPIES_UNAWAITED))
-                copy_async_wait<0>();
-            fence_shared_for_async();
-            barrier_arrive(copied);
-        }
-    }
-};
+// This thread's copies of a stage have all begun; `last`: of a tile.
+static __device__ __forceinline__ void hand_over(uint32_t full, bool last)
+{
+    if (planted(FAULT_COPIES_UNAWAITED) || (planted(FAULT_LAST_COPIES_UNAWAITED) && last))
+        barrier_arrive(full);
+    else if (!(planted(FAULT_LAST_STAGE_KEPT) && last))
+        copy_async_arrive(full);
+}
 
 // What a block does. Work::fill(ring) by the filling warpgroup, Work::consume(ring) by the others.
 template <class Shape, class Work>

@@ -26,6 +26,41 @@ template <class Type> static __device__ __forceinline__ float2 unpack(uint32_t p
         return __half22float2(*(const __half2 *)&pair);
 }
 
+// ---- quads: the four threads that hold a row of an 8 x 8 block, two neighbours each -------------
+//
+// Four blocks in a row are four words of 32 bits in each thread. Turned, thread q of the quad has
+// the four words of block q, which is 16 bytes in memory; turned again, they are back.
+
+constexpr int QUAD_BLOCKS = 4;
+
+static __device__ __forceinline__ void turn_quad(uint32_t (&word)[QUAD_BLOCKS])
+{
+    const bool odd = threadIdx.x & 1, high = threadIdx.x & 2;
+#pragma unroll
+    for (int i = 0; i < QUAD_BLOCKS; i += 2) {
+        const uint32_t come = __shfl_xor_sync(~0u, odd ? word[i] : word[i + 1], 1);
+        word[i] = odd ? come : word[i];
+        word[i + 1] = odd ? word[i + 1] : come;
+    }
+#pragma unroll
+    for (int i = 0; i < QUAD_BLOCKS / 2; i++) {
+        const uint32_t come = __shfl_xor_sync(~0u, high ? word[i] : word[i + 2], 2);
+        word[i] = high ? come : word[i];
+        word[i + 2] = high ? word[i + 2] : come;
+    }
+}
+
+static __device__ __forceinline__ uint4 packed_quad(const uint32_t (&word)[QUAD_BLOCKS])
+{
+    return make_uint4(word[0], word[1], word[2], word[3]);
+}
+
+// The first of the eight columns that this thread has of turned blocks, from the first block's.
+static __device__ __forceinline__ int quad_column()
+{
+    return threadIdx.x % 4 * 8;
+}
+
 // take(row, column, first, second) for every pair of neighbours that this thread holds; row and
 // column within the tile.
 template <class Shape, class Take>
@@ -42,17 +77,60 @@ static __device__ __forceinline__ void take_pairs(const float (&sum)[Shape::TILE
                  sum[4 * i + 2 * half + 1]);
 }
 
+// The row of this thread within the tile: its first eight rows, or its second.
+static __device__ __forceinline__ int thread_row(int half)
+{
+    const int thread = threadIdx.x % GROUP;
+    const int warpgroup = planted(FAULT_WARPGROUPS_SHARE) ? 0 : (int)threadIdx.x / GROUP;
+    return warpgroup * 64 + thread / 32 * 16 + thread % 32 / 4 + 8 * half;
+}
+
+// D_r = the sums, with the bias of the rows' expert, in 16-bit elements.
+template <class Shape>
+static __device__ __forceinline__ void store_narrow(const struct store_rows &store,
+                                                    const struct row_tile &rows, int32_t column,
+                                                    const float (&sum)[Shape::TILE_COLS / 2])
+{
+    using Type = typename Shape::Type;
+    const uint16_t *const bias =
+        store.bias ? (const uint16_t *)store.bias +
+                         (planted(FAULT_BIAS_OF_FIRST) ? 0 : (int64_t)rows.expert) * store.cols
+                   : nullptr;
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        const bool there = thread_row(half) < rows.rows;
+        uint16_t *const d = (uint16_t *)store.d + (rows.row + thread_row(half)) * store.stride;
+#pragma unroll
+        for (int i = 0; i < Shape::TILE_COLS / 8; i += QUAD_BLOCKS) {
+            uint32_t word[QUAD_BLOCKS];
+#pragma unroll
+            for (int block = 0; block < QUAD_BLOCKS; block++) {
+                const float *const mine = &sum[4 * (i + block) + 2 * half];
+                const int32_t at = column + 8 * (i + block) + threadIdx.x % 4 * 2;
+                const float2 more = bias && at < store.cols
+                                        ? unpack<Type>(*(const uint32_t *)(bias + at))
+                                        : make_float2(0, 0);
+                word[block] = bias ? pack<Type>(mine[0] + more.x, mine[1] + more.y)
+                                   : pack<Type>(mine[0], mine[1]);
+            }
+            turn_quad(word);
+            const int32_t at = column + 8 * i + quad_column();
+            if ((there || planted(FAULT_ROWS_UNMASKED)) &&
+                (at < store.cols || planted(FAULT_COLUMNS_UNMASKED)))
+                *(uint4 *)(d + at) = packed_quad(word);
+        }
+    }
+}
+
 // D_r = the sums, with the bias of the rows' expert.
 template <class Shape>
 static __device__ __forceinline__ void finish(const struct store_rows &store,
                                               const struct row_tile &rows, int32_t column,
                                               const float (&sum)[Shape::TILE_COLS / 2])
 {
-    using Type = typename Shape::Type;
-    const int64_t to = rows.row * store.stride + column;
-    const int64_t of_expert =
-        (int64_t)(planted(FAULT_BIAS_OF_FIRST) ? 0 : rows.expert) * store.cols + column;
     if (store.wide) {
+        const int64_t to = rows.row * store.stride + column;
+        const int64_t of_expert = (int64_t)rows.expert * store.cols + column;
         float *const d = (float *)store.d + to;
         const float *const bias = store.bias ? (const float *)store.bias + of_expert : nullptr;
         take_pairs<Shape>(sum, [&](int row, int c, float first, float second) {
@@ -61,20 +139,8 @@ static __device__ __forceinline__ void finish(const struct store_rows &store,
             if (row < rows.rows && column + c + 1 < store.cols)
                 d[row * store.stride + c + 1] = second + (bias ? bias[c + 1] : 0);
         });
-    } else {
-        uint16_t *const d = (uint16_t *)store.d + to;
-        const uint16_t *const bias =
-            store.bias ? (const uint16_t *)store.bias + of_expert : nullptr;
-        take_pairs<Shape>(sum, [&](int row, int c, float first, float second) {
-            if ((row >= rows.rows && !planted(FAULT_ROWS_UNMASKED)) ||
-                (column + c >= store.cols && !planted(FAULT_COLUMNS_UNMASKED)))
-                return;
-            const float2 more =
-                bias ? unpack<Type>(*(const uint32_t *)(bias + c)) : make_float2(0, 0);
-            *(uint32_t *)(d + row * store.stride + c) =
-                bias ? pack<Type>(first + more.x, second + more.y) : pack<Type>(first, second);
-        });
-    }
+    } else
+        store_narrow<Shape>(store, rows, column, sum);
 }
 
 // Two neighbours in memory of a gradient, as f32 or as the operands' type.
@@ -176,6 +242,57 @@ struct store_gradient {
             }
     }
 
+    // Stored as they are, 16 bytes a thread.
+    template <class Shape>
+    static __device__ __forceinline__ void
+    straight_quads(const struct gradient_arguments &arguments, int32_t expert, int32_t p, int32_t q,
+                   const float (&sum)[Shape::TILE_COLS / 2])
+    {
+        uint16_t *const d = (uint16_t *)arguments.d +
+                            ((int64_t)expert * arguments.p_cols + p) * arguments.q_cols + q;
+#pragma unroll
+        for (int half = 0; half < 2; half++)
+#pragma unroll
+            for (int i = 0; i < Shape::TILE_COLS / 8; i += QUAD_BLOCKS) {
+                uint32_t word[QUAD_BLOCKS];
+#pragma unroll
+                for (int block = 0; block < QUAD_BLOCKS; block++) {
+                    const float *const mine = &sum[4 * (i + block) + 2 * half];
+                    word[block] = pack<typename Shape::Type>(mine[0], mine[1]);
+                }
+                turn_quad(word);
+                const int row = thread_row(half), c = 8 * i + quad_column();
+                if (p + row < arguments.p_cols && q + c < arguments.q_cols)
+                    *(uint4 *)(d + (int64_t)row * arguments.q_cols + c) = packed_quad(word);
+            }
+    }
+
+    // The same, turned: the four blocks are two by two, of 16 rows of P and 16 columns of Q.
+    template <class Shape>
+    static __device__ __forceinline__ void turned_quads(const struct gradient_arguments &arguments,
+                                                        int32_t expert, int32_t p, int32_t q,
+                                                        const float (&sum)[Shape::TILE_COLS / 2])
+    {
+        const int thread = threadIdx.x % GROUP, lane = thread % 32;
+        const int r = (int)threadIdx.x / GROUP * 64 + thread / 32 * 16 + lane % 2 * 8;
+        uint16_t *const d = (uint16_t *)arguments.d +
+                            ((int64_t)expert * arguments.q_cols + q) * arguments.p_cols + p;
+#pragma unroll
+        for (int i = 0; i < Shape::TILE_COLS / 8; i += QUAD_BLOCKS / 2) {
+            uint32_t word[QUAD_BLOCKS];
+#pragma unroll
+            for (int block = 0; block < QUAD_BLOCKS; block++) {
+                const float *const mine = &sum[4 * (i + block / 2) + 2 * (block % 2)];
+                word[block] = transpose_16(pack<typename Shape::Type>(mine[0], mine[1]));
+            }
+            turn_quad(word);
+            const int c = 8 * (i + lane % 4 / 2) + lane / 4;
+            if ((p + r < arguments.p_cols || planted(FAULT_TURNED_UNMASKED)) &&
+                q + c < arguments.q_cols)
+                *(uint4 *)(d + (int64_t)c * arguments.p_cols + r) = packed_quad(word);
+        }
+    }
+
     template <class Shape, class Pair, bool ADD>
     static __device__ __forceinline__ void either(const struct gradient_arguments &arguments,
                                                   int32_t expert, int32_t p, int32_t q,
@@ -205,7 +322,11 @@ struct store_gradient {
     {
         if (arguments.wide)
             as<Shape, wide_pair>(arguments, expert, p, q, sum);
+        else if (arguments.add)
+            either<Shape, narrow_pair<typename Shape::Type>, true>(arguments, expert, p, q, sum);
+        else if (arguments.turned)
+            turned_quads<Shape>(arguments, expert, p, q, sum);
         else
-            as<Shape, narrow_pair<typename Shape::Type>>(arguments, expert, p, q, sum);
+            straight_quads<Shape>(arguments, expert, p, q, sum);
     }
 };
