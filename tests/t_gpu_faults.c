@@ -10,6 +10,7 @@
  *
  *     t_gpu_faults [GLOB...]   only these faults
  */
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,8 @@
 #include "tests/fault_trial.h"
 #include "tests/other_checks.h"
 
-#define AT_A_TIME 8
+/* More take turns on the GPU, each with what the others make it wait for. */
+#define AT_A_TIME 4
 #define SECONDS                                                                                    \
     120 /* for one fault; a hang is caught by them. None has all cases: five times that */
 
@@ -55,14 +57,20 @@ static const struct {
     {"T=140000 H=16384 I=8 E=2 K=1 dtype=bf16 router=lists weight=input seed=16", "gather-int32"},
 };
 
-/* What is judged there, lest the variant runs twenty times on gigabytes. */
-#define LARGE_CHECKS "inputs,guards,routing,bound"
+/* What needs few runs; nothing else is judged on the large ones, lest the variant runs twenty times
+ * on gigabytes. */
+#define PLAIN_CHECKS "inputs,guards,routing,bound"
 
-/* One line of the plan: a fault on the cases above, or on a large one. */
+enum state { WAITING, RUNNING, DONE, LEFT_OUT };
+
+/* One line of the plan: a fault on the cases above, or on a large one; and what becomes of it. */
 struct planned {
     const struct moe_variant *variant;
     int32_t fault;
     int large; /* -1, or its index */
+    enum state state;
+    struct trying trying;
+    struct outcome outcome;
 };
 
 static int large_case_of(const char *fault)
@@ -80,27 +88,31 @@ static const char *case_name(int index)
     return name;
 }
 
-/* Judges one case after the other until one is not PASS. */
+/* Judges one case after the other until one is not PASS: by what needs a run or two at first. */
 static void judge(const void *what, struct outcome *outcome)
 {
     const struct planned *planned = what;
     struct moe_judge_options options = {
-        .configuration = planned->fault, .one_configuration = 1, .checks = other_checks()};
+        .configuration = planned->fault, .one_configuration = 1, .checks = PLAIN_CHECKS};
     if (planned->large >= 0) {
-        options.checks = LARGE_CHECKS;
         fault_judge(planned->variant, &options, large_cases[planned->large].line,
                     case_name(planned->large), outcome);
         return;
     }
+    for (int i = 0; i < LENGTH(cases) && planned->fault != 0; i++)
+        if (fault_judge(planned->variant, &options, cases[i], case_name(i), outcome))
+            return;
+    options.checks = other_checks();
     for (int i = 0; i < LENGTH(cases); i++)
         if (fault_judge(planned->variant, &options, cases[i], case_name(i), outcome))
             return;
 }
 
-static struct trying start(const struct planned *planned)
+static void start(struct planned *planned)
 {
     const int long_one = planned->large >= 0 || planned->fault == 0;
-    return fault_start(judge, planned, long_one ? 5 * SECONDS : SECONDS);
+    planned->trying = fault_start(judge, planned, long_one ? 5 * SECONDS : SECONDS);
+    planned->state = RUNNING;
 }
 
 static void print_name(const struct moe_variant *variant, const struct planned *planned)
@@ -109,9 +121,9 @@ static void print_name(const struct moe_variant *variant, const struct planned *
            planned->large >= 0 ? " beyond 2^31 elements" : "");
 }
 
-static int report(int number, const struct moe_variant *variant, const struct planned *planned,
-                  const struct outcome *outcome)
+static int report(int number, const struct moe_variant *variant, const struct planned *planned)
 {
+    const struct outcome *const outcome = &planned->outcome;
     const int good = outcome->verdict == (planned->fault == 0 ? MOE_PASS : MOE_FAIL);
     printf("%s %d - ", good ? "ok" : "not ok", number);
     print_name(variant, planned);
@@ -119,17 +131,20 @@ static int report(int number, const struct moe_variant *variant, const struct pl
     return !good;
 }
 
-/* Every fault, and `none` on each large case. */
+/* Every fault; `none`, which takes longest, last; and `none` on each large case. */
 static int make_plan(const struct moe_variant *variant, int globs, char *const *glob,
                      struct planned *plan)
 {
     int count = 0;
-    for (int32_t i = 0; i < variant->configuration_count; i++)
+    for (int32_t next = 1; next <= variant->configuration_count; next++) {
+        const int32_t i = next % variant->configuration_count;
         if (fault_wanted(variant->configurations[i], globs, glob))
-            plan[count++] = (struct planned){variant, i, large_case_of(variant->configurations[i])};
+            plan[count++] = (struct planned){
+                .variant = variant, .fault = i, .large = large_case_of(variant->configurations[i])};
+    }
     for (int i = 0;
          i < LENGTH(large_cases) && fault_wanted(variant->configurations[0], globs, glob); i++)
-        plan[count++] = (struct planned){variant, 0, i};
+        plan[count++] = (struct planned){.variant = variant, .fault = 0, .large = i};
     return count;
 }
 
@@ -140,39 +155,68 @@ static int is_alone(const struct moe_variant *variant, const struct planned *pla
     return planned->large >= 0 || !strcmp(variant->configurations[planned->fault], "leak");
 }
 
-/* Those of the plan that run side by side from `first` on. */
-static int group_end(const struct moe_variant *variant, const struct planned *plan, int first,
-                     int count)
+/* Starts what may run beside what runs: `none` first, and last, one after another, those that run
+ * alone. The number of those that run then. */
+static int start_more(const struct moe_variant *variant, struct planned *plan, int count)
 {
-    int end = first + 1;
-    if (is_alone(variant, &plan[first]))
-        return end;
-    while (end < count && end < first + AT_A_TIME && !is_alone(variant, &plan[end]))
-        end++;
-    return end;
+    int running = 0;
+    for (int i = 0; i < count; i++)
+        running += plan[i].state == RUNNING;
+    for (int turn = 0; turn < 3; turn++)
+        for (int i = 0; i < count; i++) {
+            const int own = is_alone(variant, &plan[i]) ? 2 : plan[i].fault != 0;
+            if (plan[i].state != WAITING || own != turn)
+                continue;
+            if (running >= (turn == 2 ? 1 : AT_A_TIME))
+                return running;
+            start(&plan[i]);
+            running++;
+        }
+    return running;
 }
 
-static int run_plan(const struct moe_variant *variant, const struct planned *plan, int count,
+/* Waits until one of those that run has an answer or has ended, and says so, for a run that is cut.
+ */
+static void wait_for_one(struct planned *plan, int count)
+{
+    struct pollfd ends[AT_A_TIME];
+    struct planned *which[AT_A_TIME];
+    int running = 0;
+    for (int i = 0; i < count && running < AT_A_TIME; i++)
+        if (plan[i].state == RUNNING) {
+            ends[running] = (struct pollfd){.fd = plan[i].trying.from, .events = POLLIN};
+            which[running++] = &plan[i];
+        }
+    const int ready = poll(ends, (nfds_t)running, 1000);
+    for (int i = 0; i < running; i++)
+        if ((ready > 0 && ends[i].revents) || which[i]->trying.pid < 0) {
+            which[i]->outcome = fault_wait(&which[i]->trying);
+            which[i]->state = DONE;
+            printf("# %s ended: %s %s\n", which[i]->variant->configurations[which[i]->fault],
+                   moe_verdict_name(which[i]->outcome.verdict), which[i]->outcome.text);
+        }
+}
+
+static int run_plan(const struct moe_variant *variant, struct planned *plan, int count,
                     const char *why)
 {
     const char *size = getenv("MOE_TEST_SIZE");
     const int paranoid = size && !strcmp(size, "paranoid");
-    struct trying trying[AT_A_TIME];
-    int failures = 0;
+    int failures = 0, told = 0;
     printf("1..%d\n", count);
-    for (int first = 0, end; first < count; first = end) {
-        end = group_end(variant, plan, first, count);
-        const int runs = !why && (paranoid || plan[first].large < 0);
-        for (int i = first; runs && i < end; i++)
-            trying[i - first] = start(&plan[i]);
-        for (int i = first; i < end; i++) {
-            if (runs) {
-                const struct outcome outcome = fault_wait(&trying[i - first]);
-                failures += report(i + 1, variant, &plan[i], &outcome);
+    for (int i = 0; i < count; i++)
+        if (why || (plan[i].large >= 0 && !paranoid))
+            plan[i].state = LEFT_OUT;
+    while (told < count) {
+        if (start_more(variant, plan, count) > 0)
+            wait_for_one(plan, count);
+        for (; told < count && plan[told].state >= DONE; told++) {
+            if (plan[told].state == DONE) {
+                failures += report(told + 1, variant, &plan[told]);
                 continue;
             }
-            printf("ok %d - ", i + 1);
-            print_name(variant, &plan[i]);
+            printf("ok %d - ", told + 1);
+            print_name(variant, &plan[told]);
             printf(" # SKIP %s\n", why ? why : "needs gigabytes: MOE_TEST_SIZE=paranoid");
         }
     }
