@@ -32,7 +32,8 @@ test "$MOE_TEST_SIZE" = small || set -- "$@" \
     'T=8 H=64 I=64 E=4 K=4 act=geglu data=exact2 w1=halves bias=1 shared=16' \
     'T=13 H=33 I=17 E=3 K=2 dtype=f16 w1=halves bias=1 shared=9 shared-gate=1 beta=1' \
     'T=12 H=64 I=37 E=3 K=2 grad=f32 act=relu2 router=lists routing=ragged bias=1 beta=1' \
-    'T=30 H=61 I=16 E=7 K=2 router=softmax-topk round=stochastic round-to=4'
+    'T=30 H=61 I=16 E=7 K=2 router=softmax-topk round=stochastic round-to=4' \
+    'T=1030 H=8 I=8 E=3 K=1 router-bias=1'
 
 checks=routing,machine,bound,exact,bits,statistics
 case $MOE_TEST_SIZE in

@@ -192,7 +192,7 @@ static int router_products(struct hopper_layer *layer)
     void *sum_args[] = {&T, &H, &E, &slice, &dl, &x, &s->router_dw};
     struct moe_launch launch = {
         .kernel = is_bf16 ? "hopper_router_dx_bf16" : "hopper_router_dx_f16",
-        .grid = {(uint32_t)((H + 63) / 64), (uint32_t)((T + 63) / 64), 1},
+        .grid = {(uint32_t)((T + 63) / 64), (uint32_t)((H + 63) / 64), 1},
         .block = {256, 1, 1},
         .stream = layer->queue.stream,
         .args = back_args,
@@ -200,6 +200,7 @@ static int router_products(struct hopper_layer *layer)
     if (T > 0)
         status = moe_device_launch(layer->device, &launch);
     launch.kernel = is_bf16 ? "hopper_router_dw_bf16" : "hopper_router_dw_f16";
+    launch.grid[0] = (uint32_t)((H + 63) / 64);
     launch.grid[1] = (uint32_t)((E + 63) / 64);
     launch.grid[2] = (uint32_t)S;
     launch.args = sum_args;

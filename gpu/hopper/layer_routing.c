@@ -58,11 +58,34 @@ static struct picking picking_of(const struct hopper_layer *layer, int32_t *pick
     };
 }
 
+/* Few tokens have few tiles, each of which goes through all of wr: the narrowest that can be worked
+ * on at once, unless a configuration is forced. Bits do not depend on it. */
+static int choose_logits(const struct hopper_layer *layer, int *chosen)
+{
+    const struct moe_problem *p = layer->problem;
+    const int64_t row_tiles = (p->T + TILE_ROWS - 1) / TILE_ROWS;
+    const struct product_configuration *row;
+    int64_t multiprocessors = 0;
+    const int status =
+        moe_device_attribute(layer->device, MOE_DEVICE_MULTIPROCESSORS, &multiprocessors);
+    *chosen = hopper_choose(layer, PRODUCT_FORWARD);
+    for (int i = 1; layer->configuration == 0 && (row = hopper_configuration(PRODUCT_FORWARD, i));
+         i++)
+        if (row_tiles * ((p->E + row->tile_cols - 1) / row->tile_cols) <= multiprocessors)
+            *chosen = i;
+    return status;
+}
+
 static int logits(struct hopper_layer *layer)
 {
     const struct moe_problem *p = layer->problem;
+    int configuration;
+    const int status = choose_logits(layer, &configuration);
     struct hopper_product product = {
         .form = PRODUCT_FORWARD,
+        .dtype = layer->dtype,
+        .N = p->T,
+        .E = 1,
         .cols = p->E,
         .k = p->H,
         .a = hopper_data(layer, MOE_X),
@@ -73,7 +96,7 @@ static int logits(struct hopper_layer *layer)
                   .bias = hopper_data(layer, MOE_BR),
                   .wide = 1},
     };
-    return hopper_layer_product(layer, 1, &product);
+    return status == MOE_OK ? hopper_product_run(&layer->queue, configuration, &product) : status;
 }
 
 /* Top-k of the logits, with scores and counts, or without: scores NULL. */

@@ -48,12 +48,12 @@ static __device__ __forceinline__ void put_tile(const float (&sum)[4][4], const 
             put(threadIdx.x / 16 * 4 + i, threadIdx.x % 16 * 4 + j, sum[i][j]);
 }
 
-// out [T,H] f32 = dL [T,E] Wr [E,H]. Grid (ceil(H/64), ceil(T/64)).
+// out [T,H] f32 = dL [T,E] Wr [E,H]. Grid (ceil(T/64), ceil(H/64)): tokens may be more than y has.
 template <class Type>
 static __device__ __forceinline__ void router_dx(int64_t T, int64_t H, int64_t E, const float *dl,
                                                  const uint16_t *wr, float *out)
 {
-    const int64_t t0 = (int64_t)blockIdx.y * TILE, h0 = (int64_t)blockIdx.x * TILE;
+    const int64_t t0 = (int64_t)blockIdx.x * TILE, h0 = (int64_t)blockIdx.y * TILE;
     float sum[4][4] = {};
     multiply_tile(
         0, E, [&](int64_t m, int64_t k) { return t0 + m < T ? dl[(t0 + m) * E + k] : 0; },
