@@ -254,7 +254,7 @@ const struct problem_key *problem_key_find(const char *name)
 {
     const struct problem_key *key;
     for (int index = 0; (key = problem_key_row(index)) != NULL; index++)
-        if (strcmp(key->text.name, name) == 0)
+        if (key->text.name[0] == name[0] && strcmp(key->text.name, name) == 0)
             return key;
     return NULL;
 }

@@ -18,7 +18,10 @@ static void make_printable(const char *line, char *text, size_t size)
     size_t length = 0;
     for (; *line != '\0' && length + 5 <= size; line++) {
         const unsigned char c = (unsigned char)*line;
-        length += (size_t)snprintf(text + length, 5, c >= ' ' && c < 0x7f ? "%c" : "\\x%02x", c);
+        if (c >= ' ' && c < 0x7f)
+            text[length++] = *line;
+        else
+            length += (size_t)snprintf(text + length, 5, "\\x%02x", c);
     }
     text[length] = '\0';
 }

@@ -311,7 +311,10 @@ printf '%s\nT=1 U=2\n' "$case" >"$folder/b.cases"
 refused "$folder/b.cases:2: " replay "$folder/a.cases" "$folder/b.cases"
 refused "No such file" replay "$folder/none.cases"
 ends 77 replay /dev/null
-ends 0 replay -q --variant ref
+corpus=
+test "${MOE_TEST_SIZE-full}" = full || corpus='--check routing,bound'
+# shellcheck disable=SC2086 # two words or none
+ends 0 replay -q --variant ref $corpus
 
 # ---- bench
 

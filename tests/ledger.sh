@@ -5,6 +5,8 @@
 . "${srcdir:-.}/tests/head.sh"
 cp tests/.libs/misbehave.so "$folder" || exit 99
 cd "$folder" || exit 99
+shards=1
+test "${MOE_TEST_SIZE-full}" = full || shards=5
 
 case='T=5 H=8 I=8 E=2 K=1 dtype=bf16 seed=3'
 echo "$case" >cases
@@ -64,7 +66,7 @@ says out '^ledger:2: known failure passes: remove line 2 (bound of naive, owner/
 says out '^PASS  naive  T=5'
 status 1 replay --variant naive --ledger ledger cases --json
 says out '"passing_lines":\[2\]'
-status 1 fuzz --variant naive --ledger ledger --cases 0 --seed 1 --check bound
+status 1 fuzz --variant naive --ledger ledger --cases 0 --seed 1 --check bound --shard 0/$shards
 says out '^ledger:2: known failure passes: remove line 2 '
 says out 'cases of the corpus and the ledger'
 
@@ -96,7 +98,7 @@ keys="$keys beta=* routing=* data=* seed=*"
 for check in bound guards exact; do
     echo "variant=wrong check=$check issue=x mode=tolerate $keys"
 done >ledger
-status 0 fuzz --plugin ./misbehave.so --variant wrong --cases 10 --seed 1 --ledger ledger \
+status 0 fuzz --plugin ./misbehave.so --variant wrong --cases 10 --seed 1 --ledger ledger --shard 0/$shards \
     --check bound,guards,exact --corpus found
 says out '^known    failures tolerated: [1-9]'
 lacks out '^FAIL'
