@@ -271,7 +271,7 @@ START_TEST(bits)
         {"shr.s64 %d, %a, %y;", shr_s64},
         {"shf.l.wrap.b32 %w, %x, %y, %z;" TO_W, shf_l_wrap},
         {"bfe.s32 %w, %x, %y, %z;" TO_W, bfe_s32},
-        {"shr.u32 %r0, %z, 8; bfi.b64 %d, %a, %b, %z, %r0;", bfi64},
+        {"bfe.u32 %r0, %z, 8, 8; and.b32 %r1, %z, 255; bfi.b64 %d, %a, %b, %r1, %r0;", bfi64},
         {"bfind.s32 %w, %x;" TO_W, bfind_s32},
         {"brev.b32 %w, %x;" TO_W, brev32},
         {"clz.b64 %r0, %a; popc.b32 %r1, %y; mov.b64 %d, {%r0, %r1};", clz_popc},

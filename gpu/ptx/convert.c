@@ -87,10 +87,28 @@ static uint64_t to_integer(struct integer type, enum number_format from, double 
     return clamp_integer(type, negative, whole < 0x1p64 ? (uint64_t)whole : ~0ull);
 }
 
-static uint64_t to_f64(double value, unsigned how)
+/* A NaN keeps its sign and what there is room for of its payload, and is quiet: between f64 and
+ * others. */
+static uint64_t nan_to_f64(enum number_format from, uint64_t a)
+{
+    if (from == NUMBER_F64)
+        return a | F64_QUIET;
+    const int bits = number_layouts[from].bits, fraction = number_layouts[from].fraction;
+    return (a >> (bits - 1) & 1) << 63 | 0x7ff8000000000000u |
+           (a & ((1ull << fraction) - 1)) << (52 - fraction);
+}
+
+static uint64_t nan_of_f64(enum number_format to, uint64_t a)
+{
+    const struct number_layout *layout = &number_layouts[to];
+    return (a >> 63) << (layout->bits - 1) | layout->infinity |
+           (a & 0xfffffffffffffu) >> (52 - layout->fraction) | 1ull << (layout->fraction - 1);
+}
+
+static uint64_t to_f64(enum number_format from, uint64_t a, double value, unsigned how)
 {
     if (value != value)
-        return how & NUMBER_SAT ? 0 : F64_NAN;
+        return how & NUMBER_SAT ? 0 : nan_to_f64(from, a);
     if ((how & NUMBER_SAT) && !(value > 0 && value < 1))
         value = value > 0;
     return number_f64_bits(value);
@@ -113,15 +131,24 @@ uint64_t number_convert(enum number_format to, enum number_format from, uint64_t
         return how & NUMBER_SAT ? clamp_integer(target, negative, magnitude)
                                 : pack_integer(target, negative, magnitude);
     }
-    if ((how & NUMBER_FTZ) && from == NUMBER_F32)
-        a = number_flush(from, a);
+    if ((how & NUMBER_FTZ) && from == NUMBER_F32 && to != NUMBER_F16)
+        a = number_is_nan(from, a) ? F32_NAN : number_flush(from, a);
     double value = number_decode(from, a);
     if (target.bits != 0)
         return to_integer(target, from, value, how);
     if (how & NUMBER_INTEGRAL)
         value = to_integral(value, how);
     if (to == NUMBER_F64)
-        return to_f64(value, how);
+        return to_f64(from, a, value, how);
+    const int is_nan = value != value && !(how & NUMBER_SAT);
+    if (is_nan && from == NUMBER_F64 && (to == NUMBER_F32 || to == NUMBER_F16))
+        return nan_of_f64(to, a);
+    if (is_nan && from == NUMBER_F32 && to == NUMBER_F32 && !(how & NUMBER_INTEGRAL))
+        return a; /* moved */
+    if (is_nan && from == NUMBER_BF16 && to == NUMBER_F32)
+        return a << 16; /* a shift */
+    if (is_nan && from == NUMBER_F32 && to == NUMBER_TF32)
+        return (how & NUMBER_ROUNDING) == NUMBER_RNA ? a & 0xffffe000u : 0x7fffe000u;
     if (to != NUMBER_F32)
         how &= ~(unsigned)NUMBER_FTZ;
     const int random_bits = random_bits_of(to);

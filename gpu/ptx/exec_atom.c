@@ -21,13 +21,27 @@ static int64_t extended(uint64_t a, unsigned bits)
     return (int64_t)(a << (64 - bits)) >> (64 - bits);
 }
 
-/* code: bits of an element, count, sign, number (floating-point), how; data[0]: order and scope;
+/* Floating-point. In global memory sums of f32 flush subnormals, in shared memory they do not: so
+ * says the text. */
+static uint64_t apply_number(const struct ptx_code *code, enum ptx_space space, uint64_t old,
+                             uint64_t b)
+{
+    if (code->data[1] != ADD || space != PTX_SPACE_GLOBAL)
+        return number_apply(&code->number, old, b, 0, NUMBER_RN);
+    if (code->number.format == NUMBER_F64)
+        return number_add_f64_in_memory(old, b);
+    return number_apply(&code->number, old, b, 0,
+                        code->number.format == NUMBER_F32 ? NUMBER_RN | NUMBER_FTZ : NUMBER_RN);
+}
+
+/* code: bits of an element, count, sign, number (floating-point); data[0]: order and scope;
  * data[1]: operation. */
-static uint64_t apply(const struct ptx_code *code, uint64_t old, uint64_t b, uint64_t c)
+static uint64_t apply(const struct ptx_code *code, enum ptx_space space, uint64_t old, uint64_t b,
+                      uint64_t c)
 {
     const uint64_t keep = UINT64_MAX >> (64 - code->bits);
     if (code->number.element)
-        return number_apply(&code->number, old, b, 0, code->how);
+        return apply_number(code, space, old, b);
     switch ((enum operation)code->data[1]) {
     case ADD:
         return (old + b) & keep;
@@ -99,7 +113,7 @@ static void run(struct ptx_warp *warp, const struct ptx_code *code, uint32_t lan
             if (swap != PTX_NO_SLOT)
                 given |= ptx_undefined(warp, swap, lane);
             memcpy(&old, data, bytes);
-            const uint64_t now = apply(code, old, b, c);
+            const uint64_t now = apply(code, access.block[lane]->space, old, b, c);
             if (now != old)
                 warp->machine->progress = warp->machine->step;
             memcpy(data, &now, bytes);
@@ -156,8 +170,6 @@ static int lower(struct ptx_build *build, const struct ptx_instruction *instruct
         if (number == NUMBER_OPERATION_COUNT ||
             !number_find(number, (enum number_format)ptx_number_format(type), &code->number))
             return ptx_refuse(build, "no such operation on this type");
-        /* Sums of f32 keep subnormals. */
-        code->how = NUMBER_RN;
     }
     code->bits = (uint8_t)row->bits;
     code->sign = row->class == PTX_CLASS_SIGNED;

@@ -76,9 +76,16 @@ static uint64_t shf(uint64_t a, uint64_t b, uint64_t c, unsigned how)
     return (how & LEFT ? both << by >> 32 : both >> by) & 0xffffffff;
 }
 
+/* Positions and lengths are to be 0 to 255. Beyond that 32-bit forms take the low 8 bits; 64-bit
+ * forms, which ptxas makes of shifts, are as with 255. */
+static unsigned place(uint64_t a, unsigned bits)
+{
+    return bits == 32 ? (unsigned)a & 0xff : a < 0xff ? (unsigned)a : 0xff;
+}
+
 static uint64_t bfe(uint64_t a, uint64_t b, uint64_t c, unsigned how)
 {
-    const unsigned bits = how & BITS, at = (unsigned)b & 0xff, length = (unsigned)c & 0xff;
+    const unsigned bits = how & BITS, at = place(b, bits), length = place(c, bits);
     const uint64_t top = UINT64_C(1) << (bits - 1);
     if (length == 0)
         return 0;
@@ -292,6 +299,11 @@ static int lower_lop3(struct ptx_build *build, const struct ptx_instruction *ins
     return 0;
 }
 
+static uint64_t field_of(uint64_t at, uint64_t length, unsigned how)
+{
+    return place(at & 0xffffffff, how & BITS) | place(length & 0xffffffff, how & BITS) << 8;
+}
+
 /* bfi d, a, b, at, length: two operands more than a scalar function has; position and length are
  * packed into one where they are constant, and lane by lane otherwise. */
 static void run_bfi(struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes)
@@ -305,7 +317,7 @@ static void run_bfi(struct ptx_warp *warp, const struct ptx_code *code, uint32_t
         const uint8_t bytes =
             ptx_undefined(warp, code->a, lane) | ptx_undefined(warp, code->b, lane) |
             ptx_undefined(warp, at_slot, lane) | ptx_undefined(warp, length_slot, lane);
-        d[lane] = bfi(a[lane], b[lane], (at[lane] & 0xff) | (length[lane] & 0xff) << 8, code->how);
+        d[lane] = bfi(a[lane], b[lane], field_of(at[lane], length[lane], code->how), code->how);
         ptx_set_undefined(warp, code->d, lane, bytes ? 0xff : 0);
     }
 }
@@ -316,8 +328,7 @@ static int lower_bfi(struct ptx_build *build, const struct ptx_instruction *inst
     const struct ptx_operand *at = &instruction->operands[3], *length = &instruction->operands[4];
     lower_bits(build, instruction, code);
     if (at->kind == PTX_IMMEDIATE && length->kind == PTX_IMMEDIATE)
-        return ptx_build_constant(build, (at->value & 0xff) | (length->value & 0xff) << 8,
-                                  &code->c);
+        return ptx_build_constant(build, field_of(at->value, length->value, code->how), &code->c);
     code->execute = run_bfi;
     return 0;
 }

@@ -167,7 +167,7 @@ static uint64_t test(uint64_t a, uint64_t b, uint64_t c, unsigned how)
     case TEST_NAN:
         return exponent == largest && fraction;
     case TEST_NORMAL:
-        return exponent != largest && exponent != 0;
+        return exponent == 0 ? fraction == 0 : exponent != largest; /* zeros are normal: the text */
     default:
         return exponent == 0 && fraction;
     }

@@ -104,7 +104,8 @@ static uint64_t mul24_hi(uint64_t a, uint64_t b, uint64_t c, unsigned how)
                            : (upper + c) & 0xffffffff;
 }
 
-/* The machine's own answer to a division by 0, which the text leaves open: all ones. */
+/* A division by 0, which the text leaves open, gives all ones, and so does its rest: as on an H200.
+ */
 static uint64_t divide(uint64_t a, uint64_t b, uint64_t c, unsigned how)
 {
     (void)c;
@@ -117,7 +118,7 @@ static uint64_t rest(uint64_t a, uint64_t b, uint64_t c, unsigned how)
 {
     (void)c;
     if (!b)
-        return a;
+        return mask(how);
     return how & SIGNED ? (uint64_t)(value_of(a, how) % value_of(b, how)) & mask(how) : a % b;
 }
 

@@ -55,6 +55,8 @@ static int is_less(const struct hopper_reduction *reduction, uint64_t a, uint64_
 
 static uint64_t apply(const struct hopper_reduction *reduction, uint64_t old, uint64_t value)
 {
+    if (reduction->number.element && reduction->number.format == NUMBER_F64)
+        return number_add_f64_in_memory(old, value); /* nothing else is done with f64 */
     if (reduction->number.element)
         return number_apply(&reduction->number, old, value, 0, NUMBER_RN);
     switch (reduction->operation) {

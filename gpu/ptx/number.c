@@ -6,7 +6,8 @@
  * gives exactly, and only the remainder's sign is wanted. f32 to nearest without qualifiers, the
  * common case, is the host's own.
  *
- * NaN: f64 gives 0xfff8000000000000, the CUDA headers' own constant, whatever came in.
+ * NaN: f64 gives an operand that is one, with its payload, as the hardware does, and
+ * 0xfff8000000000000, the CUDA headers' own constant, where numbers have no result.
  */
 #include "gpu/ptx/approx.h"
 #include "gpu/ptx/number_f64.h"
@@ -111,9 +112,10 @@ static uint64_t sign_of(enum number_format format)
     return format == NUMBER_F64 ? 1ull << 63 : 1ull << (number_layouts[format].bits - 1);
 }
 
-static uint64_t nan_of(enum number_format format)
+/* f64: that of the last operand. */
+static uint64_t nan_of(enum number_format format, uint64_t last)
 {
-    return format == NUMBER_F64 ? F64_NAN : number_layouts[format].nan;
+    return format == NUMBER_F64 ? last | F64_QUIET : number_layouts[format].nan;
 }
 
 int number_is_nan(enum number_format format, uint64_t a)
@@ -145,7 +147,7 @@ static uint64_t extreme(enum number_format format, uint64_t a, uint64_t b, unsig
     if (order == 2) {
         const int a_nan = number_is_nan(format, a), b_nan = number_is_nan(format, b);
         if ((a_nan && b_nan) || (how & NUMBER_NAN))
-            return nan_of(format);
+            return nan_of(format, b);
         result = a_nan ? b : a;
     } else {
         const int a_is_least = order != 0 ? order < 0 : (a & sign) != 0;
@@ -180,7 +182,7 @@ static uint64_t negate(enum number_format format, uint64_t a, uint64_t b, uint64
 {
     (void)b;
     (void)c;
-    return operand(format, a, how) ^ sign_of(format);
+    return number_is_nan(format, a) ? nan_of(format, a) : operand(format, a, how) ^ sign_of(format);
 }
 
 static uint64_t absolute(enum number_format format, uint64_t a, uint64_t b, uint64_t c,
@@ -188,7 +190,8 @@ static uint64_t absolute(enum number_format format, uint64_t a, uint64_t b, uint
 {
     (void)b;
     (void)c;
-    return operand(format, a, how) & ~sign_of(format);
+    return number_is_nan(format, a) ? nan_of(format, a)
+                                    : operand(format, a, how) & ~sign_of(format);
 }
 
 static uint64_t copy_sign(enum number_format format, uint64_t a, uint64_t b, uint64_t c,

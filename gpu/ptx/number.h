@@ -4,7 +4,7 @@
  *
  * A value stands in the low bits of a uint64_t; the bits above are 0 in operands and results.
  * Instructions are looked up once, when PTX is read, and then called through a pointer. NaN results
- * are the hardware's: 0x7fff for f16 and bf16, 0x7fffffff for f32, and for f64 see number.c.
+ * are the hardware's: 0x7fff for f16 and bf16, 0x7fffffff for f32, and for f64 see number_bits.h.
  */
 #ifndef MOE_GPU_PTX_NUMBER_H
 #define MOE_GPU_PTX_NUMBER_H
@@ -123,6 +123,10 @@ void number_sub_f64_rn(const uint64_t *a, const uint64_t *b, uint64_t *d, uint32
 void number_mul_f64_rn(const uint64_t *a, const uint64_t *b, uint64_t *d, uint32_t lanes);
 void number_fma_f64_rn(const uint64_t *a, const uint64_t *b, const uint64_t *c, uint64_t *d,
                        uint32_t lanes);
+
+/* old + b to nearest, as atom, red and bulk reductions of f64 do it in global memory: b's NaN, then
+ * old's, as it came. */
+uint64_t number_add_f64_in_memory(uint64_t old, uint64_t b);
 
 /* setp, set, slct: -1 a < b, 0 equal, 1 a > b, 2 unordered. FTZ in `how` alone matters. */
 int number_compare(enum number_format format, uint64_t a, uint64_t b, unsigned how);

@@ -15,7 +15,8 @@
 
 #include "gpu/ptx/number.h"
 
-#define F64_NAN 0xfff8000000000000u
+#define F64_NAN 0xfff8000000000000u /* of an operation on numbers */
+#define F64_QUIET 0x0008000000000000u
 #define F32_NAN 0x7fffffffu
 
 struct number_layout {
@@ -54,6 +55,21 @@ static inline uint32_t number_f32_bits(float value)
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
     return bits;
+}
+
+static inline int number_f64_is_nan(uint64_t bits)
+{
+    return bits << 1 > 0xffe0000000000000u;
+}
+
+/* The NaN that a sum, product or a * b + c of f64 gives: the first of b, c, a that is one, quiet,
+ * its sign and the rest of its payload kept; as an H200 does. */
+static inline uint64_t number_f64_nan(uint64_t a, uint64_t b, uint64_t c)
+{
+    return number_f64_is_nan(b)   ? b | F64_QUIET
+           : number_f64_is_nan(c) ? c | F64_QUIET
+           : number_f64_is_nan(a) ? a | F64_QUIET
+                                  : F64_NAN;
 }
 
 /* The value of a code of F16 to F32 and of the small formats, exact. */

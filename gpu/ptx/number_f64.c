@@ -20,9 +20,9 @@ struct parts {
     wide significand;
 };
 
-static uint64_t canonical(double value)
+static uint64_t canonical(double value, uint64_t a, uint64_t b, uint64_t c)
 {
-    return value != value ? F64_NAN : number_f64_bits(value);
+    return value != value ? number_f64_nan(a, b, c) : number_f64_bits(value);
 }
 
 static int is_finite(uint64_t bits)
@@ -129,7 +129,7 @@ uint64_t number_f64_fma(enum number_format format, uint64_t a, uint64_t b, uint6
     (void)format;
     const unsigned rounding = how & NUMBER_ROUNDING;
     if (rounding == NUMBER_RN || !is_finite(a) || !is_finite(b) || !is_finite(c))
-        return canonical(fma(number_f64(a), number_f64(b), number_f64(c)));
+        return canonical(fma(number_f64(a), number_f64(b), number_f64(c)), a, b, c);
     return sum(multiply(a, b), unpack(c), rounding);
 }
 
@@ -139,13 +139,20 @@ uint64_t number_f64_add(enum number_format format, uint64_t a, uint64_t b, uint6
     (void)c;
     const unsigned rounding = how & NUMBER_ROUNDING;
     if (rounding == NUMBER_RN || !is_finite(a) || !is_finite(b))
-        return canonical(number_f64(a) + number_f64(b));
+        return canonical(number_f64(a) + number_f64(b), a, b, 0);
     return sum(unpack(a), unpack(b), rounding);
+}
+
+uint64_t number_add_f64_in_memory(uint64_t old, uint64_t b)
+{
+    if (number_f64_is_nan(b) || number_f64_is_nan(old))
+        return number_f64_is_nan(b) ? b : old;
+    return canonical(number_f64(old) + number_f64(b), 0, 0, 0);
 }
 
 uint64_t number_f64_sub(enum number_format format, uint64_t a, uint64_t b, uint64_t c, unsigned how)
 {
-    return number_f64_add(format, a, b ^ SIGN, c, how);
+    return number_f64_add(format, a, number_f64_is_nan(b) ? b : b ^ SIGN, c, how);
 }
 
 uint64_t number_f64_mul(enum number_format format, uint64_t a, uint64_t b, uint64_t c, unsigned how)
@@ -154,7 +161,7 @@ uint64_t number_f64_mul(enum number_format format, uint64_t a, uint64_t b, uint6
     (void)c;
     const unsigned rounding = how & NUMBER_ROUNDING;
     if (rounding == NUMBER_RN || !is_finite(a) || !is_finite(b))
-        return canonical(number_f64(a) * number_f64(b));
+        return canonical(number_f64(a) * number_f64(b), a, b, 0);
     return pack(multiply(a, b), rounding);
 }
 
@@ -164,7 +171,7 @@ uint64_t number_f64_div(enum number_format format, uint64_t a, uint64_t b, uint6
     (void)c;
     const unsigned rounding = how & NUMBER_ROUNDING;
     if (rounding == NUMBER_RN || !is_finite(a) || !is_finite(b) || b << 1 == 0 || a << 1 == 0)
-        return canonical(number_f64(a) / number_f64(b));
+        return canonical(number_f64(a) / number_f64(b), b, a, 0); /* a's NaN first */
     const struct parts left = unpack(a), right = unpack(b);
     const wide divisor = right.significand >> 63; /* 64 bits: the quotient has 63 or 64 */
     struct parts quotient = {.sign = left.sign ^ right.sign,
@@ -189,7 +196,7 @@ uint64_t number_f64_sqrt(enum number_format format, uint64_t a, uint64_t b, uint
     (void)c;
     const unsigned rounding = how & NUMBER_ROUNDING;
     if (rounding == NUMBER_RN || !is_finite(a) || a >> 63 || a == 0)
-        return canonical(sqrt(number_f64(a)));
+        return canonical(sqrt(number_f64(a)), a, 0, 0);
     struct parts parts = unpack(a);
     if (parts.exponent & 1) {
         parts.significand <<= 1;

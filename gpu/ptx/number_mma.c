@@ -8,10 +8,11 @@
  * digits. Exactly zero is +0, subnormal results are kept, 2^128 and more is infinite; NaN, infinity
  * times 0 and infinity minus infinity give 0x7fffffff.
  *
+ * With an accumulator of f16 the sum is not cut: all its digits are rounded to nearest once.
+ *
  * Found by experiment on an H100, not promised by NVIDIA: bf16 and f16 with an accumulator of f32
- * and 16 products, e4m3 with 32. Taken over from these, and compared with no chip: e5m2, tf32 with
- * F = 25, fewer products in one instruction, and an accumulator of f16, which is then the f32
- * result rounded to nearest.
+ * and 16 products, e4m3 with 32. Seen on an H200 alone, in the rows of tests/ptx/recorded.txt:
+ * e5m2, tf32 with F = 25, fewer products in one instruction, an accumulator of f16.
  *
  * Two forms of mma.sync are no instruction of the chip; ptxas 13.0 makes others of them for sm_90a.
  * e4m3 and e5m2: operands become f16, whose exponents then count; one product of the pairs of k
@@ -35,10 +36,12 @@ struct chip_rule {
 };
 
 static const struct chip_rule chip_rules[2][CLASS_COUNT] = {
-    [NUMBER_WGMMA] =
-        {[OF_16] = {{16, 25, 24}, 0}, [OF_TF32] = {{8, 25, 24}, 0}, [OF_8] = {{32, 13, 14}, 0}},
-    [NUMBER_MMA_SYNC] =
-        {[OF_16] = {{16, 25, 24}, 0}, [OF_TF32] = {{8, 25, 24}, 0}, [OF_8] = {{16, 25, 24}, 1}},
+    [NUMBER_WGMMA] = {[OF_16] = {{16, 25, 24, 0}, 0},
+                      [OF_TF32] = {{8, 25, 24, 0}, 0},
+                      [OF_8] = {{32, 13, 14, 0}, 0}},
+    [NUMBER_MMA_SYNC] = {[OF_16] = {{16, 25, 24, 0}, 0},
+                         [OF_TF32] = {{8, 25, 24, 0}, 0},
+                         [OF_8] = {{16, 25, 24, 0}, 1}},
 };
 
 static int class_of(int format)
@@ -148,8 +151,8 @@ static int place(int count, int k)
 
 /* ---- one element, in integers --------------------------------------------------------------- */
 
-/* sum * 2^exponent, towards zero to so many digits. */
-static uint32_t pack(int64_t sum, int exponent, int digits)
+/* sum * 2^exponent, towards zero to as many digits as the rule has, or to odd. */
+static uint32_t pack(int64_t sum, int exponent, const struct tile_rule *rule)
 {
     const uint64_t magnitude = (uint64_t)(sum < 0 ? -sum : sum);
     const uint32_t sign = sum < 0 ? 0x80000000u : 0;
@@ -158,11 +161,13 @@ static uint32_t pack(int64_t sum, int exponent, int digits)
     const int leading = exponent + 63 - __builtin_clzll(magnitude);
     if (leading > 127)
         return sign | 0x7f800000u;
-    const int last = (leading > -126 ? leading : -126) - (digits - 1);
+    const int last = (leading > -126 ? leading : -126) - (rule->digits - 1);
     const int dropped = last - exponent;
     if (dropped > 63)
         return 0;
-    const uint64_t kept = dropped > 0 ? magnitude >> dropped << dropped : magnitude;
+    uint64_t kept = dropped > 0 ? magnitude >> dropped << dropped : magnitude;
+    if (rule->odd && kept != magnitude)
+        kept |= 1ull << dropped;
     return kept == 0 ? 0 : sign | number_f32_bits((float)ldexp((double)kept, exponent));
 }
 
@@ -195,7 +200,7 @@ static uint32_t add_block(const struct tile_rule *rule, const float *a, const in
     int64_t sum = (int64_t)ldexp((double)start, rule->fraction - most);
     for (int k = 0; k < rule->terms; k++)
         sum += (int64_t)ldexp((double)a[k] * (double)b[k * n], rule->fraction - most);
-    return pack(sum, most - rule->fraction, rule->digits);
+    return pack(sum, most - rule->fraction, rule);
 }
 
 /* ---- whole operands ------------------------------------------------------------------------- */
@@ -231,6 +236,10 @@ static void run_row(const struct job *job, int row, uint32_t *d)
     for (int from = 0; from < k; from += terms) {
         struct tile_rule rule = job->chip->rule;
         rule.terms = k - from < terms ? k - from : terms;
+        if (job->mma->d == NUMBER_F16) {
+            rule.digits = 24;
+            rule.odd = 1;
+        }
         const float *a = job->a->value + row * k + from, *b = job->b->value + from * n;
         const int32_t *a_exponent = job->a->exponent + row * k + from;
         const int32_t *b_exponent = job->b->exponent + from * n;

@@ -31,8 +31,8 @@ AVX2 static inline __m256i conditional_negate(__m256i x, __m256i mask)
 }
 
 /* Unsigned integers cut to their `digits` highest: the bits above that many, smeared down, are the
- * mask of those to go. */
-AVX2 static inline __m256i cut(__m256i x, int digits)
+ * mask of those to go. `odd`: all ones, or 0. */
+AVX2 static inline __m256i cut(__m256i x, int digits, __m256i odd)
 {
     __m256i above = _mm256_srli_epi32(x, digits);
     above = _mm256_or_si256(above, _mm256_srli_epi32(above, 1));
@@ -40,7 +40,10 @@ AVX2 static inline __m256i cut(__m256i x, int digits)
     above = _mm256_or_si256(above, _mm256_srli_epi32(above, 4));
     above = _mm256_or_si256(above, _mm256_srli_epi32(above, 8));
     above = _mm256_or_si256(above, _mm256_srli_epi32(above, 16));
-    return _mm256_andnot_si256(above, x);
+    const __m256i last = _mm256_sub_epi32(above, _mm256_set1_epi32(-1));
+    const __m256i exact = _mm256_cmpeq_epi32(_mm256_and_si256(above, x), _mm256_setzero_si256());
+    return _mm256_or_si256(_mm256_andnot_si256(above, x),
+                           _mm256_andnot_si256(exact, _mm256_and_si256(odd, last)));
 }
 
 /* Exact where at most 24 digits are used: the halves, added. */
@@ -83,7 +86,8 @@ AVX2 static __m256i add_block(const struct tile_rule *rule, const float *a,
     /* Terms of one sign may carry into bit 31, and then the sign is theirs. */
     const __m256i differ = _mm256_srai_epi32(_mm256_xor_si256(sum, last), 31);
     const __m256i negative = _mm256_srai_epi32(_mm256_blendv_epi8(sum, total, differ), 31);
-    const __m256i magnitude = cut(conditional_negate(total, negative), rule->digits);
+    const __m256i magnitude =
+        cut(conditional_negate(total, negative), rule->digits, _mm256_set1_epi32(-rule->odd));
     const __m256i value = _mm256_castps_si256(float_of_unsigned(magnitude));
     const __m256i exponent = _mm256_sub_epi32(field_of(value), lift);
     __m256i result = _mm256_sub_epi32(value, _mm256_slli_epi32(lift, 23));

@@ -23,9 +23,10 @@ struct tile_b { /* [k,n] */
     int32_t exponent[TILE_B];
 };
 
-/* How a block adds: terms truncated at 2^(E-fraction), the sum at `digits`. */
+/* How a block adds: terms truncated at 2^(E-fraction), the sum at `digits`; where it is to be
+ * rounded once more, `odd`, what is cut off makes the last of these digits odd. */
 struct tile_rule {
-    int terms, fraction, digits;
+    int terms, fraction, digits, odd;
 };
 
 /* d = block(c) of one row of `terms` k and n columns, as number_mma.c has it, where E allows f32:

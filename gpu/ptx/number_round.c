@@ -110,6 +110,8 @@ uint64_t number_encode_random(enum number_format format, double value, unsigned 
     const int exponent = (field > 0 ? field : 1) - 1023, least = 1 - layout->bias;
     const uint64_t significand = (magnitude & ((1ull << 52) - 1)) | (field > 0 ? 1ull << 52 : 0);
     int shift = 52 - layout->fraction;
+    if ((how & NUMBER_FTZ) && (format == NUMBER_F32 || format == NUMBER_F16) && exponent < least)
+        return place; /* whatever it would be rounded to: seen of fma on an H200 */
     if (exponent < least)
         shift = shift + least - exponent < 62 ? shift + least - exponent : 62;
     uint64_t kept = significand >> shift;
@@ -123,7 +125,5 @@ uint64_t number_encode_random(enum number_format format, double value, unsigned 
         code += (uint64_t)(exponent - least) << layout->fraction;
     if (code > layout->largest)
         code = overflow(layout, how, sign);
-    if (how & NUMBER_FTZ)
-        code = number_flush(format, code);
     return (code | place) << up;
 }

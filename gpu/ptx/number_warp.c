@@ -12,10 +12,10 @@ static inline uint32_t canonical_f32(float value)
     return value != value ? F32_NAN : bits;
 }
 
-static inline uint64_t canonical_f64(double value)
+static inline uint64_t canonical_f64(double value, uint64_t a, uint64_t b, uint64_t c)
 {
     const uint64_t bits = number_f64_bits(value);
-    return value != value ? F64_NAN : bits;
+    return value != value ? number_f64_nan(a, b, c) : bits;
 }
 
 void number_add_f32_rn(const uint32_t *a, const uint32_t *b, uint32_t *d, uint32_t lanes)
@@ -39,19 +39,19 @@ void number_mul_f32_rn(const uint32_t *a, const uint32_t *b, uint32_t *d, uint32
 void number_add_f64_rn(const uint64_t *a, const uint64_t *b, uint64_t *d, uint32_t lanes)
 {
     for (uint32_t i = 0; i < lanes; i++)
-        d[i] = canonical_f64(number_f64(a[i]) + number_f64(b[i]));
+        d[i] = canonical_f64(number_f64(a[i]) + number_f64(b[i]), a[i], b[i], 0);
 }
 
 void number_sub_f64_rn(const uint64_t *a, const uint64_t *b, uint64_t *d, uint32_t lanes)
 {
     for (uint32_t i = 0; i < lanes; i++)
-        d[i] = canonical_f64(number_f64(a[i]) - number_f64(b[i]));
+        d[i] = canonical_f64(number_f64(a[i]) - number_f64(b[i]), a[i], b[i], 0);
 }
 
 void number_mul_f64_rn(const uint64_t *a, const uint64_t *b, uint64_t *d, uint32_t lanes)
 {
     for (uint32_t i = 0; i < lanes; i++)
-        d[i] = canonical_f64(number_f64(a[i]) * number_f64(b[i]));
+        d[i] = canonical_f64(number_f64(a[i]) * number_f64(b[i]), a[i], b[i], 0);
 }
 
 static inline __attribute__((always_inline)) void
@@ -65,7 +65,8 @@ static inline __attribute__((always_inline)) void
 fma_f64(const uint64_t *a, const uint64_t *b, const uint64_t *c, uint64_t *d, uint32_t lanes)
 {
     for (uint32_t i = 0; i < lanes; i++)
-        d[i] = canonical_f64(fma(number_f64(a[i]), number_f64(b[i]), number_f64(c[i])));
+        d[i] = canonical_f64(fma(number_f64(a[i]), number_f64(b[i]), number_f64(c[i])), a[i], b[i],
+                             c[i]);
 }
 
 #ifdef __x86_64__

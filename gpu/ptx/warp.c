@@ -74,7 +74,7 @@ static uint64_t special_of(const struct ptx_warp *warp, enum ptx_special special
     case PTX_CLUSTER_CTARANK:
         return cta->rank;
     case PTX_CLUSTER_NCTARANK:
-        return cta->cluster->size;
+        return machine->ctas_per_cluster; /* the cluster may not have all of its CTAs yet */
     case PTX_LANEMASK_EQ:
         return 1u << lane;
     case PTX_LANEMASK_LE:
