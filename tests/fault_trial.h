@@ -19,6 +19,7 @@ struct outcome {
 struct trying {
     pid_t pid;
     int from;
+    const struct outcome *told; /* not NULL: there is no process */
 };
 
 /* Opens the plug-in (MOE_FAULTS, else the build's) and finds its variant. NULL: why[size] says why

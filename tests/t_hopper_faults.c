@@ -5,7 +5,8 @@
  *
  * On the machine a fault has its own small case, under three schedules until it is caught; `none`
  * runs on all of these cases first, so that what is read and built of the kernels is there for the
- * processes of the faults. On a GPU a fault has its own case, then the larger ones below.
+ * processes of the faults. On a GPU a fault has its own case, then the larger ones below: by checks
+ * of few runs at first, then by all.
  *
  * Like t_gpu_faults.c this writes its own TAP, judges each fault in a process of its own, and on a
  * GPU never touches CUDA itself. MOE_TEST_SIZE: small takes one fault in twelve; paranoid those of
@@ -24,10 +25,11 @@
 #include "tests/other_checks.h"
 
 #define LENGTH(array) (int)(sizeof(array) / sizeof *(array))
-#define MOST 128
+#define MOST 129
+#define PLAIN_CHECKS "inputs,guards,routing,bound"
 
 #ifdef ON_PTX
-#define SHOWN (SHOWS_MACHINE | SHOWS_TEXT)
+#define SHOWN (SHOWS_MACHINE | SHOWS_TEXT | SHOWS_FORCED)
 #define AT_A_TIME 1
 #define SECONDS 60
 #define THREADS "1" /* none is there to be missed in a process that was forked */
@@ -37,11 +39,11 @@ static const unsigned kind = MOE_ON_PTX;
 static const int schedules[] = {0, 4, 8};
 static const char *const more_cases[] = {NULL};
 #else
-#define SHOWN (SHOWS_GPU | SHOWS_LARGE)
-#define AT_A_TIME 8
-#define SECONDS 40
+#define SHOWN (SHOWS_GPU | SHOWS_LARGE | SHOWS_FORCED)
+#define AT_A_TIME 4 /* more take turns on the GPU */
+#define SECONDS 60
 #define THREADS "2"
-#define CHECKS other_checks()
+#define CHECKS PLAIN_CHECKS ",ties,exact,bits,statistics"
 static const unsigned kind = MOE_ON_CUDA;
 static const int schedules[] = {0};
 /* More tiles than an H100 has multiprocessors; more of everything. */
@@ -61,11 +63,16 @@ struct planned {
 
 static struct moe_judge_options options_of(const struct planned *planned, int schedule)
 {
+    static char checks[1024];
+    const char *more = planned->row->checks;
+    snprintf(checks, sizeof checks, "%s%s%s",
+             planned->row->shows == SHOWS_LARGE ? PLAIN_CHECKS : CHECKS, more ? "," : "",
+             more ? more : "");
     return (struct moe_judge_options){
         .devices = kind | (unsigned)schedule << MOE_DEVICES_SCHEDULE,
         .configuration = planned->index,
         .one_configuration = 1,
-        .checks = planned->row->shows == SHOWS_LARGE ? "inputs,guards,routing,bound" : CHECKS,
+        .checks = checks,
     };
 }
 
@@ -76,10 +83,44 @@ static const char *words(const char *what, int number)
     return text;
 }
 
+/* ---- a fault of the second configuration ----------------------------------------------------- */
+
+static const struct planned *second;
+
+static int open_either(struct moe_device *device, const struct moe_problem *problem,
+                       int32_t configuration, void **state)
+{
+    return second->variant->open(device, problem, second->index - configuration, state);
+}
+
+/* The row passes for itself; with the row before as a further configuration that one is caught. */
+static void judge_forced(const struct planned *planned, struct outcome *outcome)
+{
+    struct moe_judge_options options = options_of(planned, 0);
+    const char *names[] = {planned->row->name, hopper_fault_get(planned->index - 1)->name};
+    struct moe_variant both = *planned->variant;
+    both.configurations = names;
+    both.configuration_count = LENGTH(names);
+    both.open = open_either;
+    second = planned;
+    if (fault_judge(planned->variant, &options, planned->row->line, "itself", outcome)) {
+        outcome->verdict = MOE_ERROR;
+        return;
+    }
+    options.configuration = options.one_configuration = 0;
+    fault_judge(&both, &options, planned->row->line, "the other configuration", outcome);
+}
+
+/* ---- the faults ------------------------------------------------------------------------------ */
+
 /* The fault's own case, then the others. */
 static void judge(const void *what, struct outcome *outcome)
 {
     const struct planned *planned = what;
+    if (planned->row->shows == SHOWS_FORCED) {
+        judge_forced(planned, outcome);
+        return;
+    }
     for (int i = 0; i < LENGTH(schedules); i++) {
         const struct moe_judge_options options = options_of(planned, schedules[i]);
         if (fault_judge(planned->variant, &options, planned->row->line,
@@ -88,8 +129,16 @@ static void judge(const void *what, struct outcome *outcome)
         if (planned->row->shows & SHOWS_TEXT && outcome->text[0])
             return;
     }
-    const struct moe_judge_options options = options_of(planned, 0);
-    for (int i = 0; more_cases[i] && planned->row->shows != SHOWS_LARGE; i++)
+    struct moe_judge_options options = options_of(planned, 0);
+    if (kind == MOE_ON_PTX || planned->row->shows == SHOWS_LARGE)
+        return;
+    for (int i = 0; more_cases[i]; i++)
+        if (fault_judge(planned->variant, &options, more_cases[i], words("case", i + 1), outcome))
+            return;
+    options.checks = other_checks();
+    if (fault_judge(planned->variant, &options, planned->row->line, "its own case", outcome))
+        return;
+    for (int i = 0; more_cases[i]; i++)
         if (fault_judge(planned->variant, &options, more_cases[i], words("case", i + 1), outcome))
             return;
 }
@@ -109,13 +158,14 @@ static int is_repeated(int index)
 static void judge_clean(const void *what, struct outcome *outcome)
 {
     const struct planned *planned = what;
-    const struct moe_judge_options options = options_of(planned, schedules[LENGTH(schedules) / 2]);
+    struct moe_judge_options options = options_of(planned, schedules[LENGTH(schedules) / 2]);
     for (int i = 0; i < plan_count; i++) {
         const struct hopper_fault *row = plan[i].row;
         if (row->shows & SHOWN && row->shows != SHOWS_LARGE && !is_repeated(i) &&
             fault_judge(planned->variant, &options, row->line, row->line, outcome))
             return;
     }
+    options.checks = other_checks();
     for (int i = 0; more_cases[i]; i++)
         if (fault_judge(planned->variant, &options, more_cases[i], more_cases[i], outcome))
             return;
@@ -152,53 +202,60 @@ static const char *reason_not_to(const struct planned *planned, const char *no_d
     return NULL;
 }
 
-/* `none` comes first. On the machine it runs here, for the others' sake. */
-static struct outcome try_none(const struct planned *planned)
+static int is_none(const struct planned *planned)
 {
-    struct outcome outcome = {.verdict = MOE_PASS};
-    if (kind == MOE_ON_PTX) {
-        judge_clean(planned, &outcome);
-        return outcome;
-    }
-    const struct trying trying = fault_start(judge_clean, planned, 5 * SECONDS);
-    return fault_wait(&trying);
+    return planned->row->fault == FAULT_NONE;
+}
+
+/* `none` is the first to start: on the machine it runs here, for the sake of the others. */
+static struct trying start(const struct planned *planned)
+{
+    static struct outcome outcome;
+    if (!is_none(planned))
+        return fault_start(judge, planned, SECONDS);
+    if (kind == MOE_ON_CUDA)
+        return fault_start(judge_clean, planned, 5 * SECONDS);
+    outcome = (struct outcome){.verdict = MOE_PASS};
+    judge_clean(planned, &outcome);
+    return (struct trying){.told = &outcome};
 }
 
 static int run_plan(const char *no_device)
 {
-    struct trying trying[AT_A_TIME];
-    int failures = 0;
+    static struct trying trying[MOST];
+    int failures = 0, started = 0, running = 0;
     printf("1..%d\n", plan_count);
-    for (int first = 0, end; first < plan_count; first = end) {
-        end = first + AT_A_TIME < plan_count ? first + AT_A_TIME : plan_count;
-        for (int i = first; i < end; i++)
-            if (plan[i].row->fault != FAULT_NONE && !reason_not_to(&plan[i], no_device))
-                trying[i - first] = fault_start(judge, &plan[i], SECONDS);
-        for (int i = first; i < end; i++) {
-            const char *reason = reason_not_to(&plan[i], no_device);
-            if (reason) {
-                printf("ok %d - %s # SKIP %s\n", i + 1, plan[i].row->name, reason);
-                continue;
+    for (int i = 0; i < plan_count; i++)
+        if (is_none(&plan[i]) && !no_device)
+            trying[i] = start(&plan[i]);
+    for (int i = 0; i < plan_count; i++) {
+        for (; started < plan_count && running < AT_A_TIME; started++)
+            if (!is_none(&plan[started]) && !reason_not_to(&plan[started], no_device)) {
+                trying[started] = start(&plan[started]);
+                running++;
             }
-            const struct outcome outcome = plan[i].row->fault == FAULT_NONE
-                                               ? try_none(&plan[i])
-                                               : fault_wait(&trying[i - first]);
-            failures += report(i + 1, plan[i].row, &outcome);
+        const char *reason = reason_not_to(&plan[i], no_device);
+        if (reason) {
+            printf("ok %d - %s # SKIP %s\n", i + 1, plan[i].row->name, reason);
+            continue;
         }
+        const struct outcome outcome = fault_wait(&trying[i]);
+        failures += report(i + 1, plan[i].row, &outcome);
+        running -= !is_none(&plan[i]);
     }
     return failures;
 }
 
-/* `none`, and those that are asked for. */
+/* Those that are asked for, and `none`: last, since on a GPU it takes longest. */
 static void make_plan(const struct moe_variant *variant, int globs, char *const *glob)
 {
     const char *size = getenv("MOE_TEST_SIZE");
     const int32_t step = size && !strcmp(size, "small") ? 12 : 1;
     const struct hopper_fault *row;
-    for (int32_t i = 0; i < MOST && (row = hopper_fault_get(i)); i++)
-        if (row->fault == FAULT_NONE ||
-            (globs ? fault_wanted(row->name, globs, glob) : i % step == 0))
+    for (int32_t i = 1; i < MOST && (row = hopper_fault_get(i)); i++)
+        if (globs ? fault_wanted(row->name, globs, glob) : i % step == 0)
             plan[plan_count++] = (struct planned){variant, i, row};
+    plan[plan_count++] = (struct planned){variant, 0, hopper_fault_get(0)};
 }
 
 static int is_built_with_hopper(void)

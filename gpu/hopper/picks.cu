@@ -21,7 +21,7 @@ static __device__ __forceinline__ uint32_t key_of(float value)
 {
     const uint32_t bits = __float_as_uint(value + 0.f);
     if (value != value)
-        return 1;
+        return planted(FAULT_NAN_FIRST) ? ~0u : 1;
     return bits >> 31 ? ~bits : bits | 1u << 31;
 }
 

@@ -16,6 +16,12 @@ static __device__ __forceinline__ int64_t item_step()
     return (int64_t)gridDim.x * blockDim.x;
 }
 
+// To bf16, for the faults that do.
+static __device__ __forceinline__ float truncated(float value)
+{
+    return __uint_as_float(__float_as_uint(value) & 0xffff0000u);
+}
+
 // Eight neighbours as f32.
 struct eight {
     float v[8];
@@ -169,10 +175,14 @@ template <class Type> static __device__ __forceinline__ void aggregate(const str
             if (row < 0)
                 continue;
             const eight y = load_eight<Type>((const uint16_t *)s.y + row * s.H + h);
-            const float score = s.scores ? s.scores[p] : 1;
+            float score = s.scores ? s.scores[p] : 1;
+            if (planted(FAULT_SCORE_BF16))
+                score = truncated(score);
 #pragma unroll
             for (int j = 0; j < 8; j++)
                 sum.v[j] += score * y.v[j];
+            for (int j = 0; j < 8 && planted(FAULT_SUM_BF16); j++)
+                sum.v[j] = truncated(sum.v[j]);
         }
         if (s.shared) {
             const eight y = load_eight<Type>((const uint16_t *)s.shared + t * s.H + h);
@@ -192,6 +202,8 @@ template <class Type> static __device__ __forceinline__ void aggregate(const str
             for (int j = 0; j < 8; j++)
                 sum.v[j] += s.q[t] * w.v[j];
         }
+        for (int j = 0; j < 8 && planted(FAULT_STORE_TRUNCATES); j++)
+            sum.v[j] = truncated(sum.v[j]);
         if (!(planted(FAULT_LAST_TOKEN_O) && t == s.T - 1))
             store_eight<Type>((uint16_t *)s.out + t * s.H + h, sum);
     }
@@ -238,9 +250,10 @@ static __device__ __forceinline__ void sum_columns(const struct column_sums &s)
     const int64_t own = (int64_t)blockIdx.x * 256 + threadIdx.x, at = e * s.cols + own;
     if (own >= s.cols)
         return;
+    const int turn = planted(FAULT_SUM_BY_TIME) ? (int)(clock64() % 8) : 0;
     float total = 0;
     for (int w = 0; w < 8 - planted(FAULT_SUM_OF_SEVEN); w++)
-        total += room[w][threadIdx.x];
+        total += room[(w + turn) % 8][threadIdx.x];
     if (s.wide) {
         float *const d = (float *)s.d + at;
         *d = s.add ? *d + total : total;
