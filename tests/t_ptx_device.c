@@ -283,12 +283,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("ptx_device");
-    TCase *tests = tcase_create("ptx_device");
     if (!moe_kernel_get(0)) {
         puts("1..1\nok 1 - ptx_device # SKIP built without kernels");
         return 0;
     }
+    Suite *suite = suite_create("ptx_device");
+    TCase *tests = tcase_create("ptx_device");
     tcase_add_loop_test(tests, each_habit_is_told, 0, COUNT(habits));
     tcase_add_test(tests, all_checks);
     tcase_add_loop_test(tests, undefined_through_a_layer, 0, 2);
