@@ -20,6 +20,7 @@ GPU_KERNELS_90a = \
 	%D%/hopper/routing.cu \
 	%D%/hopper/rows.cu \
 	%D%/hopper/router.cu \
+	%D%/hopper/router_pieces.cu \
 	%D%/hopper/padded.cu
 GPU_KERNELS_100a =
 GPU_KERNELS_103a =
@@ -176,6 +177,7 @@ libgpu_la_SOURCES = \
 	%D%/hopper/layer_routing.c \
 	%D%/hopper/layer_forward.c \
 	%D%/hopper/layer_backward.c \
+	%D%/hopper/layer_router.c \
 	%D%/hopper/padded.h \
 	%D%/hopper/padded.c \
 	%D%/cublas.h \

@@ -62,6 +62,14 @@ static void recipe(const struct moe_problem *problem, struct moe_recipe *recipe)
         recipe->product[MOE_IN_DXE].order = (struct moe_order){0};
     recipe->product[MOE_IN_DS].extra = 16;
     recipe->product[MOE_IN_DWR].extra = (int)hopper_router_slices(problem);
+    if (hopper_router_in_pieces(problem)) {
+        /* three sums over the tokens, and a sum over three times the experts */
+        recipe->product[MOE_IN_DWR].accumulator = MOE_ACC_MMA16_F32;
+        recipe->product[MOE_IN_DWR].extra *= 3;
+        recipe->product[MOE_IN_DX].accumulator = MOE_ACC_MMA16_F32;
+        recipe->product[MOE_IN_DX].extra =
+            (int)(3 * hopper_router_width(problem) / 16 + problem->K + 4);
+    }
     recipe->function_relative = 0x1p-17; /* gpu/hopper/activation.cuh */
     recipe->function_absolute = 0x1p-120;
 }

@@ -33,14 +33,6 @@ int hopper_choose(const struct hopper_layer *layer, enum product_form form)
 
 /* ---- memory ------------------------------------------------------------------------------- */
 
-/* Enough blocks for any GPU where E and H are small, and few enough to add up. */
-#define ROUTER_SLICE 1024
-
-int64_t hopper_router_slices(const struct moe_problem *problem)
-{
-    return (problem->T + ROUTER_SLICE - 1) / ROUTER_SLICE;
-}
-
 /* Parts of a row in any configuration: those of the narrowest tiles. */
 static int64_t most_parts(int64_t units)
 {
@@ -72,7 +64,14 @@ int64_t hopper_space_lay_out(const struct moe_problem *p, void *at, struct hoppe
     s->gate = part_take(&next, p->shared_gate ? T * 4 : 0);
     s->q = part_take(&next, p->shared_gate ? T * 4 : 0);
     s->router_dx = part_take(&next, routes ? T * H * 4 : 0);
-    s->router_dw = part_take(&next, routes ? hopper_router_slices(p) * p->E * H * 4 : 0);
+    const int pieces = hopper_router_in_pieces(p);
+    const int64_t width = hopper_router_width(p), slices = routes ? hopper_router_slices(p) : 0;
+    s->router_dw = part_take(&next, slices * (pieces ? 3 * width : p->E) * H * 4);
+    s->router_pieces = part_take(&next, pieces ? T * 3 * width * 2 : 0);
+    s->router_stack = part_take(&next, pieces ? 3 * width * H * 2 : 0);
+    s->router_begin = part_take(&next, pieces ? (slices + 1) * 8 : 0);
+    s->gate_parts = part_take(&next, p->shared_gate ? hopper_gate_slices(p) * H * 4 : 0);
+    s->gate_begin = part_take(&next, p->shared_gate ? (hopper_gate_slices(p) + 1) * 8 : 0);
     if (planted(FAULT_WORKSPACE_TOO_SMALL))
         return (next - (char *)at) / 2;
     return next - (char *)at;

@@ -38,7 +38,12 @@ struct hopper_space {
     void *shared_y;             /* [T,H] */
     float *gate, *q;            /* [T] */
     float *router_dx;           /* [T,H] */
-    float *router_dw;           /* [slices,E,H] */
+    float *router_dw;           /* [slices,E,H]; of pieces [slices,3,width,H] */
+    void *router_pieces;        /* [T,3,width] of dL, bf16 */
+    void *router_stack;         /* [3,width,H] */
+    int64_t *router_begin;      /* [slices+1] tokens */
+    float *gate_parts;          /* [slices,H] */
+    int64_t *gate_begin;        /* [slices+1] tokens */
 };
 
 /* The case as it was given and the one that the kernels run; they differ where padded.h says. */
@@ -105,8 +110,21 @@ int hopper_layer_route(struct hopper_layer *layer, uint32_t *status_word);
 /* Chunks that tokens are cut into; how many tokens each has. */
 int64_t hopper_chunks(const struct moe_problem *problem, int64_t *chunk_tokens);
 
-/* Splits of the tokens for dWr. */
+/* Slices of the tokens for dWr, and for dwsg. */
 int64_t hopper_router_slices(const struct moe_problem *problem);
+int64_t hopper_gate_slices(const struct moe_problem *problem);
+
+/* layer_router.c: dL Wr, and dWr. Whether dL goes there in pieces of bf16, and how many experts
+ * these have room for. */
+int hopper_router_in_pieces(const struct moe_problem *problem);
+int64_t hopper_router_width(const struct moe_problem *problem);
+int hopper_layer_router_products(struct hopper_layer *layer);
+
+/* begin [S+1]: the tokens in S slices. */
+int hopper_layer_slice_tokens(const struct hopper_layer *layer, int64_t slices, int64_t *begin);
+/* A gradient of `count` elements (+)= the sum of parts, one every `stride`. */
+int hopper_layer_add_parts(const struct hopper_layer *layer, int64_t count, int64_t parts,
+                           int64_t stride, const float *from, void *gradient);
 
 int hopper_layer_forward(struct hopper_layer *layer, uint32_t *status_word);
 int hopper_layer_backward(struct hopper_layer *layer);

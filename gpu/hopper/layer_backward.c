@@ -67,8 +67,6 @@ static int weights(struct hopper_layer *layer, int shared)
 static int sum_columns(const struct hopper_layer *layer, int64_t E, struct column_sums sums)
 {
     void *args[] = {&sums};
-    sums.wide = layer->grad == MOE_F32;
-    sums.add = layer->problem->beta;
     struct moe_launch launch = {
         .kernel = layer->dtype == MOE_BF16 ? "hopper_sum_columns_bf16" : "hopper_sum_columns_f16",
         .grid = {(uint32_t)((sums.cols + 255) / 256), (uint32_t)E, 1},
@@ -88,6 +86,8 @@ static int biases(struct hopper_layer *layer)
         .expert_begin = layer->kept.expert_begin,
         .q = layer->space.dz,
         .d = hopper_data(layer, MOE_DB1),
+        .wide = layer->grad == MOE_F32,
+        .add = p->beta,
     };
     struct column_sums db2 = {
         .cols = p->H,
@@ -96,6 +96,8 @@ static int biases(struct hopper_layer *layer)
         .score = p->weight == MOE_WEIGHT_AFTER_W2 ? layer->kept.row_score : NULL,
         .q = hopper_data(layer, MOE_DO),
         .d = hopper_data(layer, MOE_DB2),
+        .wide = layer->grad == MOE_F32,
+        .add = p->beta,
     };
     const int status = sum_columns(layer, p->E, db1);
     return status == MOE_OK ? sum_columns(layer, p->E, db2) : status;
@@ -177,39 +179,6 @@ static int experts(struct hopper_layer *layer)
 
 /* ---- the router --------------------------------------------------------------------------- */
 
-static int router_products(struct hopper_layer *layer)
-{
-    const struct moe_problem *p = layer->problem;
-    struct hopper_space *s = &layer->space;
-    const int is_bf16 = layer->dtype == MOE_BF16;
-    const void *dl = hopper_data(layer, MOE_DLOGITS), *x = hopper_data(layer, MOE_X);
-    const void *wr = hopper_data(layer, MOE_WR);
-    void *dwr = hopper_data(layer, MOE_DWR);
-    int64_t T = p->T, H = p->H, E = p->E, S = hopper_router_slices(p), count = E * H;
-    int64_t slice = S > 0 ? (T + S - 1) / S : 1;
-    int wide = layer->grad == MOE_F32, add = p->beta, status = MOE_OK;
-    void *back_args[] = {&T, &H, &E, &dl, &wr, &s->router_dx};
-    void *sum_args[] = {&T, &H, &E, &slice, &dl, &x, &s->router_dw};
-    struct moe_launch launch = {
-        .kernel = is_bf16 ? "hopper_router_dx_bf16" : "hopper_router_dx_f16",
-        .grid = {(uint32_t)((T + 63) / 64), (uint32_t)((H + 63) / 64), 1},
-        .block = {256, 1, 1},
-        .stream = layer->queue.stream,
-        .args = back_args,
-    };
-    if (T > 0)
-        status = moe_device_launch(layer->device, &launch);
-    launch.kernel = is_bf16 ? "hopper_router_dw_bf16" : "hopper_router_dw_f16";
-    launch.grid[0] = (uint32_t)((H + 63) / 64);
-    launch.grid[1] = (uint32_t)((E + 63) / 64);
-    launch.grid[2] = (uint32_t)S;
-    launch.args = sum_args;
-    if (status == MOE_OK && T > 0)
-        status = moe_device_launch(layer->device, &launch);
-    void *args[] = {&count, &S, &s->router_dw, &wide, &add, &dwr};
-    return status == MOE_OK ? hopper_launch(layer, "hopper_add_parts", count, args) : status;
-}
-
 static int router(struct hopper_layer *layer)
 {
     const struct moe_problem *p = layer->problem;
@@ -219,7 +188,7 @@ static int router(struct hopper_layer *layer)
                                hopper_data(layer, MOE_PICKS), hopper_data(layer, MOE_DS),
                                layer->kept.expert_begin, dlogits);
     if (status == MOE_OK)
-        status = router_products(layer);
+        status = hopper_layer_router_products(layer);
     if (status == MOE_OK && p->router_bias)
         status = moe_gpu_column_sums(&layer->queue, 1, p->T, p->E, NULL, NULL, MOE_F32, dlogits,
                                      MOE_F32, p->beta, hopper_data(layer, MOE_DBR));
@@ -265,18 +234,26 @@ static int shared_gate_back(struct hopper_layer *layer, int part_count)
         .part_count = part_count,
         .ds = s->q,
     };
-    struct column_sums dwsg = {
+    const int64_t slices = hopper_gate_slices(p);
+    struct column_sums parts = {
         .cols = p->H,
-        .expert_begin = layer->kept.token_begin,
+        .expert_begin = s->gate_begin,
         .score = s->q,
         .q = hopper_data(layer, MOE_X),
-        .d = hopper_data(layer, MOE_DWSG),
+        .d = s->gate_parts,
+        .wide = 1,
     };
     void *adding[] = {&rows}, *sloping[] = {&T, &s->gate, &s->q};
     int status = hopper_launch(layer, "hopper_score_gradients", T * 32, adding);
     if (status == MOE_OK)
         status = launch_elements(&layer->queue, "hopper_shared_gate_back", T, sloping);
-    return status == MOE_OK ? sum_columns(layer, 1, dwsg) : status;
+    if (status == MOE_OK)
+        status = hopper_layer_slice_tokens(layer, slices, s->gate_begin);
+    if (status == MOE_OK)
+        status = sum_columns(layer, slices, parts);
+    return status == MOE_OK ? hopper_layer_add_parts(layer, p->H, slices, p->H, s->gate_parts,
+                                                     hopper_data(layer, MOE_DWSG))
+                            : status;
 }
 
 static int shared_expert(struct hopper_layer *layer)

@@ -1,5 +1,5 @@
-// router.cu - the router's products back: dL Wr [T,H] and dL^T X [E,H]. dL is f32 and has more
-// digits than tensor cores of 16 bits take, so these run on plain f32, in tiles of 64 x 64.
+// router.cu - the router's products back in plain f32, in tiles of 64 x 64: dL Wr [T,H] and dL^T X
+// [E,H]. For f16, whose range dL does not keep to; for bf16 see router_pieces.cu.
 //
 // C [m,n] = sum over k of A(m,k) B(k,n). A thread has 4 x 4 elements; sums run over k upwards.
 #include "gpu/hopper/store.cuh"
@@ -21,7 +21,7 @@ static __device__ __forceinline__ void multiply_tile(int64_t begin, int64_t end,
     for (int64_t k = begin; k < end; k += DEPTH) {
         for (int i = threadIdx.x; i < TILE * DEPTH; i += 256) {
             const int64_t depth = i / TILE;
-            const bool there = planted(FAULT_ROUTER_TAIL) || k + depth < end;
+            const bool there = k + depth < end;
             left[depth][i % TILE] = there ? a(i % TILE, k + depth) : 0;
             right[depth][i % TILE] = there ? b(k + depth, i % TILE) : 0;
         }
@@ -33,8 +33,7 @@ static __device__ __forceinline__ void multiply_tile(int64_t begin, int64_t end,
 #pragma unroll
                 for (int j = 0; j < 4; j++)
                     sum[i][j] = fmaf(left[depth][4 * y + i], right[depth][4 * x + j], sum[i][j]);
-        if (!planted(FAULT_ROUTER_NO_BARRIER))
-            __syncthreads();
+        __syncthreads();
     }
 }
 
@@ -66,13 +65,6 @@ static __device__ __forceinline__ void router_dx(int64_t T, int64_t H, int64_t E
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-    hopper_router_dx_bf16(int64_t T, int64_t H, int64_t E, const float *dl, const uint16_t *wr,
-                          float *out)
-{
-    router_dx<wgmma_bf16>(T, H, E, dl, wr, out);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
     hopper_router_dx_f16(int64_t T, int64_t H, int64_t E, const float *dl, const uint16_t *wr,
                          float *out)
 {
@@ -99,29 +91,22 @@ static __device__ __forceinline__ void router_dw(int64_t T, int64_t H, int64_t E
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-    hopper_router_dw_bf16(int64_t T, int64_t H, int64_t E, int64_t slice, const float *dl,
-                          const uint16_t *x, float *parts)
-{
-    router_dw<wgmma_bf16>(T, H, E, slice, dl, x, parts);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
     hopper_router_dw_f16(int64_t T, int64_t H, int64_t E, int64_t slice, const float *dl,
                          const uint16_t *x, float *parts)
 {
     router_dw<wgmma_f16>(T, H, E, slice, dl, x, parts);
 }
 
-// d [count] (+)= sum of S parts, in order.
+// d [count] (+)= sum of S parts, in order; a part every `stride`.
 template <class Type>
-static __device__ __forceinline__ void add_parts(int64_t count, int64_t S, const float *parts,
-                                                 int wide, int add, void *d)
+static __device__ __forceinline__ void add_parts(int64_t count, int64_t S, int64_t stride,
+                                                 const float *parts, int wide, int add, void *d)
 {
     const int64_t step = (int64_t)gridDim.x * blockDim.x;
     for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {
         float sum = 0;
         for (int64_t s = 0; s < S; s++)
-            sum += parts[s * count + i];
+            sum += parts[s * stride + i];
         if (wide) {
             float *const to = (float *)d + i;
             *to = add ? *to + sum : sum;
@@ -132,14 +117,14 @@ static __device__ __forceinline__ void add_parts(int64_t count, int64_t S, const
     }
 }
 
-extern "C" __global__ void hopper_add_parts_bf16(int64_t count, int64_t S, const float *parts,
-                                                 int wide, int add, void *d)
+extern "C" __global__ void hopper_add_parts_bf16(int64_t count, int64_t S, int64_t stride,
+                                                 const float *parts, int wide, int add, void *d)
 {
-    add_parts<wgmma_bf16>(count, S, parts, wide, add, d);
+    add_parts<wgmma_bf16>(count, S, stride, parts, wide, add, d);
 }
 
-extern "C" __global__ void hopper_add_parts_f16(int64_t count, int64_t S, const float *parts,
-                                                int wide, int add, void *d)
+extern "C" __global__ void hopper_add_parts_f16(int64_t count, int64_t S, int64_t stride,
+                                                const float *parts, int wide, int add, void *d)
 {
-    add_parts<wgmma_f16>(count, S, parts, wide, add, d);
+    add_parts<wgmma_f16>(count, S, stride, parts, wide, add, d);
 }
