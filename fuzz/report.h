@@ -118,6 +118,9 @@ void report_coverage(struct report *report, FILE *out);
 void report_ratios(struct report *report, FILE *out);
 void report_checks(struct report *report, FILE *out);
 void report_timings(struct report *report, FILE *out);
+
+/* Timings whose last night is slower than those before it. */
+int report_slower(struct report *report);
 void report_floors(struct report *report, FILE *out);
 void report_nights(struct report *report, FILE *out);
 void report_machine(struct report *report, FILE *out);

@@ -7,7 +7,8 @@
 #include "fuzz/report.h"
 
 struct night {
-    int64_t pass, fail, error, skip, known, cases, variants, kinds, shards, shards_here, cut;
+    int64_t pass, fail, error, skip, known, cases, variants, kinds, shards, shards_here, cut,
+        slower;
 };
 
 static int64_t count_verdict(struct report *report, const char *verdict)
@@ -30,6 +31,7 @@ static struct night count_night(struct report *report)
         .shards = report_count(report, "SELECT max(shards) FROM campaign", ""),
         .shards_here = report_count(report, "SELECT count(DISTINCT shard) FROM campaign", ""),
         .cut = report_count(report, "SELECT count(*) FROM campaign WHERE ended IS NULL", ""),
+        .slower = report_slower(report),
     };
 }
 
@@ -52,8 +54,13 @@ static void append(char *text, size_t size, const struct night *night)
                  (long long)night->shards);
         used = strlen(text);
     }
-    if (night->cut > 0)
+    if (night->cut > 0) {
         snprintf(text + used, size - used, "; the campaign has not ended");
+        used = strlen(text);
+    }
+    if (night->slower > 0)
+        snprintf(text + used, size - used, "; %lld timing%s slower", (long long)night->slower,
+                 plural(night->slower));
 }
 
 const char *report_headline(struct report *report, char *text, size_t size)
@@ -62,7 +69,8 @@ const char *report_headline(struct report *report, char *text, size_t size)
     const char *colour;
     if (!report_has_campaign(report)) {
         snprintf(text, size, "No campaign: timings and floors only");
-        return "skip";
+        append(text, size, &(struct night){.slower = night.slower});
+        return night.slower > 0 ? "error" : "skip";
     }
     if (night.fail > 0) {
         snprintf(text, size, "%lld failure%s of %lld kind%s", (long long)night.fail,
@@ -76,7 +84,8 @@ const char *report_headline(struct report *report, char *text, size_t size)
         snprintf(text, size, "Nothing failed: %lld results of %lld variant%s on %lld case%s",
                  (long long)night.pass, (long long)night.variants, plural(night.variants),
                  (long long)night.cases, plural(night.cases));
-        colour = night.cut > 0 || night.shards > night.shards_here ? "error" : "pass";
+        const int amiss = night.cut > 0 || night.shards > night.shards_here || night.slower > 0;
+        colour = amiss ? "error" : "pass";
     } else {
         snprintf(text, size, "Nothing was judged");
         colour = "skip";

@@ -59,15 +59,22 @@ static void draw(FILE *out, const struct series *series)
     fputs("</svg>", out);
 }
 
-/* The last night beside those before it, and between which commits it changed. */
-static void change(FILE *out, const struct series *series)
+/* The last night beside those before it, the newest of them first. */
+static struct bench_trend trend_of(const struct series *series, struct bench_earlier *earlier)
 {
-    struct bench_earlier earlier[BENCH_EARLIER];
     const struct bench_earlier *last = &series->night[series->count - 1];
     int count = 0;
     for (; count < BENCH_EARLIER && count < series->count - 1; count++)
         earlier[count] = last[-1 - count];
-    struct bench_trend trend = bench_trend_of(&last->spread, earlier, count);
+    return bench_trend_of(&last->spread, earlier, count);
+}
+
+/* What became of it, and between which commits. */
+static void change(FILE *out, const struct series *series)
+{
+    struct bench_earlier earlier[BENCH_EARLIER];
+    const struct bench_earlier *last = &series->night[series->count - 1];
+    struct bench_trend trend = trend_of(series, earlier);
     if (trend.before < 0) {
         fputs("<td>first</td>", out);
         return;
@@ -93,9 +100,9 @@ static void change(FILE *out, const struct series *series)
     fputs("</td>", out);
 }
 
-static void timing(struct report *report, FILE *out, struct sqlite3_stmt *group)
+/* The nights of a timing; the last one's share of the ceiling, or NaN. */
+static double read_series(struct report *report, struct sqlite3_stmt *group, struct series *series)
 {
-    struct series series = {.count = 0};
     double ceiling = NAN;
     struct sqlite3_stmt *row =
         report_query(report,
@@ -104,10 +111,18 @@ static void timing(struct report *report, FILE *out, struct sqlite3_stmt *group)
                      " coalesce(device, '') = ? ORDER BY at, id",
                      "sssss", report_column(group, 0), report_column(group, 1),
                      report_column(group, 2), report_column(group, 3), report_column(group, 4));
+    series->count = 0;
     while (report_row(report, row)) {
-        add(&series, row);
+        add(series, row);
         ceiling = sqlite3_column_type(row, 4) == SQLITE_NULL ? NAN : sqlite3_column_double(row, 4);
     }
+    return ceiling;
+}
+
+static void timing(struct report *report, FILE *out, struct sqlite3_stmt *group)
+{
+    struct series series;
+    const double ceiling = read_series(report, group, &series);
     if (series.count == 0)
         return;
     int n = series.count - 1;
@@ -138,14 +153,32 @@ static void timing(struct report *report, FILE *out, struct sqlite3_stmt *group)
     fputs("</small></td></tr>", out);
 }
 
-void report_timings(struct report *report, FILE *out)
+static struct sqlite3_stmt *all_timings(struct report *report)
 {
-    int some = 0;
-    struct sqlite3_stmt *group = report_query(
+    return report_query(
         report,
         "SELECT variant, line, part, coalesce(host, ''), coalesce(device, '') FROM timing"
         " GROUP BY 1, 2, 3, 4, 5 ORDER BY min(suite), 2, 5, 1, 3",
         "");
+}
+
+int report_slower(struct report *report)
+{
+    struct bench_earlier earlier[BENCH_EARLIER];
+    struct series series;
+    int count = 0;
+    struct sqlite3_stmt *group = all_timings(report);
+    while (report_row(report, group)) {
+        (void)read_series(report, group, &series);
+        count += series.count > 0 && trend_of(&series, earlier).change == BENCH_SLOWER;
+    }
+    return count;
+}
+
+void report_timings(struct report *report, FILE *out)
+{
+    int some = 0;
+    struct sqlite3_stmt *group = all_timings(report);
     while (report_row(report, group)) {
         if (some++ == 0)
             fputs(

@@ -34,12 +34,12 @@ store() {
 store night.store
 cp night.store before.store
 status 0 report night.store -o page.html --junit page.xml --json-lines page.jsonl
-test "$(cat out)" = '3 failures of 3 kinds; 1 known failure' || fail "the headline is $(cat out)"
+test "$(cat out)" = '3 failures of 3 kinds; 1 known failure; 1 timing slower' || fail "the headline is $(cat out)"
 test ! -s err || { fail "it said:"; cat err; }
 cmp -s before.store night.store || fail "the store was written to"
 test "$(find . -name '*tmp*' | wc -l)" -eq 0 || fail "something was left beside the files"
 
-says page.html '<h1>3 failures of 3 kinds; 1 known failure</h1>'
+says page.html '<h1>3 failures of 3 kinds; 1 known failure; 1 timing slower</h1>'
 says page.html 'seed 18446744073709551615'
 says page.html 'commit bbb2222'
 mine='mine&lt;/td&gt;&amp;&quot;&#39;'
@@ -126,7 +126,7 @@ says page.jsonl '"minimal":"T=1 H=1 I=1 E=1 K=1 dtype=bf16 seed=1"'
 
 # An earlier campaign; one that passed.
 status 0 report night.store --campaign 1 --junit first.xml
-test "$(cat out)" = 'Nothing failed: 1 results of 1 variant on 1 case' || fail "the headline is $(cat out)"
+test "$(cat out)" = 'Nothing failed: 1 results of 1 variant on 1 case; 1 timing slower' || fail "the headline is $(cat out)"
 counts 0 first.xml '<failure'
 status 2 report night.store --campaign 7 --junit none.xml
 says err 'night.store: has no campaign 7'
@@ -143,7 +143,7 @@ for shard in 0 1; do
     store "shard $shard?.store" "UPDATE campaign SET shard = $shard, shards = 3;"
 done
 status 0 report 'shard 0?.store' "$folder/shard 1?.store" -o shards.html --junit shards.xml
-test "$(cat out)" = '6 failures of 6 kinds; 2 known failures; 2 of 3 shards' ||
+test "$(cat out)" = '6 failures of 6 kinds; 2 known failures; 2 of 3 shards; 1 timing slower' ||
     fail "the headline is $(cat out)"
 says shards.html '<dt>shard</dt><dd>1/3</dd>'
 
@@ -164,7 +164,8 @@ chmod 755 shared
 store times.store 'DELETE FROM campaign; DELETE FROM floor_;'
 status 0 report times.store -o times.html -q
 test ! -s out || fail "-q printed something"
-says times.html 'slower'
+says times.html 'slower <code>aaa1111..bbb2222</code>'
+says times.html 'No campaign: timings and floors only; 1 timing slower'
 
 # ---- what is refused -----------------------------------------------------------------------------
 
