@@ -88,7 +88,8 @@ status 1 fuzz --plugin ./plugin.so --variant example --cases 0 --seed 6 --corpus
     --shrink-budget 0
 again=$(sed -n 's/^example  *[0-9]*  *[0-9]*  *\([0-9]*\) .*/\1/p' out)
 test "$again" -ge "$kept" || fail "$again of $kept kept cases failed again"
-cmp -s before.cases found.cases || fail "cases were kept twice"
+cmp -s before.cases found.cases ||
+    { fail "cases were kept that were not there before:"; diff before.cases found.cases; }
 
 # The commonest kind is shrunk, to a case that fails, and that case explains the others; it is kept
 # with the one that it comes of.
