@@ -21,8 +21,11 @@
 
 /* More take turns on the GPU, each with what the others make it wait for. */
 #define AT_A_TIME 4
-#define SECONDS                                                                                    \
-    120 /* for one fault; a hang is caught by them. None has all cases: five times that */
+/* A case that takes longer hangs: small ones take a second or two, and so many seconds with every
+ * check; large ones minutes. */
+#define SECONDS_PLAIN 30
+#define SECONDS_ALL 90
+#define SECONDS_LARGE 600
 
 #define LENGTH(array) (int)(sizeof(array) / sizeof *(array))
 
@@ -99,19 +102,22 @@ static void judge(const void *what, struct outcome *outcome)
                     case_name(planned->large), outcome);
         return;
     }
-    for (int i = 0; i < LENGTH(cases) && planned->fault != 0; i++)
+    for (int i = 0; i < LENGTH(cases) && planned->fault != 0; i++) {
+        alarm(SECONDS_PLAIN);
         if (fault_judge(planned->variant, &options, cases[i], case_name(i), outcome))
             return;
+    }
     options.checks = other_checks();
-    for (int i = 0; i < LENGTH(cases); i++)
+    for (int i = 0; i < LENGTH(cases); i++) {
+        alarm(SECONDS_ALL);
         if (fault_judge(planned->variant, &options, cases[i], case_name(i), outcome))
             return;
+    }
 }
 
 static void start(struct planned *planned)
 {
-    const int long_one = planned->large >= 0 || planned->fault == 0;
-    planned->trying = fault_start(judge, planned, long_one ? 5 * SECONDS : SECONDS);
+    planned->trying = fault_start(judge, planned, SECONDS_LARGE);
     planned->state = RUNNING;
 }
 
