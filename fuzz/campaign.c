@@ -64,8 +64,9 @@ static int submit(struct campaign *campaign)
     int64_t number = campaign->next++;
     struct moe_job job = {.action = MOE_ACTION_JUDGE,
                           .checks = campaign->common.checks,
-                          /* a known failure is met by every check, or might seem to pass */
-                          .rotate = campaign->common.checks == NULL && number >= campaign->known,
+                          /* a failure is met by every check, or might seem to pass */
+                          .rotate = campaign->common.checks == NULL && number >= campaign->known &&
+                                    !campaign_is_earlier(campaign, number),
                           .ticket = (uint64_t)number};
     int status = MOE_OK;
     if (!campaign_has(campaign, number))
@@ -78,8 +79,10 @@ static int submit(struct campaign *campaign)
         if (job.variant == NULL)
             break;
         status = is_open(campaign, &job);
-        if (status == 1)
-            status = crew_submit(&campaign->crew, &job);
+        if (status != 1)
+            continue;
+        campaign_keep_expect(campaign, &job);
+        status = crew_submit(&campaign->crew, &job);
     }
     return status;
 }
@@ -117,31 +120,15 @@ static void print(struct campaign *campaign, const struct moe_result *result, in
     fflush(stdout);
 }
 
-/* Keeps the first case of each kind of failure as it comes, lest the end of the run be never. */
-static int keep(const struct campaign *campaign, const struct moe_result *result)
-{
-    const struct moe_report *report = &result->report;
-    char comment[512] = "";
-    if (campaign->corpus == NULL)
-        return MOE_OK;
-    for (int i = 0; i < report->finding_count && i < MOE_REPORT_FINDINGS; i++)
-        if (report->finding[i].verdict == report->verdict) {
-            snprintf(comment, sizeof comment, "%s: %s: %s", result->variant,
-                     report->finding[i].check, report->finding[i].text);
-            break;
-        }
-    return moe_corpus_append(campaign->corpus, &result->problem, comment);
-}
-
 static int is_bad(const struct moe_result *result, const struct moe_ledger_line *known)
 {
     enum moe_verdict verdict = result->report.verdict;
     return known == NULL && (verdict == MOE_FAIL || verdict == MOE_ERROR);
 }
 
-/* Takes it into all that is told in the end. 1: it is the first failure of its kind. */
-static int count(struct campaign *campaign, const struct moe_result *result,
-                 const struct moe_ledger_line *known)
+/* Takes it into all that is told in the end. */
+static void count(struct campaign *campaign, const struct moe_result *result,
+                  const struct moe_ledger_line *known)
 {
     enum moe_verdict verdict = result->report.verdict;
     campaign->results++;
@@ -150,16 +137,17 @@ static int count(struct campaign *campaign, const struct moe_result *result,
         moe_tally_add(&campaign->tally, result->variant, verdict);
     if (verdict == MOE_PASS || verdict == MOE_FAIL)
         moe_coverage_add(&campaign->coverage, &result->problem);
-    return is_bad(result, known) && moe_failure_add(&campaign->classes, result);
+    if (is_bad(result, known))
+        moe_failure_add(&campaign->classes, result);
 }
 
 static int take_result(struct campaign *campaign, const struct moe_result *result)
 {
     const struct moe_ledger_line *known = moe_ledger_take(campaign->common.ledger, result);
-    int first = count(campaign, result, known);
+    count(campaign, result, known);
     print(campaign, result, is_bad(result, known), known);
     int status = campaign_store_take(campaign, result, known != NULL, campaign->crew.worker);
-    return status == MOE_OK && first ? keep(campaign, result) : status;
+    return status == MOE_OK ? campaign_keep_take(campaign, result) : status;
 }
 
 /* One that the campaign had before it was resumed. */
@@ -167,7 +155,8 @@ static int take_earlier(void *context, const struct moe_result *result)
 {
     struct campaign *campaign = context;
     campaign->reached = (int64_t)result->ticket; /* they come in their order */
-    (void)count(campaign, result, moe_ledger_take(campaign->common.ledger, result));
+    count(campaign, result, moe_ledger_take(campaign->common.ledger, result));
+    campaign_keep_restore(campaign, result);
     return MOE_OK;
 }
 
@@ -217,6 +206,8 @@ static int judge(struct campaign *campaign)
     campaign->ended = now();
     if (status == MOE_OK)
         status = campaign_store_write(campaign);
+    if (status == MOE_OK)
+        status = campaign_keep_rest(campaign);
     crew_rest(&campaign->crew);
     return status;
 }

@@ -68,6 +68,9 @@ struct campaign {
     struct moe_tally tally;
     struct campaign_checks checks;
     struct moe_failure_classes classes; /* of what failed, or could not be decided */
+    struct moe_failure_classes earlier; /* of what failed of the cases that had failed before */
+    int64_t earlier_open;               /* of those cases, under way */
+    int kept;                           /* classes that are in the file of failures */
     struct moe_progress progress;
     int64_t results;
     int interrupted;
@@ -91,8 +94,21 @@ int campaign_prepare(struct campaign *campaign);
 void campaign_case(const struct campaign *campaign, int64_t number, struct moe_problem *problem);
 /* "ledger", "corpus", "failure", "array" or "random": where it comes from. */
 const char *campaign_origin(const struct campaign *campaign, int64_t number);
+/* Did it fail before this campaign? */
+int campaign_is_earlier(const struct campaign *campaign, int64_t number);
 /* Is it one of this shard? */
 int campaign_has(const struct campaign *campaign, int64_t number);
+
+/* ---- campaign_keep.c: without --corpus nothing is written ------------------------------------ */
+
+/* A job that is about to be queued. */
+void campaign_keep_expect(struct campaign *campaign, const struct moe_job *job);
+/* After its failures, if any, have been counted. As moe_corpus_append. */
+int campaign_keep_take(struct campaign *campaign, const struct moe_result *result);
+/* A result that the campaign had before it was resumed. */
+void campaign_keep_restore(struct campaign *campaign, const struct moe_result *result);
+/* Writes what waits for earlier failures. As moe_corpus_append. */
+int campaign_keep_rest(struct campaign *campaign);
 
 /* ---- campaign_print.c ------------------------------------------------------------------------ */
 

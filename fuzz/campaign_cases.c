@@ -107,6 +107,11 @@ void campaign_case(const struct campaign *campaign, int64_t number, struct moe_p
         moe_case_draw(campaign->seed, (uint64_t)(drawn - campaign->array_count), problem);
 }
 
+int campaign_is_earlier(const struct campaign *campaign, int64_t number)
+{
+    return number >= campaign->fixed && number < campaign->replayed.count;
+}
+
 const char *campaign_origin(const struct campaign *campaign, int64_t number)
 {
     int64_t drawn = number - campaign->replayed.count;
@@ -122,7 +127,7 @@ const char *campaign_origin(const struct campaign *campaign, int64_t number)
 int campaign_has(const struct campaign *campaign, int64_t number)
 {
     int64_t drawn = number - campaign->replayed.count;
-    if (number >= campaign->fixed && drawn < 0)
+    if (campaign_is_earlier(campaign, number))
         return 1;
     return (drawn < 0 ? number : drawn) % campaign->shards == campaign->shard;
 }

@@ -17,19 +17,23 @@ static int kept(const struct moe_report *report)
                                                        : MOE_REPORT_FINDINGS;
 }
 
+static struct moe_failure of_finding(const struct moe_finding *finding)
+{
+    return (struct moe_failure){.verdict = finding->verdict,
+                                .check = finding->check,
+                                .tensor = finding->tensor,
+                                .geometry = finding->geometry,
+                                .hung = strncmp(finding->text, "hung", 4) == 0};
+}
+
 int moe_failure_of(const struct moe_report *report, struct moe_failure *failure)
 {
     if (report->verdict != MOE_FAIL && report->verdict != MOE_ERROR)
         return 0;
     for (int i = 0; i < kept(report); i++) {
-        const struct moe_finding *finding = &report->finding[i];
-        if (finding->verdict != report->verdict)
+        if (report->finding[i].verdict != report->verdict)
             continue;
-        *failure = (struct moe_failure){.verdict = finding->verdict,
-                                        .check = finding->check,
-                                        .tensor = finding->tensor,
-                                        .geometry = finding->geometry,
-                                        .hung = strncmp(finding->text, "hung", 4) == 0};
+        *failure = of_finding(&report->finding[i]);
         return 1;
     }
     return 0;
@@ -74,27 +78,55 @@ static int same(const struct moe_failure_class *one, const struct moe_failure_cl
            one->gated == other->gated && one->lists == other->lists;
 }
 
-int moe_failure_add(struct moe_failure_classes *classes, const struct moe_result *result)
+/* The row of that class, or -1. */
+static int find(const struct moe_failure_classes *classes, const struct moe_failure_class *class)
+{
+    for (int i = 0; i < classes->count; i++)
+        if (same(&classes->row[i], class))
+            return i;
+    return -1;
+}
+
+static void add(struct moe_failure_classes *classes, const struct moe_failure_class *class)
+{
+    int found = find(classes, class);
+    if (found < 0 && classes->count < MOE_FAILURE_CLASSES) {
+        classes->row[classes->count++] = *class;
+    } else if (found < 0) {
+        classes->left_out++;
+    } else {
+        struct moe_failure_class *row = &classes->row[found];
+        row->count++;
+        if (moe_case_cost(&class->first) < moe_case_cost(&row->smallest))
+            row->smallest = class->first;
+    }
+}
+
+void moe_failure_add(struct moe_failure_classes *classes, const struct moe_result *result)
 {
     struct moe_failure failure;
     if (!moe_failure_of(&result->report, &failure))
-        return 0;
+        return;
     struct moe_failure_class class = class_of(result, &failure);
-    for (int i = 0; i < classes->count; i++) {
-        struct moe_failure_class *row = &classes->row[i];
-        if (!same(row, &class))
+    add(classes, &class);
+}
+
+void moe_failure_add_all(struct moe_failure_classes *classes, const struct moe_result *result)
+{
+    const struct moe_report *report = &result->report;
+    for (int i = 0; i < kept(report); i++) {
+        if (report->finding[i].verdict != MOE_FAIL && report->finding[i].verdict != MOE_ERROR)
             continue;
-        row->count++;
-        if (moe_case_cost(&class.first) < moe_case_cost(&row->smallest))
-            row->smallest = class.first;
-        return 0;
+        const struct moe_failure failure = of_finding(&report->finding[i]);
+        struct moe_failure_class class = class_of(result, &failure);
+        add(classes, &class);
     }
-    if (classes->count == MOE_FAILURE_CLASSES) {
-        classes->left_out++;
-        return 0;
-    }
-    classes->row[classes->count++] = class;
-    return 1;
+}
+
+int moe_failure_has(const struct moe_failure_classes *classes,
+                    const struct moe_failure_class *class)
+{
+    return find(classes, class) >= 0;
 }
 
 void moe_failure_print(const struct moe_failure_class *class, char *text, size_t size)

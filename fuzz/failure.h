@@ -46,8 +46,15 @@ struct moe_failure_classes {
     int64_t left_out; /* failures of further classes */
 };
 
-/* Counts a result that failed. 1: it is the first of its class. */
-int moe_failure_add(struct moe_failure_classes *classes, const struct moe_result *result);
+/* Counts a result that failed, by what its report says first. */
+void moe_failure_add(struct moe_failure_classes *classes, const struct moe_result *result);
+
+/* Counts it in the class of each of its findings that are bad. */
+void moe_failure_add_all(struct moe_failure_classes *classes, const struct moe_result *result);
+
+/* Is it among them? */
+int moe_failure_has(const struct moe_failure_classes *classes,
+                    const struct moe_failure_class *class);
 
 /* "bound of dw1, columns-last; bf16, gated, lists" */
 void moe_failure_print(const struct moe_failure_class *class, char *text, size_t size);

@@ -37,6 +37,7 @@ libcommand_la_SOURCES += \
 	%D%/campaign.c \
 	%D%/campaign_checks.c \
 	%D%/campaign_failures.c \
+	%D%/campaign_keep.c \
 	%D%/campaign_print.c \
 	%D%/campaign_cases.c \
 	%D%/times.c \

@@ -82,14 +82,17 @@ test "$failed" -eq "$counted" || fail "$failed failures, $counted of them in kin
 test "$(grep -c '^    smallest T=' out)" -eq "$kinds" || fail "not every kind has a smallest case"
 grep '^    shrunk' out && fail "--shrink-budget 0 shrinks"
 
-# What was kept comes first next time, before anything is drawn, and is not kept twice.
+# What was kept comes next time too, before anything is drawn, and is not kept twice, in whatever order
+# the workers end.
 cp found.cases before.cases
-status 1 fuzz --plugin ./plugin.so --variant example --cases 0 --seed 6 --corpus found.cases \
-    --shrink-budget 0
-again=$(sed -n 's/^example  *[0-9]*  *[0-9]*  *\([0-9]*\) .*/\1/p' out)
-test "$again" -ge "$kept" || fail "$again of $kept kept cases failed again"
-cmp -s before.cases found.cases ||
-    { fail "cases were kept that were not there before:"; diff before.cases found.cases; }
+for jobs in 1 2 3 7; do
+    status 1 fuzz --plugin ./plugin.so --variant example --cases 0 --seed 6 --corpus found.cases \
+        --shrink-budget 0 --jobs $jobs
+    again=$(sed -n 's/^example  *[0-9]*  *[0-9]*  *\([0-9]*\) .*/\1/p' out)
+    test "$again" -ge "$kept" || fail "$again of $kept kept cases failed again"
+    cmp -s before.cases found.cases ||
+        { fail "$jobs workers: cases were kept that were not there before:"; diff before.cases found.cases; }
+done
 
 # The commonest kind is shrunk, to a case that fails, and that case explains the others; it is kept
 # with the one that it comes of.
