@@ -71,6 +71,8 @@ libptx_la_SOURCES = \
 	%D%/ptx/cta.c \
 	%D%/ptx/warp.c \
 	%D%/ptx/async.c \
+	%D%/ptx/rules.h \
+	%D%/ptx/rules.c \
 	%D%/ptx/report.c \
 	%D%/ptx/print.c \
 	%D%/ptx/run.h \

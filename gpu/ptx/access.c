@@ -14,13 +14,12 @@ static const char *const space_names[PTX_SPACE_COUNT] = {
 static const char *const kind_names[] = {"read", "write", "atomic operation"};
 
 static int outside(struct ptx_machine *machine, const struct ptx_access *access, int lane,
-                   const char *what)
+                   enum ptx_rule rule, const char *what)
 {
-    ptx_report(machine, access->warp, access->code, access->warp ? lane : -1, PTX_REPORT_OUTSIDE,
-               PTX_REPORT_VALUE, access->address[lane],
-               "Addresses as Operands: an access lies within a variable or allocation",
-               "%s of %u bytes at %s address 0x%llx%s", kind_names[access->kind], access->bytes,
-               space_names[access->space], (unsigned long long)access->address[lane], what);
+    ptx_report(machine, access->warp, access->code, access->warp ? lane : -1, rule,
+               access->address[lane], "%s of %u bytes at %s address 0x%llx%s",
+               kind_names[access->kind], access->bytes, space_names[access->space],
+               (unsigned long long)access->address[lane], what);
     return 1;
 }
 
@@ -37,14 +36,14 @@ static void outside_global(struct ptx_machine *machine, const struct ptx_access 
     else if (block)
         snprintf(text, sizeof text, ": nothing is allocated there, byte %llu %s '%s'",
                  (unsigned long long)distance, side < 0 ? "before" : "behind", block->name);
-    outside(machine, access, lane, text);
+    outside(machine, access, lane, PTX_RULE_OUTSIDE_GLOBAL, text);
 }
 
 struct ptx_block *ptx_local(struct ptx_warp *warp, int lane)
 {
     struct ptx_block *block = &warp->local[lane];
     if (!block->data && ptx_block_create(block, warp->program->local_bytes)) {
-        ptx_report(warp->machine, warp, NULL, lane, PTX_REPORT_LIMIT, PTX_REPORT_VALUE, 0, "",
+        ptx_report(warp->machine, warp, NULL, lane, PTX_RULE_NO_MEMORY, 0,
                    "no memory for a thread's %llu local bytes",
                    (unsigned long long)warp->program->local_bytes);
         return NULL;
@@ -61,18 +60,18 @@ static struct ptx_block *find_shared(struct ptx_machine *machine, struct ptx_acc
     const uint64_t rank = address >> PTX_RANK_SHIFT;
     const uint64_t offset = address & PTX_OFFSET_MASK;
     if (rank >= cluster->size) {
-        outside(machine, access, lane, ": no CTA of its cluster has such an address");
+        outside(machine, access, lane, PTX_RULE_OUTSIDE_CLUSTER,
+                ": no CTA of its cluster has such an address");
         return NULL;
     }
     if (access->space == PTX_SPACE_SHARED && rank != access->cta->rank) {
-        outside(machine, access, lane, ", which is another CTA's");
+        outside(machine, access, lane, PTX_RULE_OUTSIDE_CTA, ", which is another CTA's");
         return NULL;
     }
     struct ptx_cta *owner = &cluster->ctas[rank];
     if (!owner->shared.data || (access->warp && !owner->live_threads)) {
         ptx_report(machine, access->warp, access->code, access->warp ? lane : -1,
-                   PTX_REPORT_CLUSTER, PTX_REPORT_VALUE, access->address[lane],
-                   "Distributed shared memory: the CTA that owns it is still running",
+                   PTX_RULE_ACCESS_CTA_ENDED, access->address[lane],
                    "%s of shared memory of CTA rank %u of the cluster, which has ended",
                    kind_names[access->kind], (unsigned)rank);
         return NULL;
@@ -81,7 +80,7 @@ static struct ptx_block *find_shared(struct ptx_machine *machine, struct ptx_acc
         char text[96];
         snprintf(text, sizeof text, ": the CTA's shared memory is 0x%x to 0x%llx",
                  PTX_SHARED_RESERVED, (unsigned long long)owner->shared.bytes);
-        outside(machine, access, lane, text);
+        outside(machine, access, lane, PTX_RULE_OUTSIDE_SHARED, text);
         return NULL;
     }
     access->offset[lane] = offset;
@@ -128,7 +127,7 @@ static struct ptx_block *find(struct ptx_machine *machine, struct ptx_access *ac
         char text[96];
         snprintf(text, sizeof text, ": there are %llu bytes",
                  (unsigned long long)(block ? block->bytes : 0));
-        outside(machine, access, lane, text);
+        outside(machine, access, lane, PTX_RULE_OUTSIDE_WINDOW, text);
         return NULL;
     }
     access->offset[lane] = address;
@@ -144,8 +143,7 @@ int ptx_access(struct ptx_machine *machine, struct ptx_access *access)
             return 1;
         if (access->address[lane] & (access->align - 1)) {
             ptx_report(machine, access->warp, access->code, access->warp ? lane : -1,
-                       PTX_REPORT_MISALIGNED, PTX_REPORT_VALUE, access->address[lane],
-                       "Addresses as Operands: addresses are aligned to the access size",
+                       PTX_RULE_MISALIGNED, access->address[lane],
                        "%s of %u bytes at 0x%llx, which is no multiple of %u",
                        kind_names[access->kind], access->bytes,
                        (unsigned long long)access->address[lane], access->align);
@@ -153,9 +151,8 @@ int ptx_access(struct ptx_machine *machine, struct ptx_access *access)
         }
         if (access->kind != PTX_READ && (block->read_only || block == &machine->param)) {
             ptx_report(machine, access->warp, access->code, access->warp ? lane : -1,
-                       PTX_REPORT_READ_ONLY, PTX_REPORT_VALUE, access->address[lane],
-                       "State Spaces: .const and entries' .param are read-only",
-                       "%s of '%s', which is read-only", kind_names[access->kind], block->name);
+                       PTX_RULE_READ_ONLY, access->address[lane], "%s of '%s', which is read-only",
+                       kind_names[access->kind], block->name);
             return 1;
         }
         access->block[lane] = block;
@@ -169,7 +166,7 @@ int ptx_access(struct ptx_machine *machine, struct ptx_access *access)
 }
 
 int ptx_require_defined(struct ptx_warp *warp, const struct ptx_code *code, int32_t slot,
-                        uint32_t lanes, const char *what)
+                        uint32_t lanes, enum ptx_rule rule)
 {
     if (!ptx_row_undefined(warp, slot))
         return 0;
@@ -177,9 +174,8 @@ int ptx_require_defined(struct ptx_warp *warp, const struct ptx_code *code, int3
         const int lane = __builtin_ctz(rest);
         if (!ptx_undefined(warp, slot, lane))
             continue;
-        ptx_report(warp->machine, warp, code, lane, PTX_REPORT_UNDEFINED, PTX_REPORT_VALUE, 0,
-                   "State Spaces: what was not written is undefined",
-                   "%s depends on what nobody wrote", what);
+        ptx_report(warp->machine, warp, code, lane, rule, 0, "%s depends on what nobody wrote",
+                   ptx_rules[rule].what);
         return 1;
     }
     return 0;
@@ -190,7 +186,7 @@ int ptx_address(struct ptx_warp *warp, const struct ptx_code *code, const struct
 {
     const uint64_t *base = ptx_row(warp, place->slot);
     uint64_t offset = place->offset;
-    if (ptx_require_defined(warp, code, place->slot, lanes, "an address"))
+    if (ptx_require_defined(warp, code, place->slot, lanes, PTX_RULE_UNKNOWN_ADDRESS))
         return 1;
     if (place->variable && place->variable->space == PTX_SPACE_SHARED)
         offset += (uint64_t)warp->cta->rank << PTX_RANK_SHIFT;

@@ -92,32 +92,28 @@ static void run_barrier(struct ptx_warp *warp, const struct ptx_code *code, uint
     struct ptx_cta *cta = warp->cta;
     const int lane = __builtin_ctz(lanes);
     const int all = code->e == PTX_NO_SLOT;
-    if (ptx_require_defined(warp, code, code->a, lanes, "a barrier's number") ||
-        (!all && ptx_require_defined(warp, code, code->e, lanes, "a barrier's count")))
+    if (ptx_require_defined(warp, code, code->a, lanes, PTX_RULE_UNKNOWN_BARRIER_NUMBER) ||
+        (!all && ptx_require_defined(warp, code, code->e, lanes, PTX_RULE_UNKNOWN_BARRIER_COUNT)))
         return;
     const uint64_t number = ptx_row(warp, code->a)[lane];
     const uint64_t threads = all ? live_warps(cta) * PTX_LANES : ptx_row(warp, code->e)[lane];
     for (uint32_t rest = lanes; rest; rest &= rest - 1)
         if (ptx_row(warp, code->a)[__builtin_ctz(rest)] != number ||
             (!all && ptx_row(warp, code->e)[__builtin_ctz(rest)] != threads)) {
-            ptx_report(warp->machine, warp, code, __builtin_ctz(rest), PTX_REPORT_BARRIER,
-                       PTX_REPORT_VALUE, number,
-                       "barrier: operands a and b have the same value in all threads of a warp",
-                       "lanes of one warp name different barriers or counts");
+            ptx_report(warp->machine, warp, code, __builtin_ctz(rest), PTX_RULE_BARRIER_LANES,
+                       number, "lanes of one warp name different barriers or counts");
             return;
         }
     if (number >= PTX_BARRIERS || threads % PTX_LANES || threads == 0 ||
         threads > cta->warp_count * PTX_LANES) {
-        ptx_report(warp->machine, warp, code, lane, PTX_REPORT_BARRIER, PTX_REPORT_VALUE, number,
-                   "barrier: a is from 0 to 15, b a multiple of the warp size",
+        ptx_report(warp->machine, warp, code, lane, PTX_RULE_BARRIER_RANGE, number,
                    "barrier %llu for %llu threads of a CTA of %u", (unsigned long long)number,
                    (unsigned long long)threads, cta->threads);
         return;
     }
     struct ptx_barrier *barrier = &cta->barriers[number];
     if (barrier->arrived && barrier->expected != threads && !(all && barrier->all)) {
-        ptx_report(warp->machine, warp, code, lane, PTX_REPORT_BARRIER, PTX_REPORT_VALUE, number,
-                   "barrier: all that take part give the same number of threads",
+        ptx_report(warp->machine, warp, code, lane, PTX_RULE_BARRIER_COUNT, number,
                    "barrier %llu for %llu threads, but line %d came to it for %u",
                    (unsigned long long)number, (unsigned long long)threads,
                    barrier->first ? barrier->first->instruction->line : 0, barrier->expected);
@@ -131,7 +127,7 @@ static void run_barrier(struct ptx_warp *warp, const struct ptx_code *code, uint
     if (lanes & warp->live & -warp->live)
         barrier->arrived += PTX_LANES - (uint32_t)__builtin_popcount(warp->live);
     if (code->data[0] == REDUCE) {
-        if (ptx_require_defined(warp, code, code->c, lanes, "a barrier's reduction"))
+        if (ptx_require_defined(warp, code, code->c, lanes, PTX_RULE_UNKNOWN_BARRIER_REDUCTION))
             return;
         for (uint32_t rest = lanes; rest; rest &= rest - 1)
             barrier->count +=
@@ -142,8 +138,7 @@ static void run_barrier(struct ptx_warp *warp, const struct ptx_code *code, uint
         if (watch->arrive)
             watch->arrive(watch->data, warp, lanes, barrier);
     if (barrier->arrived > threads) {
-        ptx_report(warp->machine, warp, code, lane, PTX_REPORT_BARRIER, PTX_REPORT_VALUE, number,
-                   "barrier: no more threads come than it is for",
+        ptx_report(warp->machine, warp, code, lane, PTX_RULE_BARRIER_MANY, number,
                    "%u threads at barrier %llu, which is for %llu", barrier->arrived,
                    (unsigned long long)number, (unsigned long long)threads);
         return;
@@ -204,21 +199,19 @@ static const struct ptx_wait_kind warp_wait = {warp_ready, NULL, warp_describe};
 /* Lanes may come to it at different instructions: they are let go together, by mask. */
 static void run_warp_sync(struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes)
 {
-    if (ptx_require_defined(warp, code, code->a, lanes, "a membermask"))
+    if (ptx_require_defined(warp, code, code->a, lanes, PTX_RULE_UNKNOWN_WARP_SYNC_MASK))
         return;
     for (uint32_t rest = lanes; rest; rest &= rest - 1) {
         const int lane = __builtin_ctz(rest);
         const uint32_t mask = (uint32_t)ptx_row(warp, code->a)[lane];
         if (!(mask >> lane & 1) || mask & ~warp->exists) {
-            ptx_report(warp->machine, warp, code, lane, PTX_REPORT_DIVERGENCE, PTX_REPORT_VALUE,
-                       mask, "bar.warp.sync: the executing thread is in the membermask",
+            ptx_report(warp->machine, warp, code, lane, PTX_RULE_WARP_SYNC_MASK, mask,
                        "membermask 0x%08x at lane %d of a warp of lanes 0x%08x", mask, lane,
                        warp->exists);
             return;
         }
         if (mask & ~warp->live) {
-            ptx_report(warp->machine, warp, code, lane, PTX_REPORT_DIVERGENCE, PTX_REPORT_VALUE,
-                       mask, "bar.warp.sync: all threads in the membermask execute it",
+            ptx_report(warp->machine, warp, code, lane, PTX_RULE_WARP_SYNC_EXITED, mask,
                        "membermask 0x%08x names lanes 0x%08x, which have exited", mask,
                        mask & ~warp->live);
             return;

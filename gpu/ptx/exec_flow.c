@@ -28,13 +28,12 @@ static void run_indexed(struct ptx_warp *warp, const struct ptx_code *code, uint
 {
     const struct ptx_operand *list = code->instruction->operands[1].part;
     const uint64_t *a = ptx_row(warp, code->a);
-    if (ptx_require_defined(warp, code, code->a, lanes, "where a branch goes"))
+    if (ptx_require_defined(warp, code, code->a, lanes, PTX_RULE_UNKNOWN_BRANCH_INDEX))
         return;
     for (uint32_t rest = lanes; rest; rest &= rest - 1) {
         const int lane = __builtin_ctz(rest);
         if (a[lane] >= (uint64_t)list->count) {
-            ptx_report(warp->machine, warp, code, lane, PTX_REPORT_OUTSIDE, PTX_REPORT_VALUE,
-                       a[lane], "brx.idx: the index is below the number of targets",
+            ptx_report(warp->machine, warp, code, lane, PTX_RULE_BRX_INDEX, a[lane],
                        "brx.idx with index %llu of %d targets", (unsigned long long)a[lane],
                        list->count);
             return;
@@ -183,9 +182,8 @@ static void run_assertfail(struct ptx_warp *warp, const struct ptx_code *code, u
     char message[256], file[128];
     ptx_text(warp, parameter(warp, code, lane, 0), message, sizeof message);
     ptx_text(warp, parameter(warp, code, lane, 1), file, sizeof file);
-    ptx_report(warp->machine, warp, code, lane, PTX_REPORT_TRAP, PTX_REPORT_VALUE, 0,
-               "__assertfail", "assertion failed: %s, %s:%u", message, file,
-               (unsigned)parameter(warp, code, lane, 2) & 0xffffffffu);
+    ptx_report(warp->machine, warp, code, lane, PTX_RULE_ASSERT, 0, "assertion failed: %s, %s:%u",
+               message, file, (unsigned)parameter(warp, code, lane, 2) & 0xffffffffu);
 }
 
 /* The functions of CUDA's library that nvcc calls and nobody defines. */
@@ -281,8 +279,8 @@ static int lower_exit(struct ptx_build *build, const struct ptx_instruction *ins
 
 static void run_trap(struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes)
 {
-    ptx_report(warp->machine, warp, code, __builtin_ctz(lanes), PTX_REPORT_TRAP, PTX_REPORT_VALUE,
-               0, "trap", "%s", code->instruction->opcode->name);
+    ptx_report(warp->machine, warp, code, __builtin_ctz(lanes), PTX_RULE_TRAP, 0, "%s",
+               code->instruction->opcode->name);
 }
 
 static int lower_trap(struct ptx_build *build, const struct ptx_instruction *instruction,

@@ -12,11 +12,8 @@ int ptx_part_of_warp(struct ptx_warp *warp, const struct ptx_code *code, uint32_
 {
     if (lanes == PTX_ALL_LANES)
         return 0;
-    ptx_report(
-        warp->machine, warp, code, __builtin_ctz(~lanes), PTX_REPORT_DIVERGENCE, PTX_REPORT_VALUE,
-        lanes,
-        ".aligned: all threads in the warp execute the same instruction, and none has exited",
-        "lanes 0x%08x of the warp alone are here", lanes);
+    ptx_report(warp->machine, warp, code, __builtin_ctz(~lanes), PTX_RULE_PART_OF_WARP, lanes,
+               "lanes 0x%08x of the warp alone are here", lanes);
     return 1;
 }
 

@@ -30,8 +30,8 @@ static void run_shfl(struct ptx_warp *warp, const struct ptx_code *code, uint32_
     uint64_t value[PTX_LANES], inside[PTX_LANES];
     uint8_t undefined[PTX_LANES];
     static const uint8_t defined[PTX_LANES];
-    if (ptx_require_defined(warp, code, code->b, lanes, "which lane is read") ||
-        ptx_require_defined(warp, code, code->c, lanes, "which lane is read"))
+    if (ptx_require_defined(warp, code, code->b, lanes, PTX_RULE_UNKNOWN_SHUFFLE_LANE) ||
+        ptx_require_defined(warp, code, code->c, lanes, PTX_RULE_UNKNOWN_SHUFFLE_CLAMP))
         return;
     for (uint32_t rest = lanes; rest; rest &= rest - 1) {
         const int lane = __builtin_ctz(rest);
@@ -92,7 +92,7 @@ static void run_vote(struct ptx_warp *warp, const struct ptx_code *code, uint32_
     uint64_t value[PTX_LANES];
     static const uint8_t defined[PTX_LANES];
     uint32_t holds = 0;
-    if (ptx_require_defined(warp, code, code->a, lanes, "a vote"))
+    if (ptx_require_defined(warp, code, code->a, lanes, PTX_RULE_UNKNOWN_VOTE))
         return;
     for (uint32_t rest = lanes; rest; rest &= rest - 1) {
         const int lane = __builtin_ctz(rest);
@@ -126,7 +126,7 @@ static void run_match(struct ptx_warp *warp, const struct ptx_code *code, uint32
     const uint64_t *a = ptx_row(warp, code->a);
     uint64_t value[PTX_LANES], same[PTX_LANES];
     static const uint8_t defined[PTX_LANES];
-    if (ptx_require_defined(warp, code, code->a, lanes, "a match"))
+    if (ptx_require_defined(warp, code, code->a, lanes, PTX_RULE_UNKNOWN_MATCH))
         return;
     int all = 1;
     for (uint32_t rest = lanes; rest; rest &= rest - 1) {

@@ -12,7 +12,7 @@ void hazard_fail(struct hazard *hazard)
     if (hazard->failed)
         return;
     hazard->failed = 1;
-    ptx_report(hazard->machine, NULL, NULL, -1, PTX_REPORT_LIMIT, PTX_REPORT_VALUE, 0, "",
+    ptx_report(hazard->machine, NULL, NULL, -1, PTX_RULE_NO_MEMORY, 0,
                "no memory to watch for races");
 }
 

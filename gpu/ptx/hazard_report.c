@@ -69,36 +69,29 @@ static int changes_nothing(const struct meeting *meeting)
     return !memcmp(stored + from, access->data[meeting->lane] + from, meeting->bytes);
 }
 
-static void report(struct hazard *hazard, const struct meeting *meeting, enum ptx_report_kind kind,
-                   enum ptx_report_class class, const char *rule, const char *what)
+static void report(struct hazard *hazard, const struct meeting *meeting, enum ptx_rule rule)
 {
     static const char *const kinds[] = {"read", "write", "atomic operation"};
     const struct ptx_access *access = meeting->access;
     const struct ptx_block *block = access->block[meeting->lane];
     char other[360];
     say_other(hazard, meeting, other, sizeof other);
-    ptx_report(hazard->machine, access->warp, access->code, access->warp ? meeting->lane : -1, kind,
-               class, access->address[meeting->lane], rule, "%s at '%s' + %llu and %s: %s",
-               kinds[access->kind], block->name, (unsigned long long)meeting->offset, other, what);
+    ptx_report(hazard->machine, access->warp, access->code, access->warp ? meeting->lane : -1, rule,
+               access->address[meeting->lane], "%s at '%s' + %llu and %s: %s", kinds[access->kind],
+               block->name, (unsigned long long)meeting->offset, other, ptx_rules[rule].what);
 }
 
 void hazard_report_race(struct hazard *hazard, const struct meeting *meeting)
 {
-    const int same = changes_nothing(meeting);
-    report(hazard, meeting, PTX_REPORT_RACE, same ? PTX_REPORT_TEXT : PTX_REPORT_VALUE,
-           "Memory Consistency Model, Data Races: conflicting accesses are ordered by causality, "
-           "or are morally strong",
-           same ? "nothing orders them; both write the same value" : "nothing orders them");
+    report(hazard, meeting, changes_nothing(meeting) ? PTX_RULE_RACE_ALIKE : PTX_RULE_RACE);
 }
 
 void hazard_report_proxy(struct hazard *hazard, const struct meeting *meeting)
 {
     const unsigned how = meeting->site >> SITE_HOW;
-    report(
-        hazard, meeting, PTX_REPORT_PROXY, how & MARK_COPY ? PTX_REPORT_TEXT : PTX_REPORT_VALUE,
-        how & MARK_BEGIN
-            ? "fence.mbarrier_init: makes initialisations visible to the async proxy"
-            : "Async proxy: a fence.proxy.async between accesses of the generic proxy and its own",
-        how & MARK_BEGIN ? "no fence.mbarrier_init or fence.proxy.async between them"
-                         : "no fence.proxy.async of a thread that knew of it between them");
+    report(hazard, meeting,
+           meeting->access->proxy == PTX_PROXY_TENSORMAP ? PTX_RULE_PROXY_MAP
+           : how & MARK_BEGIN                            ? PTX_RULE_PROXY_MBARRIER
+           : how & MARK_COPY                             ? PTX_RULE_PROXY_COPY
+                                                         : PTX_RULE_PROXY);
 }

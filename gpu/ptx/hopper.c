@@ -8,7 +8,7 @@
 
 static void no_memory(struct ptx_machine *machine)
 {
-    ptx_report(machine, NULL, NULL, -1, PTX_REPORT_LIMIT, PTX_REPORT_VALUE, 0, "",
+    ptx_report(machine, NULL, NULL, -1, PTX_RULE_NO_MEMORY, 0,
                "no memory for asynchronous operations");
 }
 
@@ -137,10 +137,8 @@ int hopper_is_there(struct ptx_machine *machine, const struct ptx_effect *effect
     const uint64_t rank = shared_address >> PTX_RANK_SHIFT;
     if (rank >= cluster->size || cluster->ctas[rank].live_threads)
         return 0;
-    ptx_report(machine, effect->warp, effect->code, effect->lane, PTX_REPORT_CLUSTER,
-               PTX_REPORT_VALUE, shared_address,
-               "Asynchronous operations: a CTA stays until operations on its shared memory are "
-               "complete",
+    ptx_report(machine, effect->warp, effect->code, effect->lane, PTX_RULE_ENGINE_CTA_ENDED,
+               shared_address,
                "an operation under way on shared memory of CTA rank %u of the cluster, all of "
                "whose threads have exited",
                (unsigned)rank);
@@ -158,8 +156,7 @@ int hopper_to_space(struct ptx_warp *warp, const struct ptx_code *code, int lane
         *address -= PTX_WINDOW_SHARED;
         return 0;
     }
-    ptx_report(warp->machine, warp, code, lane, PTX_REPORT_OUTSIDE, PTX_REPORT_VALUE, *address,
-               "Generic Addressing: the address is one of the instruction's state space",
+    ptx_report(warp->machine, warp, code, lane, PTX_RULE_NOT_SHARED, *address,
                "generic address 0x%llx, which is none of shared memory",
                (unsigned long long)*address);
     return 1;

@@ -30,8 +30,8 @@ int hopper_bulk_read(struct ptx_machine *machine, struct ptx_effect *effect)
     bulk->data = calloc(1, bulk->bytes + 1);
     bulk->known = calloc(1, bulk->bytes + 1);
     if (!bulk->data || !bulk->known) {
-        ptx_report(machine, effect->warp, effect->code, effect->lane, PTX_REPORT_LIMIT,
-                   PTX_REPORT_VALUE, 0, "", "no memory for a copy of %u bytes", bulk->bytes);
+        ptx_report(machine, effect->warp, effect->code, effect->lane, PTX_RULE_NO_MEMORY, 0,
+                   "no memory for a copy of %u bytes", bulk->bytes);
         return 1;
     }
     bulk->is_read = 1;
@@ -145,14 +145,13 @@ uint32_t hopper_targets(struct ptx_warp *warp, const struct ptx_code *code, int 
     const uint64_t rank = to >> PTX_RANK_SHIFT;
     uint64_t targets = rank < size ? UINT64_C(1) << rank : 0;
     if (mask) {
-        if (ptx_require_defined(warp, code, mask->slot, 1u << lane, "a mask of CTAs"))
+        if (ptx_require_defined(warp, code, mask->slot, 1u << lane, PTX_RULE_UNKNOWN_CTA_MASK))
             return 0;
         targets = ptx_row(warp, mask->slot)[lane] & 0xffff;
     }
     if (targets && targets >> size == 0)
         return (uint32_t)targets;
-    ptx_report(warp->machine, warp, code, lane, PTX_REPORT_CLUSTER, PTX_REPORT_VALUE, to,
-               "cp.async.bulk: destinations are CTAs of the cluster",
+    ptx_report(warp->machine, warp, code, lane, PTX_RULE_BULK_TARGETS, to,
                "destination CTAs 0x%llx of a cluster of %u", (unsigned long long)targets, size);
     return 0;
 }
@@ -164,8 +163,7 @@ int hopper_barrier_of(struct ptx_warp *warp, const struct ptx_code *code, int la
         return 1;
     if (*barrier >> PTX_RANK_SHIFT == to >> PTX_RANK_SHIFT)
         return 0;
-    ptx_report(warp->machine, warp, code, lane, PTX_REPORT_CLUSTER, PTX_REPORT_VALUE, *barrier,
-               "the mbarrier is in the same CTA's shared memory as the destination",
+    ptx_report(warp->machine, warp, code, lane, PTX_RULE_BULK_BARRIER, *barrier,
                "the destination is in CTA rank %u's shared memory, the mbarrier in rank %u's",
                (unsigned)(to >> PTX_RANK_SHIFT), (unsigned)(*barrier >> PTX_RANK_SHIFT));
     return 1;
@@ -182,12 +180,11 @@ static int fill_operands(struct ptx_warp *warp, const struct ptx_code *code, int
     hopper_spaces(code->instruction, &bulk->to_space, &bulk->from_space);
     if (hopper_address(warp, code, &places[0], lane, &bulk->to) ||
         hopper_address(warp, code, &places[1], lane, &bulk->from) ||
-        ptx_require_defined(warp, code, code->a, 1u << lane, "a bulk copy's size"))
+        ptx_require_defined(warp, code, code->a, 1u << lane, PTX_RULE_UNKNOWN_BULK_SIZE))
         return 1;
     bulk->bytes = (uint32_t)ptx_row(warp, code->a)[lane];
     if (geometry_bulk_check(bulk->to, bulk->from, bulk->bytes)) {
-        ptx_report(warp->machine, warp, code, lane, PTX_REPORT_MISALIGNED, PTX_REPORT_VALUE,
-                   bulk->to, "cp.async.bulk: addresses and size are multiples of 16", "%s",
+        ptx_report(warp->machine, warp, code, lane, PTX_RULE_BULK_MULTIPLES, bulk->to, "%s",
                    moe_error_text());
         return 1;
     }

@@ -43,10 +43,10 @@ void ptx_cluster_after_exit(struct ptx_warp *warp, uint32_t lanes)
     settle(warp->machine, cluster);
 }
 
-static int complain(struct ptx_warp *warp, const struct ptx_code *code, int lane, const char *what)
+static int complain(struct ptx_warp *warp, const struct ptx_code *code, int lane,
+                    enum ptx_rule rule)
 {
-    ptx_report(warp->machine, warp, code, lane, PTX_REPORT_BARRIER, PTX_REPORT_VALUE, 0,
-               "barrier.cluster: every arrive of a thread is followed by one wait", "%s", what);
+    ptx_report(warp->machine, warp, code, lane, rule, 0, "%s", ptx_rules[rule].what);
     return 1;
 }
 
@@ -57,8 +57,7 @@ static void run_arrive(struct ptx_warp *warp, const struct ptx_code *code, uint3
     if (!hopper)
         return;
     if (hopper->at_cluster & lanes) {
-        complain(warp, code, __builtin_ctz(hopper->at_cluster & lanes),
-                 "a thread arrives again that has not waited");
+        complain(warp, code, __builtin_ctz(hopper->at_cluster & lanes), PTX_RULE_CLUSTER_ARRIVE);
         return;
     }
     hopper->at_cluster |= lanes;
@@ -105,8 +104,7 @@ static void run_wait(struct ptx_warp *warp, const struct ptx_code *code, uint32_
     if (!hopper)
         return;
     if (lanes & ~hopper->at_cluster) {
-        complain(warp, code, __builtin_ctz(lanes & ~hopper->at_cluster),
-                 "a thread waits that has not arrived");
+        complain(warp, code, __builtin_ctz(lanes & ~hopper->at_cluster), PTX_RULE_CLUSTER_WAIT);
         return;
     }
     for (uint32_t rest = lanes; rest; rest &= rest - 1) {
@@ -131,16 +129,15 @@ static int lower_barrier(struct ptx_build *build, const struct ptx_instruction *
 static void run_mapa(struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes)
 {
     const uint64_t *a = ptx_row(warp, code->a), *b = ptx_row(warp, code->b);
-    if (ptx_require_defined(warp, code, code->a, lanes, "an address") ||
-        ptx_require_defined(warp, code, code->b, lanes, "a rank"))
+    if (ptx_require_defined(warp, code, code->a, lanes, PTX_RULE_UNKNOWN_MAPA_ADDRESS) ||
+        ptx_require_defined(warp, code, code->b, lanes, PTX_RULE_UNKNOWN_RANK))
         return;
     for (uint32_t rest = lanes; rest; rest &= rest - 1) {
         const int lane = __builtin_ctz(rest);
         const uint64_t rank = (uint32_t)b[lane];
         uint64_t address = a[lane];
         if (rank >= warp->cta->cluster->size) {
-            ptx_report(warp->machine, warp, code, lane, PTX_REPORT_CLUSTER, PTX_REPORT_VALUE,
-                       address, "mapa: the operand is the rank of a CTA of the cluster",
+            ptx_report(warp->machine, warp, code, lane, PTX_RULE_MAPA_RANK, address,
                        "rank %llu of a cluster of %u", (unsigned long long)rank,
                        warp->cta->cluster->size);
             return;
@@ -155,7 +152,7 @@ static void run_mapa(struct ptx_warp *warp, const struct ptx_code *code, uint32_
 
 static void run_getctarank(struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes)
 {
-    if (ptx_require_defined(warp, code, code->a, lanes, "an address"))
+    if (ptx_require_defined(warp, code, code->a, lanes, PTX_RULE_UNKNOWN_RANKED_ADDRESS))
         return;
     for (uint32_t rest = lanes; rest; rest &= rest - 1) {
         const int lane = __builtin_ctz(rest);

@@ -90,21 +90,19 @@ static int sizes(struct ptx_warp *warp, const struct ptx_code *code, uint32_t la
                  struct copy *copy)
 {
     const uint64_t *given = ptx_row(warp, code->e);
-    if (ptx_require_defined(warp, code, code->e, lanes, "how many bytes are copied"))
+    if (ptx_require_defined(warp, code, code->e, lanes, PTX_RULE_UNKNOWN_COPY_SIZE))
         return 1;
     for (uint32_t rest = lanes; rest; rest &= rest - 1) {
         const int lane = __builtin_ctz(rest);
         copy->size[lane] = code->sign ? (given[lane] ^ code->data[1]) & 1 ? 0 : copy->bytes
                                       : (uint32_t)given[lane];
         if (copy->size[lane] > copy->bytes) {
-            ptx_report(warp->machine, warp, code, lane, PTX_REPORT_OUTSIDE, PTX_REPORT_VALUE,
-                       copy->from[lane], "cp.async: src-size is at most cp-size",
+            ptx_report(warp->machine, warp, code, lane, PTX_RULE_COPY_SIZE, copy->from[lane],
                        "a source of %u bytes where %u are copied", copy->size[lane], copy->bytes);
             return 1;
         }
         if (copy->from[lane] % copy->bytes) {
-            ptx_report(warp->machine, warp, code, lane, PTX_REPORT_MISALIGNED, PTX_REPORT_VALUE,
-                       copy->from[lane], "cp.async: addresses are aligned to cp-size",
+            ptx_report(warp->machine, warp, code, lane, PTX_RULE_COPY_MISALIGNED, copy->from[lane],
                        "a source at 0x%llx, which is no multiple of %u",
                        (unsigned long long)copy->from[lane], copy->bytes);
             return 1;

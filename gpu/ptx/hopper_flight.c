@@ -11,14 +11,13 @@ enum hopper_flight { FREE, ACCUMULATES, IS_READ };
 
 /* ---- by wgmma itself ------------------------------------------------------------------------- */
 
-static int complain(struct ptx_warp *warp, const struct ptx_code *code, const char *rule,
-                    const char *what, const struct ptx_code *other)
+static int complain(struct ptx_warp *warp, const struct ptx_code *code, enum ptx_rule rule,
+                    const struct ptx_code *other)
 {
     char whose[40] = "";
     if (other)
         snprintf(whose, sizeof whose, " of the wgmma of line %d", other->instruction->line);
-    ptx_report(warp->machine, warp, code, -1, PTX_REPORT_FLIGHT, PTX_REPORT_VALUE, 0, rule, "%s%s",
-               what, whose);
+    ptx_report(warp->machine, warp, code, -1, rule, 0, "%s%s", ptx_rules[rule].what, whose);
     return 1;
 }
 
@@ -35,17 +34,11 @@ static int take(struct ptx_warp *warp, const struct ptx_code *code, int32_t slot
     if (slot < 0)
         return 0;
     if (hopper->touched[slot])
-        return complain(warp, code,
-                        "wgmma.fence: between an access to a register and a wgmma.mma_async that "
-                        "accesses it",
-                        "a register that was touched since the last wgmma.fence", NULL);
+        return complain(warp, code, PTX_RULE_FLIGHT_TOUCHED, NULL);
     if (hopper->flight[slot] != FREE &&
         (hopper->flight[slot] != use ||
          (use == ACCUMULATES && !same_shape(hopper->flight_code[slot], code))))
-        return complain(warp, code,
-                        "wgmma.mma_async: only accumulators, of wgmma of one shape, are accessed "
-                        "by several that are not waited for",
-                        "a register that is under way otherwise, one", hopper->flight_code[slot]);
+        return complain(warp, code, PTX_RULE_FLIGHT_SHARED, hopper->flight_code[slot]);
     if (hopper->flight[slot] == FREE)
         hopper->flying++;
     hopper->flight[slot] = (uint8_t)use;
@@ -59,8 +52,7 @@ int hopper_flight_begin(struct ptx_warp *warp, const struct ptx_code *code,
 {
     const struct hopper_warp *hopper = warp->hopper;
     if (!hopper->fenced)
-        return complain(warp, code, "wgmma.fence: before the first wgmma.mma_async of a kernel",
-                        "there was no wgmma.fence", NULL);
+        return complain(warp, code, PTX_RULE_FLIGHT_FENCE, NULL);
     for (int i = 0; i < form->d_count; i++)
         if (take(warp, code, form->d[i].slot, ACCUMULATES))
             return 1;
@@ -98,10 +90,7 @@ static int touch_place(struct ptx_warp *warp, const struct ptx_code *code,
     if (place->slot >= 0) {
         const uint8_t flight = hopper->flight[place->slot];
         if (flight == ACCUMULATES || (flight == IS_READ && is_write))
-            return complain(warp, code,
-                            "wgmma.wait_group: the registers of a wgmma.mma_async are not accessed "
-                            "before",
-                            "a register that is under way, one", hopper->flight_code[place->slot]);
+            return complain(warp, code, PTX_RULE_FLIGHT_WAIT, hopper->flight_code[place->slot]);
         hopper->touched[place->slot] = 1;
     }
     for (int32_t i = 0; i < place->count; i++)

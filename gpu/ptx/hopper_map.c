@@ -35,8 +35,8 @@ static void run_replace(struct ptx_warp *warp, const struct ptx_code *code, uint
                                 .kind = PTX_WRITE,
                                 .bytes = sizeof(struct geometry_map),
                                 .align = 64};
-    if (ptx_require_defined(warp, code, code->a, lanes, "a tensor map's field") ||
-        ptx_require_defined(warp, code, code->b, lanes, "a tensor map's field") ||
+    if (ptx_require_defined(warp, code, code->a, lanes, PTX_RULE_UNKNOWN_MAP_ORDINAL) ||
+        ptx_require_defined(warp, code, code->b, lanes, PTX_RULE_UNKNOWN_MAP_FIELD) ||
         ptx_address(warp, code, &code->places[0], lanes, access.address) ||
         ptx_access(warp->machine, &access))
         return;
@@ -46,9 +46,8 @@ static void run_replace(struct ptx_warp *warp, const struct ptx_code *code, uint
         memcpy(&map, access.data[lane], sizeof map);
         if (geometry_map_replace(&map, fields[code->data[0]].field,
                                  (int)ptx_row(warp, code->a)[lane], ptx_row(warp, code->b)[lane])) {
-            ptx_report(warp->machine, warp, code, lane, PTX_REPORT_DESCRIPTOR, PTX_REPORT_VALUE,
-                       access.address[lane], "tensormap.replace: a field of a tensor map", "%s",
-                       moe_error_text());
+            ptx_report(warp->machine, warp, code, lane, PTX_RULE_MAP_FIELD, access.address[lane],
+                       "%s", moe_error_text());
             return;
         }
         memcpy(access.data[lane], &map, sizeof map);
@@ -93,9 +92,8 @@ static void run_publish(struct ptx_warp *warp, const struct ptx_code *code, uint
     for (uint32_t rest = lanes; rest; rest &= rest - 1)
         if (to.address[__builtin_ctz(rest)] != to.address[lane] ||
             from.address[__builtin_ctz(rest)] != from.address[lane]) {
-            ptx_report(warp->machine, warp, code, __builtin_ctz(rest), PTX_REPORT_DIVERGENCE,
-                       PTX_REPORT_VALUE, to.address[__builtin_ctz(rest)],
-                       "tensormap.cp_fenceproxy: all threads of the warp give the same operands",
+            ptx_report(warp->machine, warp, code, __builtin_ctz(rest), PTX_RULE_MAP_PUBLISHED,
+                       to.address[__builtin_ctz(rest)],
                        "lanes of one warp give different addresses");
             return;
         }

@@ -20,8 +20,8 @@ struct worker {
 };
 
 #define COMPLAIN(worker, rule, ...)                                                                \
-    ptx_report((worker)->machine, (worker)->warp, (worker)->code, (worker)->lane,                  \
-               PTX_REPORT_BARRIER, PTX_REPORT_VALUE, (worker)->address, rule, __VA_ARGS__)
+    ptx_report((worker)->machine, (worker)->warp, (worker)->code, (worker)->lane, rule,            \
+               (worker)->address, __VA_ARGS__)
 
 /* ---- the object ------------------------------------------------------------------------------ */
 
@@ -56,8 +56,7 @@ static int in_shared(const struct worker *worker, const struct ptx_block *block)
 {
     if (block->space == PTX_SPACE_SHARED)
         return 1;
-    COMPLAIN(worker, "mbarrier: the object is in shared memory", "an mbarrier in '%s'",
-             block->name);
+    COMPLAIN(worker, PTX_RULE_MBARRIER_SHARED, "an mbarrier in '%s'", block->name);
     return 0;
 }
 
@@ -69,16 +68,14 @@ static struct hopper_barrier *usable(const struct worker *worker, struct ptx_blo
         return NULL;
     struct hopper_barrier *barrier = find(owner_of(block)->hopper, offset);
     if (!barrier || !barrier->valid) {
-        COMPLAIN(worker,
-                 "mbarrier.init: an mbarrier is initialised before any other operation on it",
-                 "no mbarrier at shared address 0x%llx: %s", (unsigned long long)worker->address,
+        COMPLAIN(worker, PTX_RULE_MBARRIER_BEGUN, "no mbarrier at shared address 0x%llx: %s",
+                 (unsigned long long)worker->address,
                  barrier ? "mbarrier.inval ended it" : "it was not initialised");
         return NULL;
     }
     const uint64_t word = seal_of(barrier);
     if (memcmp(block->data + offset, &word, sizeof word) != 0) {
-        COMPLAIN(worker,
-                 "mbarrier: no other operations than those of mbarriers on the object's memory",
+        COMPLAIN(worker, PTX_RULE_MBARRIER_WRITTEN,
                  "the mbarrier at shared address 0x%llx was written over",
                  (unsigned long long)worker->address);
         return NULL;
@@ -108,8 +105,8 @@ static int add_bytes(const struct worker *worker, struct hopper_barrier *barrier
     barrier->bytes += bytes;
     if (barrier->bytes >= -HOPPER_COUNT_MAX && barrier->bytes <= HOPPER_COUNT_MAX)
         return 0;
-    COMPLAIN(worker, "Tx-count of mbarrier object: from -(2^20-1) to 2^20-1",
-             "the mbarrier's tx-count becomes %lld", (long long)barrier->bytes);
+    COMPLAIN(worker, PTX_RULE_TX_COUNT, "the mbarrier's tx-count becomes %lld",
+             (long long)barrier->bytes);
     return 1;
 }
 
@@ -119,8 +116,7 @@ static int arrive(const struct worker *worker, struct hopper_barrier *barrier, u
         barrier->pending -= (uint32_t)count;
         return 0;
     }
-    COMPLAIN(worker,
-             "mbarrier.arrive: the count is from 1 to the pending count of the current phase",
+    COMPLAIN(worker, PTX_RULE_ARRIVALS,
              "more arrivals than expected: %llu where %u of %u are pending in phase %llu, and "
              "%lld bytes",
              (unsigned long long)count, barrier->pending, barrier->expected,
@@ -178,7 +174,7 @@ int hopper_pending_one_more(struct ptx_warp *warp, const struct ptx_code *code, 
     struct hopper_cta *hopper = hopper_cta(warp->cta);
     struct hopper_barrier *barrier = find(hopper, address & PTX_OFFSET_MASK);
     if (barrier && barrier->valid && barrier->pending == HOPPER_COUNT_MAX) {
-        COMPLAIN(&worker, "mbarrier: the pending count is at most 2^20-1",
+        COMPLAIN(&worker, PTX_RULE_PENDING_COUNT,
                  "one more pending arrival than an mbarrier can count");
         return 1;
     }
@@ -218,7 +214,7 @@ static struct worker worker_of(struct ptx_warp *warp, const struct ptx_code *cod
 static void run_init(struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes)
 {
     struct ptx_access access;
-    if (ptx_require_defined(warp, code, code->a, lanes, "an mbarrier's count") ||
+    if (ptx_require_defined(warp, code, code->a, lanes, PTX_RULE_UNKNOWN_INIT_COUNT) ||
         reach(warp, code, 0, PTX_WRITE, lanes, &access))
         return;
     for (uint32_t rest = lanes; rest && !warp->machine->stopped; rest &= rest - 1) {
@@ -230,14 +226,12 @@ static void run_init(struct ptx_warp *warp, const struct ptx_code *code, uint32_
         struct hopper_cta *hopper = hopper_cta(owner_of(access.block[lane]));
         struct hopper_barrier *barrier = find(hopper, access.offset[lane]);
         if (count < 1 || count > HOPPER_COUNT_MAX) {
-            COMPLAIN(&worker, "mbarrier.init: the count is from 1 to 2^20-1",
-                     "an mbarrier for %llu arrivals", (unsigned long long)count);
+            COMPLAIN(&worker, PTX_RULE_INIT_COUNT, "an mbarrier for %llu arrivals",
+                     (unsigned long long)count);
             return;
         }
         if (barrier && barrier->valid) {
-            COMPLAIN(&worker,
-                     "mbarrier.init: not on memory that holds a valid mbarrier; mbarrier.inval "
-                     "comes before",
+            COMPLAIN(&worker, PTX_RULE_INIT_AGAIN,
                      "the mbarrier at shared address 0x%llx is initialised again in its phase %llu",
                      (unsigned long long)worker.address, (unsigned long long)barrier->phase);
             return;
@@ -247,7 +241,7 @@ static void run_init(struct ptx_warp *warp, const struct ptx_code *code, uint32_
             hopper->barriers = barrier;
         }
         if (!barrier) {
-            ptx_report(warp->machine, warp, code, lane, PTX_REPORT_LIMIT, PTX_REPORT_VALUE, 0, "",
+            ptx_report(warp->machine, warp, code, lane, PTX_RULE_NO_MEMORY, 0,
                        "no memory for an mbarrier");
             return;
         }
@@ -280,7 +274,7 @@ static void run_inval(struct ptx_warp *warp, const struct ptx_code *code, uint32
 static void run_bytes(struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes)
 {
     struct ptx_access access;
-    if (ptx_require_defined(warp, code, code->a, lanes, "an mbarrier's tx-count") ||
+    if (ptx_require_defined(warp, code, code->a, lanes, PTX_RULE_UNKNOWN_TX_COUNT) ||
         reach(warp, code, 0, PTX_ATOMIC, lanes, &access))
         return;
     for (uint32_t rest = lanes; rest && !warp->machine->stopped; rest &= rest - 1) {
@@ -316,8 +310,8 @@ static int arrive_one(const struct worker *worker, const struct ptx_code *code,
     if (instruction->opcode->data & DROP)
         barrier->expected -= (uint32_t)count;
     if (ptx_has(instruction, PTX_W_NOCOMPLETE) && barrier->pending == 0) {
-        COMPLAIN(worker, "mbarrier.arrive.noComplete: it does not complete the phase",
-                 "the last arrival of phase %llu", (unsigned long long)barrier->phase);
+        COMPLAIN(worker, PTX_RULE_NO_COMPLETE, "the last arrival of phase %llu",
+                 (unsigned long long)barrier->phase);
         return 1;
     }
     return 0;
@@ -327,7 +321,7 @@ static void run_arrive(struct ptx_warp *warp, const struct ptx_code *code, uint3
 {
     struct ptx_access access;
     const int returns = (code->instruction->opcode->data & RETURNS) != 0;
-    if (ptx_require_defined(warp, code, code->a, lanes, "an mbarrier's count") ||
+    if (ptx_require_defined(warp, code, code->a, lanes, PTX_RULE_UNKNOWN_ARRIVE_COUNT) ||
         reach(warp, code, returns, PTX_ATOMIC, lanes, &access))
         return;
     for (uint32_t rest = lanes; rest && !warp->machine->stopped; rest &= rest - 1) {
@@ -352,7 +346,7 @@ static void run_arrive(struct ptx_warp *warp, const struct ptx_code *code, uint3
 
 static void run_pending_count(struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes)
 {
-    if (ptx_require_defined(warp, code, code->a, lanes, "an mbarrier's state"))
+    if (ptx_require_defined(warp, code, code->a, lanes, PTX_RULE_UNKNOWN_STATE))
         return;
     for (uint32_t rest = lanes; rest; rest &= rest - 1) {
         const int lane = __builtin_ctz(rest);
@@ -390,12 +384,10 @@ static void wait_wake(struct ptx_warp *warp, int lane)
     const struct ptx_wait *wait = &warp->wait[lane];
     const struct worker worker = {warp->machine, warp, wait->code, lane, wait->argument[2]};
     if (!barrier->valid)
-        COMPLAIN(&worker, "mbarrier.inval: nobody waits for the mbarrier",
-                 "mbarrier.inval while threads wait for phase %llu",
+        COMPLAIN(&worker, PTX_RULE_INVAL_WAITED, "mbarrier.inval while threads wait for phase %llu",
                  (unsigned long long)wait->argument[1]);
     else if (barrier->phase > wait->argument[1] + 1)
-        COMPLAIN(&worker,
-                 "mbarrier.try_wait: of the current phase or of the one immediately before",
+        COMPLAIN(&worker, PTX_RULE_PHASE_MISSED,
                  "a thread that waits for phase %llu looks again when the mbarrier is in phase "
                  "%llu: it may miss it",
                  (unsigned long long)wait->argument[1], (unsigned long long)barrier->phase);
@@ -419,8 +411,8 @@ static int phase_meant(const struct worker *worker, const struct ptx_code *code,
 {
     if (ptx_has(code->instruction, PTX_W_PARITY)) {
         if (operand > 1) {
-            COMPLAIN(worker, "mbarrier.test_wait.parity: phaseParity is 0 or 1",
-                     "a phase parity of %llu", (unsigned long long)operand);
+            COMPLAIN(worker, PTX_RULE_PARITY, "a phase parity of %llu",
+                     (unsigned long long)operand);
             return 1;
         }
         *phase = (barrier->phase & 1) == operand ? barrier->phase : barrier->phase - 1;
@@ -429,9 +421,8 @@ static int phase_meant(const struct worker *worker, const struct ptx_code *code,
     *phase = operand >> 20 & ((UINT64_C(1) << 43) - 1);
     if (operand >> 63 && *phase <= barrier->phase && *phase + 1 >= barrier->phase)
         return 0;
-    COMPLAIN(worker, "mbarrier.test_wait: the state is of the current phase or the one before",
-             "a state of phase %llu at an mbarrier in phase %llu", (unsigned long long)*phase,
-             (unsigned long long)barrier->phase);
+    COMPLAIN(worker, PTX_RULE_STATE, "a state of phase %llu at an mbarrier in phase %llu",
+             (unsigned long long)*phase, (unsigned long long)barrier->phase);
     return 1;
 }
 
@@ -441,7 +432,7 @@ static void run_wait(struct ptx_warp *warp, const struct ptx_code *code, uint32_
 {
     struct ptx_access access;
     const int may_block = (int)code->instruction->opcode->data;
-    if (ptx_require_defined(warp, code, code->a, lanes, "an mbarrier's phase") ||
+    if (ptx_require_defined(warp, code, code->a, lanes, PTX_RULE_UNKNOWN_PHASE) ||
         reach(warp, code, 1, PTX_ATOMIC, lanes, &access))
         return;
     const int gives_up = !may_block || ptx_random_below(warp->machine, FALSE_ONE_IN) == 0;

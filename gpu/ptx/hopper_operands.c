@@ -83,8 +83,8 @@ static int decode(struct ptx_machine *machine, const struct ptx_effect *effect, 
 {
     if (!geometry_operand_decode(descriptor, operand))
         return 0;
-    ptx_report(machine, effect->warp, effect->code, -1, PTX_REPORT_DESCRIPTOR, PTX_REPORT_VALUE,
-               descriptor, "Matrix descriptor format", "%s", moe_error_text());
+    ptx_report(machine, effect->warp, effect->code, -1, PTX_RULE_DESCRIPTOR, descriptor, "%s",
+               moe_error_text());
     return 1;
 }
 

@@ -68,8 +68,7 @@ static void run(struct ptx_warp *warp, const struct ptx_code *code, uint32_t lan
     if (!hopper || !registers)
         return;
     if (code->sign ? count < *registers : count > *registers) {
-        ptx_report(warp->machine, warp, code, -1, PTX_REPORT_BARRIER, PTX_REPORT_VALUE, count,
-                   "setmaxnreg: .inc to no fewer, .dec to no more registers than the thread has",
+        ptx_report(warp->machine, warp, code, -1, PTX_RULE_SETMAXNREG, count,
                    "setmaxnreg%s to %u registers where a thread has %u",
                    code->sign ? ".inc" : ".dec", count, *registers);
         return;

@@ -141,9 +141,8 @@ static int map_is_same(struct ptx_machine *machine, struct ptx_effect *effect)
         return 0;
     if (!memcmp(access.data[0], &copy->map, sizeof copy->map))
         return 1;
-    ptx_report(machine, effect->warp, effect->code, effect->lane, PTX_REPORT_FLIGHT,
-               PTX_REPORT_VALUE, copy->map_address,
-               "tensormap.replace: not while operations use the tensor map",
+    ptx_report(machine, effect->warp, effect->code, effect->lane, PTX_RULE_MAP_EDITED,
+               copy->map_address,
                "the tensor map at 0x%llx was edited while a copy through it is under way",
                (unsigned long long)copy->map_address);
     return 0;
@@ -168,11 +167,10 @@ static int write_box(struct ptx_machine *machine, struct ptx_effect *effect, uin
 
 /* ---- instructions ---------------------------------------------------------------------------- */
 
-static int complain(struct ptx_warp *warp, const struct ptx_code *code, int lane, uint64_t address)
+static int complain(struct ptx_warp *warp, const struct ptx_code *code, int lane,
+                    enum ptx_rule rule, uint64_t address)
 {
-    ptx_report(warp->machine, warp, code, lane, PTX_REPORT_DESCRIPTOR, PTX_REPORT_VALUE, address,
-               "cp.async.bulk.tensor: the tensor map, coordinates and shared address fit", "%s",
-               moe_error_text());
+    ptx_report(warp->machine, warp, code, lane, rule, address, "%s", moe_error_text());
     return 1;
 }
 
@@ -188,21 +186,20 @@ static int take_map(struct ptx_warp *warp, const struct ptx_code *code, int lane
     memcpy(&copy->map, access.data[lane], sizeof copy->map);
     for (size_t i = 0; i < sizeof copy->map; i++)
         if (!access.known[lane][i]) {
-            ptx_report(warp->machine, warp, code, lane, PTX_REPORT_UNDEFINED, PTX_REPORT_VALUE,
-                       copy->map_address, "Tensormap: the whole object is written before its use",
+            ptx_report(warp->machine, warp, code, lane, PTX_RULE_MAP_UNKNOWN, copy->map_address,
                        "byte %zu of the tensor map was written by nobody", i);
             return 1;
         }
     if (geometry_map_decode(&copy->map, &copy->tensor))
-        return complain(warp, code, lane, copy->map_address);
+        return complain(warp, code, lane, PTX_RULE_TENSOR_MAP, copy->map_address);
     if (copy->tensor.rank != code->count) {
         moe_error(MOE_E_USAGE, "%d coordinates for a tensor map of rank %d", code->count,
                   copy->tensor.rank);
-        return complain(warp, code, lane, copy->map_address);
+        return complain(warp, code, lane, PTX_RULE_TENSOR_RANK, copy->map_address);
     }
     if (copy->tensor.type >= GEOMETRY_F32_FTZ) {
         moe_error(MOE_E_UNSUPPORTED, "tensor maps that convert elements are not run here");
-        return complain(warp, code, lane, copy->map_address);
+        return complain(warp, code, lane, PTX_RULE_TENSOR_CONVERTS, copy->map_address);
     }
     return 0;
 }
@@ -223,19 +220,19 @@ static int fill_operands(struct ptx_warp *warp, const struct ptx_code *code, int
         return 1;
     for (int i = 0; i < code->count; i++) {
         const int32_t slot = coordinates->part[i].slot;
-        if (ptx_require_defined(warp, code, slot, 1u << lane, "a coordinate"))
+        if (ptx_require_defined(warp, code, slot, 1u << lane, PTX_RULE_UNKNOWN_COORDINATE))
             return 1;
         copy->at[i] = (int32_t)ptx_row(warp, slot)[lane];
     }
     copy->shared = shared & PTX_OFFSET_MASK;
     if (geometry_box_begin(&box, &copy->tensor, copy->at, (uint32_t)copy->shared))
-        return complain(warp, code, lane, shared);
+        return complain(warp, code, lane, PTX_RULE_TENSOR_BOX, shared);
     bulk->bytes = (uint32_t)geometry_box_bytes(&copy->tensor);
     bulk->to = bulk->from = shared;
     if (!hopper_reduction_find((enum hopper_operation)code->data[1], types[copy->tensor.type],
                                &bulk->reduction)) {
         moe_error(MOE_E_USAGE, "no such reduction of this type of elements");
-        return complain(warp, code, lane, copy->map_address);
+        return complain(warp, code, lane, PTX_RULE_TENSOR_REDUCTION, copy->map_address);
     }
     if (!loads)
         return 0;

@@ -59,7 +59,7 @@ static struct wgmma_group *group_of(struct ptx_warp *warp)
         hopper->groups = group;
     }
     if (!group)
-        ptx_report(warp->machine, warp, NULL, -1, PTX_REPORT_LIMIT, PTX_REPORT_VALUE, 0, "",
+        ptx_report(warp->machine, warp, NULL, -1, PTX_RULE_NO_MEMORY, 0,
                    "no memory for a warpgroup");
     return group;
 }
@@ -71,8 +71,8 @@ static int perform(struct ptx_machine *machine, struct ptx_effect *effect)
     const struct operation *operation = effect->data;
     struct wgmma_operands *operands = calloc(1, sizeof *operands);
     if (!operands) {
-        ptx_report(machine, effect->warp, effect->code, -1, PTX_REPORT_LIMIT, PTX_REPORT_VALUE, 0,
-                   "", "no memory for operands of wgmma");
+        ptx_report(machine, effect->warp, effect->code, -1, PTX_RULE_NO_MEMORY, 0,
+                   "no memory for operands of wgmma");
         return 1;
     }
     struct ptx_warp *warps = effect->warp;
@@ -101,8 +101,8 @@ static void begin(struct ptx_warp *warp, struct wgmma_group *group, struct opera
         group->end = &group->first;
     group->begun++;
     if (!effect) {
-        ptx_report(warp->machine, warp, operation->code, -1, PTX_REPORT_LIMIT, PTX_REPORT_VALUE, 0,
-                   "", "no memory for wgmma");
+        ptx_report(warp->machine, warp, operation->code, -1, PTX_RULE_NO_MEMORY, 0,
+                   "no memory for wgmma");
         free(operation);
         return;
     }
@@ -123,28 +123,24 @@ static void begin(struct ptx_warp *warp, struct wgmma_group *group, struct opera
 
 /* ---- issuing --------------------------------------------------------------------------------- */
 
-static int differs(struct ptx_warp *warp, const struct ptx_code *code, const char *what)
+static int differs(struct ptx_warp *warp, const struct ptx_code *code, enum ptx_rule rule,
+                   const char *what)
 {
-    ptx_report(warp->machine, warp, code, -1, PTX_REPORT_DIVERGENCE, PTX_REPORT_VALUE, 0,
-               "wgmma.mma_async: all warps of the warpgroup execute the same instruction with the "
-               "same descriptors",
-               "%s", what);
+    ptx_report(warp->machine, warp, code, -1, rule, 0, "%s", what);
     return 1;
 }
 
 /* The value that all lanes have. 0, or reported. */
 static int uniform(struct ptx_warp *warp, const struct ptx_code *code, int32_t slot,
-                   const char *what, uint64_t *value)
+                   enum ptx_rule unknown, uint64_t *value)
 {
     const uint64_t *row = ptx_row(warp, slot);
-    if (ptx_require_defined(warp, code, slot, PTX_ALL_LANES, what))
+    if (ptx_require_defined(warp, code, slot, PTX_ALL_LANES, unknown))
         return 1;
     for (int lane = 1; lane < PTX_LANES; lane++)
         if (row[lane] != row[0]) {
-            ptx_report(warp->machine, warp, code, lane, PTX_REPORT_DESCRIPTOR, PTX_REPORT_VALUE,
-                       row[lane],
-                       "Matrix descriptor: the same value in all threads of the warpgroup",
-                       "%s is 0x%llx in lane %d and 0x%llx in lane 0", what,
+            ptx_report(warp->machine, warp, code, lane, PTX_RULE_DESCRIPTOR_LANES, row[lane],
+                       "%s is 0x%llx in lane %d and 0x%llx in lane 0", ptx_rules[unknown].what,
                        (unsigned long long)row[lane], lane, (unsigned long long)row[0]);
             return 1;
         }
@@ -163,8 +159,7 @@ static void come(struct ptx_warp *warp, const struct ptx_code *code, struct wgmm
     if (!operation) {
         operation = malloc(sizeof *operation);
         if (!operation) {
-            ptx_report(warp->machine, warp, code, -1, PTX_REPORT_LIMIT, PTX_REPORT_VALUE, 0, "",
-                       "no memory for wgmma");
+            ptx_report(warp->machine, warp, code, -1, PTX_RULE_NO_MEMORY, 0, "no memory for wgmma");
             return;
         }
         *operation = *own;
@@ -180,10 +175,11 @@ static void come(struct ptx_warp *warp, const struct ptx_code *code, struct wgmm
         char text[96];
         snprintf(text, sizeof text, "another warp of the warpgroup is at line %d",
                  operation->code->instruction->line);
-        differs(warp, code, text);
+        differs(warp, code, PTX_RULE_WGMMA_INSTRUCTION, text);
     } else if (operation->a != own->a || operation->b != own->b ||
                operation->scale_d != own->scale_d) {
-        differs(warp, code, "warps of one warpgroup give different descriptors or scale-d");
+        differs(warp, code, PTX_RULE_WGMMA_OPERANDS,
+                "warps of one warpgroup give different descriptors or scale-d");
     } else if (operation->come == (1u << WARPS) - 1) {
         begin(warp, group, operation);
     }
@@ -198,12 +194,13 @@ static void run_mma(struct ptx_warp *warp, const struct ptx_code *code, uint32_t
     if (!hopper || !group)
         return;
     if (lanes != PTX_ALL_LANES || warp->cta->warp_count < (warp->number / WARPS + 1) * WARPS) {
-        differs(warp, code, "not all threads of a warpgroup are there");
+        differs(warp, code, PTX_RULE_WGMMA_THREADS, "not all threads of a warpgroup are there");
         return;
     }
-    if (uniform(warp, code, code->b, "a matrix descriptor", &own.b) ||
-        (!form->a_in_registers && uniform(warp, code, code->a, "a matrix descriptor", &own.a)) ||
-        uniform(warp, code, code->c, "scale-d", &own.scale_d) ||
+    if (uniform(warp, code, code->b, PTX_RULE_UNKNOWN_DESCRIPTOR_B, &own.b) ||
+        (!form->a_in_registers &&
+         uniform(warp, code, code->a, PTX_RULE_UNKNOWN_DESCRIPTOR_A, &own.a)) ||
+        uniform(warp, code, code->c, PTX_RULE_UNKNOWN_SCALE, &own.scale_d) ||
         hopper_flight_begin(warp, code, form))
         return;
     own.scale_d = (own.scale_d ^ form->negate_scale) & 1;

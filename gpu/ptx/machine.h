@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "gpu/ptx/program.h"
+#include "gpu/ptx/rules.h"
 
 struct ptx_machine;
 struct ptx_cta;
@@ -39,29 +40,8 @@ struct ptx_block {
 
 /* ---- reports --------------------------------------------------------------------------------- */
 
-enum ptx_report_kind {
-    PTX_REPORT_OUTSIDE, /* no memory there, or not this CTA's */
-    PTX_REPORT_MISALIGNED,
-    PTX_REPORT_READ_ONLY,
-    PTX_REPORT_UNDEFINED,  /* what nobody wrote decides */
-    PTX_REPORT_DIVERGENCE, /* lanes that must be at one instruction are not */
-    PTX_REPORT_BARRIER,    /* counts, phases, re-initialisation */
-    PTX_REPORT_DEADLOCK,
-    PTX_REPORT_LIVELOCK,
-    PTX_REPORT_RACE,
-    PTX_REPORT_PROXY,      /* a fence between proxies is missing */
-    PTX_REPORT_FLIGHT,     /* touched while an asynchronous operation has it */
-    PTX_REPORT_DESCRIPTOR, /* of a matrix or tensor: wrong fields */
-    PTX_REPORT_CLUSTER,    /* a CTA that is gone, a rank that is not there */
-    PTX_REPORT_TRAP,       /* trap, a failed assert */
-    PTX_REPORT_LIMIT,      /* the machine's own: no memory, no such thing here */
-    PTX_REPORT_KIND_COUNT
-};
-
-/* Does it change values, or is it only against the text? */
-enum ptx_report_class { PTX_REPORT_VALUE, PTX_REPORT_TEXT };
-
 struct ptx_report {
+    enum ptx_rule rule;
     enum ptx_report_kind kind;
     enum ptx_report_class class;
     int32_t line;       /* of the PTX, 0: none */
@@ -69,18 +49,17 @@ struct ptx_report {
     uint32_t cta[3];
     uint64_t address;
     uint64_t step;      /* instructions of warps before it */
-    const char *rule;   /* of the ISA's text, a string that stays */
     char source[160];   /* file:line, inlined at ... */
     char message[1024]; /* the whole, in words; deadlocks name every waiter */
 };
 
 /*
- * Records a report and, where it is a PTX_REPORT_VALUE one, stops the machine. warp, code may be
- * NULL, lane -1. The same kind at the same instruction is recorded once.
+ * Records a report of a rule and, where it is a PTX_REPORT_VALUE one, stops the machine. warp, code
+ * may be NULL, lane -1. The same rule at the same instruction is recorded once.
  */
 void ptx_report(struct ptx_machine *machine, struct ptx_warp *warp, const struct ptx_code *code,
-                int lane, enum ptx_report_kind kind, enum ptx_report_class class, uint64_t address,
-                const char *rule, const char *format, ...) __attribute__((format(printf, 9, 10)));
+                int lane, enum ptx_rule rule, uint64_t address, const char *format, ...)
+    __attribute__((format(printf, 7, 8)));
 
 /* ---- accesses -------------------------------------------------------------------------------- */
 
@@ -303,6 +282,8 @@ struct ptx_options {
     int32_t plain_mma; /* tensor cores sum in plain f32, not as an H100 does */
     uint64_t most_steps;   /* of warps without any end in sight: livelock; 0: a default */
     uint32_t reports_most; /* kept; 0: a default */
+    enum ptx_rule without; /* for tests: reports of this rule are not made, and what broke it does
+                              nothing; PTX_NO_RULE */
 };
 
 struct ptx_grid {
@@ -424,9 +405,9 @@ static inline void ptx_set_defined(struct ptx_warp *warp, int32_t slot, uint32_t
         ptx_set_defined_slow(warp, slot, lanes);
 }
 
-/* Reports where lanes' value of a source is undefined: it decides `what`. 0, or reported. */
+/* Reports where lanes' value of a source is undefined, which the rule forbids. 0, or reported. */
 int ptx_require_defined(struct ptx_warp *warp, const struct ptx_code *code, int32_t slot,
-                        uint32_t lanes, const char *what);
+                        uint32_t lanes, enum ptx_rule rule);
 
 /* An instruction for whole warps is run by less than one: that is reported. 0: by all lanes. */
 int ptx_part_of_warp(struct ptx_warp *warp, const struct ptx_code *code, uint32_t lanes);

@@ -9,20 +9,10 @@
 #include "gpu/ptx/machine.h"
 #include "gpu/ptx/schedule.h"
 
-static const char *const kind_names[PTX_REPORT_KIND_COUNT] = {
-    "outside",   "misaligned", "read-only", "undefined", "divergence",
-    "barrier",   "deadlock",   "livelock",  "race",      "proxy",
-    "in flight", "descriptor", "cluster",   "trap",      "limit"};
-
-const char *ptx_report_kind_name(enum ptx_report_kind kind)
-{
-    return kind_names[kind];
-}
-
-static int is_known(const struct ptx_machine *machine, enum ptx_report_kind kind, int32_t line)
+static int is_known(const struct ptx_machine *machine, enum ptx_rule rule, int32_t line)
 {
     for (uint32_t i = 0; i < machine->report_count; i++)
-        if (machine->reports[i].kind == kind && machine->reports[i].line == line)
+        if (machine->reports[i].rule == rule && machine->reports[i].line == line)
             return 1;
     return 0;
 }
@@ -44,26 +34,30 @@ static void say_where(struct ptx_report *report, const struct ptx_warp *warp, in
 }
 
 void ptx_report(struct ptx_machine *machine, struct ptx_warp *warp, const struct ptx_code *code,
-                int lane, enum ptx_report_kind kind, enum ptx_report_class class, uint64_t address,
-                const char *rule, const char *format, ...)
+                int lane, enum ptx_rule rule, uint64_t address, const char *format, ...)
 {
+    const struct ptx_rule_row *row = &ptx_rules[rule];
     const int32_t line = code ? code->instruction->line : 0;
-    if (class == PTX_REPORT_VALUE)
+    if (rule == machine->options.without)
+        return;
+    if (row->class == PTX_REPORT_VALUE)
         machine->stopped = 1;
-    if (is_known(machine, kind, line) || machine->report_count == machine->options.reports_most)
+    /* The last place is kept for what stops the machine. */
+    const uint32_t room_for = machine->options.reports_most - (row->class == PTX_REPORT_TEXT);
+    if (is_known(machine, rule, line) || machine->report_count >= room_for)
         return;
     struct ptx_report *report = &machine->reports[machine->report_count++];
-    *report = (struct ptx_report){.kind = kind,
-                                  .class = class,
+    *report = (struct ptx_report){.rule = rule,
+                                  .kind = row->kind,
+                                  .class = row->class,
                                   .line = line,
                                   .address = address,
-                                  .step = machine->step,
-                                  .rule = rule};
+                                  .step = machine->step};
     say_where(report, warp, lane);
     char *text = report->message;
     int used = 0;
     const int room = (int)sizeof report->message;
-    used += snprintf(text, (size_t)room, "%s: ", kind_names[kind]);
+    used += snprintf(text, (size_t)room, "%s: ", ptx_report_kind_name(row->kind));
     va_list arguments;
     va_start(arguments, format);
     used += vsnprintf(text + used, (size_t)(room - used), format, arguments);
@@ -84,8 +78,8 @@ void ptx_report(struct ptx_machine *machine, struct ptx_warp *warp, const struct
     if (warp && lane >= 0 && used < room)
         used += snprintf(text + used, (size_t)(room - used), " thread %u,%u,%u", report->thread[0],
                          report->thread[1], report->thread[2]);
-    if (rule && rule[0] && used < room)
-        snprintf(text + used, (size_t)(room - used), " [%s]", rule);
+    if (row->text && used < room)
+        snprintf(text + used, (size_t)(room - used), " [%s]", row->text);
 }
 
 /* ---- deadlocks: every waiter, those that wait alike in one line -------------------------------
@@ -175,7 +169,7 @@ void ptx_report_deadlock(struct ptx_machine *machine, int live)
                              warp->program->code[pc].instruction->line);
         }
     }
-    ptx_report(machine, first, code, -1, live ? PTX_REPORT_LIVELOCK : PTX_REPORT_DEADLOCK,
-               PTX_REPORT_VALUE, 0, "",
-               live ? "nothing has changed for long%s" : "nobody can go on%s", text);
+    const enum ptx_rule rule = live ? PTX_RULE_LIVELOCK : PTX_RULE_DEADLOCK;
+    ptx_report(machine, first, code, -1, rule, 0, "%s%s", ptx_rules[rule].what, text);
+    machine->stopped = 1; /* with the rule left out, too */
 }

@@ -210,7 +210,7 @@ static uint32_t gather(struct ptx_warp *warp, const struct ptx_code *code, uint3
     const int first = __builtin_ctz(lanes);
     uint32_t named = warp->live;
     if (code->gather == PTX_GATHER_MASK) {
-        if (ptx_require_defined(warp, code, code->mask, lanes, "a membermask"))
+        if (ptx_require_defined(warp, code, code->mask, lanes, PTX_RULE_UNKNOWN_MEMBERMASK))
             return 0;
         named = (uint32_t)ptx_row(warp, code->mask)[first];
         /* Lanes that name others run apart. */
@@ -218,10 +218,7 @@ static uint32_t gather(struct ptx_warp *warp, const struct ptx_code *code, uint3
             if ((uint32_t)ptx_row(warp, code->mask)[__builtin_ctz(rest)] != named)
                 lanes &= ~(1u << __builtin_ctz(rest));
         if (!(named >> first & 1) || named & ~warp->live) {
-            ptx_report(warp->machine, warp, code, first, PTX_REPORT_DIVERGENCE, PTX_REPORT_VALUE,
-                       named,
-                       "membermask: it names the executing thread, and threads that execute the "
-                       "same instruction",
+            ptx_report(warp->machine, warp, code, first, PTX_RULE_MEMBERMASK, named,
                        "membermask 0x%08x at lane %d, where lanes 0x%08x are running", named, first,
                        warp->live);
             return 0;
@@ -236,8 +233,7 @@ static uint32_t gather(struct ptx_warp *warp, const struct ptx_code *code, uint3
         if (warp->pc[lane] == pc && other_named == named) {
             here |= 1u << lane;
         } else if (named >> lane & 1 && other_named & lanes) {
-            ptx_report(warp->machine, warp, code, first, PTX_REPORT_DIVERGENCE, PTX_REPORT_VALUE,
-                       named, ".aligned, .sync: all the threads named execute the same instruction",
+            ptx_report(warp->machine, warp, code, first, PTX_RULE_GATHER, named,
                        "lane %d is here, and lane %d waits at line %d (%s) for lane %d", first,
                        lane, other->instruction->line, other->instruction->opcode->name, first);
             return 0;
@@ -318,7 +314,7 @@ static void run_group(struct ptx_warp *warp, uint32_t lanes, uint32_t pc, uint32
         (*budget)--;
         machine->step++;
         if (code->guard != PTX_NO_SLOT) {
-            if (ptx_require_defined(warp, code, code->guard, lanes, "a branch or guard"))
+            if (ptx_require_defined(warp, code, code->guard, lanes, PTX_RULE_UNKNOWN_GUARD))
                 return;
             act = guarded(warp, code, lanes);
         }

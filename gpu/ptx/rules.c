@@ -1,0 +1,266 @@
+/*
+ * rules.c - every rule of the machine, with the text of the ISA that it is of.
+ *
+ * NO_MEMORY is the machine's own and none of the text: the host has no memory left. No kernel
+ * breaks it.
+ */
+#include <stddef.h>
+
+#include "gpu/ptx/rules.h"
+
+static const char *const kind_names[PTX_REPORT_KIND_COUNT] = {
+    "outside",   "misaligned", "read-only", "undefined", "divergence",
+    "barrier",   "deadlock",   "livelock",  "race",      "proxy",
+    "in flight", "descriptor", "cluster",   "trap",      "limit"};
+
+const char *ptx_report_kind_name(enum ptx_report_kind kind)
+{
+    return kind_names[kind];
+}
+
+#define WITHIN "Addresses as Operands: an access lies within a variable or allocation"
+#define UNWRITTEN "State Spaces: what was not written is undefined"
+#define WARPGROUP                                                                                  \
+    "wgmma.mma_async: all warps of the warpgroup execute the same instruction with the same "      \
+    "descriptors"
+#define ARRIVE_AND_WAIT "barrier.cluster: every arrive of a thread is followed by one wait"
+#define DATA_RACES                                                                                 \
+    "Memory Consistency Model, Data Races: conflicting accesses are ordered by causality, or are " \
+    "morally strong"
+#define ASYNC_PROXY                                                                                \
+    "Async proxy: a fence.proxy.async between accesses of the generic proxy and its own"
+#define TENSOR_FITS "cp.async.bulk.tensor: the tensor map, coordinates and shared address fit"
+
+const struct ptx_rule_row ptx_rules[PTX_RULE_COUNT] = {
+    [PTX_NO_RULE] = {"", PTX_REPORT_LIMIT, PTX_REPORT_VALUE, NULL, NULL},
+    [PTX_RULE_OUTSIDE_GLOBAL] = {"outside-global", PTX_REPORT_OUTSIDE, PTX_REPORT_VALUE, WITHIN,
+                                 NULL},
+    [PTX_RULE_OUTSIDE_SHARED] = {"outside-shared", PTX_REPORT_OUTSIDE, PTX_REPORT_VALUE, WITHIN,
+                                 NULL},
+    [PTX_RULE_OUTSIDE_WINDOW] = {"outside-window", PTX_REPORT_OUTSIDE, PTX_REPORT_VALUE, WITHIN,
+                                 NULL},
+    [PTX_RULE_OUTSIDE_CTA] = {"outside-cta", PTX_REPORT_OUTSIDE, PTX_REPORT_VALUE, WITHIN, NULL},
+    [PTX_RULE_OUTSIDE_CLUSTER] = {"outside-cluster", PTX_REPORT_OUTSIDE, PTX_REPORT_VALUE, WITHIN,
+                                  NULL},
+    [PTX_RULE_NOT_SHARED] =
+        {"not-shared", PTX_REPORT_OUTSIDE, PTX_REPORT_VALUE,
+         "Generic Addressing: the address is one of the instruction's state space", NULL},
+    [PTX_RULE_BRX_INDEX] = {"brx-index", PTX_REPORT_OUTSIDE, PTX_REPORT_VALUE,
+                            "brx.idx: the index is below the number of targets", NULL},
+    [PTX_RULE_MISALIGNED] = {"misaligned", PTX_REPORT_MISALIGNED, PTX_REPORT_VALUE,
+                             "Addresses as Operands: addresses are aligned to the access size",
+                             NULL},
+    [PTX_RULE_READ_ONLY] = {"read-only", PTX_REPORT_READ_ONLY, PTX_REPORT_VALUE,
+                            "State Spaces: .const and entries' .param are read-only", NULL},
+    [PTX_RULE_UNKNOWN_GUARD] = {"unknown-guard", PTX_REPORT_UNDEFINED, PTX_REPORT_VALUE, UNWRITTEN,
+                                "a branch or guard"},
+    [PTX_RULE_UNKNOWN_ADDRESS] = {"unknown-address", PTX_REPORT_UNDEFINED, PTX_REPORT_VALUE,
+                                  UNWRITTEN, "an address"},
+    [PTX_RULE_UNKNOWN_BRANCH_INDEX] = {"unknown-branch-index", PTX_REPORT_UNDEFINED,
+                                       PTX_REPORT_VALUE, UNWRITTEN, "where a branch goes"},
+    [PTX_RULE_UNKNOWN_BARRIER_NUMBER] = {"unknown-barrier-number", PTX_REPORT_UNDEFINED,
+                                         PTX_REPORT_VALUE, UNWRITTEN, "a barrier's number"},
+    [PTX_RULE_UNKNOWN_BARRIER_COUNT] = {"unknown-barrier-count", PTX_REPORT_UNDEFINED,
+                                        PTX_REPORT_VALUE, UNWRITTEN, "a barrier's count"},
+    [PTX_RULE_UNKNOWN_BARRIER_REDUCTION] = {"unknown-barrier-reduction", PTX_REPORT_UNDEFINED,
+                                            PTX_REPORT_VALUE, UNWRITTEN, "a barrier's reduction"},
+    [PTX_RULE_UNKNOWN_MEMBERMASK] = {"unknown-membermask", PTX_REPORT_UNDEFINED, PTX_REPORT_VALUE,
+                                     UNWRITTEN, "a membermask"},
+    [PTX_RULE_UNKNOWN_WARP_SYNC_MASK] = {"unknown-warp-sync-mask", PTX_REPORT_UNDEFINED,
+                                         PTX_REPORT_VALUE, UNWRITTEN, "a membermask"},
+    [PTX_RULE_UNKNOWN_SHUFFLE_LANE] = {"unknown-shuffle-lane", PTX_REPORT_UNDEFINED,
+                                       PTX_REPORT_VALUE, UNWRITTEN, "which lane is read"},
+    [PTX_RULE_UNKNOWN_SHUFFLE_CLAMP] = {"unknown-shuffle-clamp", PTX_REPORT_UNDEFINED,
+                                        PTX_REPORT_VALUE, UNWRITTEN, "which lane is read"},
+    [PTX_RULE_UNKNOWN_VOTE] = {"unknown-vote", PTX_REPORT_UNDEFINED, PTX_REPORT_VALUE, UNWRITTEN,
+                               "a vote"},
+    [PTX_RULE_UNKNOWN_MATCH] = {"unknown-match", PTX_REPORT_UNDEFINED, PTX_REPORT_VALUE, UNWRITTEN,
+                                "a match"},
+    [PTX_RULE_UNKNOWN_CTA_MASK] = {"unknown-cta-mask", PTX_REPORT_UNDEFINED, PTX_REPORT_VALUE,
+                                   UNWRITTEN, "a mask of CTAs"},
+    [PTX_RULE_UNKNOWN_BULK_SIZE] = {"unknown-bulk-size", PTX_REPORT_UNDEFINED, PTX_REPORT_VALUE,
+                                    UNWRITTEN, "a bulk copy's size"},
+    [PTX_RULE_UNKNOWN_COPY_SIZE] = {"unknown-copy-size", PTX_REPORT_UNDEFINED, PTX_REPORT_VALUE,
+                                    UNWRITTEN, "how many bytes are copied"},
+    [PTX_RULE_UNKNOWN_MAPA_ADDRESS] = {"unknown-mapa-address", PTX_REPORT_UNDEFINED,
+                                       PTX_REPORT_VALUE, UNWRITTEN, "an address"},
+    [PTX_RULE_UNKNOWN_RANK] = {"unknown-rank", PTX_REPORT_UNDEFINED, PTX_REPORT_VALUE, UNWRITTEN,
+                               "a rank"},
+    [PTX_RULE_UNKNOWN_RANKED_ADDRESS] = {"unknown-ranked-address", PTX_REPORT_UNDEFINED,
+                                         PTX_REPORT_VALUE, UNWRITTEN, "an address"},
+    [PTX_RULE_UNKNOWN_INIT_COUNT] = {"unknown-init-count", PTX_REPORT_UNDEFINED, PTX_REPORT_VALUE,
+                                     UNWRITTEN, "an mbarrier's count"},
+    [PTX_RULE_UNKNOWN_TX_COUNT] = {"unknown-tx-count", PTX_REPORT_UNDEFINED, PTX_REPORT_VALUE,
+                                   UNWRITTEN, "an mbarrier's tx-count"},
+    [PTX_RULE_UNKNOWN_ARRIVE_COUNT] = {"unknown-arrive-count", PTX_REPORT_UNDEFINED,
+                                       PTX_REPORT_VALUE, UNWRITTEN, "an mbarrier's count"},
+    [PTX_RULE_UNKNOWN_STATE] = {"unknown-state", PTX_REPORT_UNDEFINED, PTX_REPORT_VALUE, UNWRITTEN,
+                                "an mbarrier's state"},
+    [PTX_RULE_UNKNOWN_PHASE] = {"unknown-phase", PTX_REPORT_UNDEFINED, PTX_REPORT_VALUE, UNWRITTEN,
+                                "an mbarrier's phase"},
+    [PTX_RULE_UNKNOWN_MAP_ORDINAL] = {"unknown-map-ordinal", PTX_REPORT_UNDEFINED, PTX_REPORT_VALUE,
+                                      UNWRITTEN, "a tensor map's field"},
+    [PTX_RULE_UNKNOWN_MAP_FIELD] = {"unknown-map-field", PTX_REPORT_UNDEFINED, PTX_REPORT_VALUE,
+                                    UNWRITTEN, "a tensor map's field"},
+    [PTX_RULE_UNKNOWN_COORDINATE] = {"unknown-coordinate", PTX_REPORT_UNDEFINED, PTX_REPORT_VALUE,
+                                     UNWRITTEN, "a coordinate"},
+    [PTX_RULE_UNKNOWN_DESCRIPTOR_A] = {"unknown-descriptor-a", PTX_REPORT_UNDEFINED,
+                                       PTX_REPORT_VALUE, UNWRITTEN, "a matrix descriptor"},
+    [PTX_RULE_UNKNOWN_DESCRIPTOR_B] = {"unknown-descriptor-b", PTX_REPORT_UNDEFINED,
+                                       PTX_REPORT_VALUE, UNWRITTEN, "a matrix descriptor"},
+    [PTX_RULE_UNKNOWN_SCALE] = {"unknown-scale", PTX_REPORT_UNDEFINED, PTX_REPORT_VALUE, UNWRITTEN,
+                                "scale-d"},
+    [PTX_RULE_MAP_UNKNOWN] = {"map-unknown", PTX_REPORT_UNDEFINED, PTX_REPORT_VALUE,
+                              "Tensormap: the whole object is written before its use", NULL},
+    [PTX_RULE_MEMBERMASK] =
+        {"membermask", PTX_REPORT_DIVERGENCE, PTX_REPORT_VALUE,
+         "membermask: it names the executing thread, and threads that execute the same instruction",
+         NULL},
+    [PTX_RULE_GATHER] = {"gather", PTX_REPORT_DIVERGENCE, PTX_REPORT_VALUE,
+                         ".aligned, .sync: all the threads named execute the same instruction",
+                         NULL},
+    [PTX_RULE_PART_OF_WARP] =
+        {"part-of-warp", PTX_REPORT_DIVERGENCE, PTX_REPORT_VALUE,
+         ".aligned: all threads in the warp execute the same instruction, and none has exited",
+         NULL},
+    [PTX_RULE_WARP_SYNC_MASK] = {"warp-sync-mask", PTX_REPORT_DIVERGENCE, PTX_REPORT_VALUE,
+                                 "bar.warp.sync: the executing thread is in the membermask", NULL},
+    [PTX_RULE_WARP_SYNC_EXITED] = {"warp-sync-exited", PTX_REPORT_DIVERGENCE, PTX_REPORT_VALUE,
+                                   "bar.warp.sync: all threads in the membermask execute it", NULL},
+    [PTX_RULE_MAP_PUBLISHED] =
+        {"map-published", PTX_REPORT_DIVERGENCE, PTX_REPORT_VALUE,
+         "tensormap.cp_fenceproxy: all threads of the warp give the same operands", NULL},
+    [PTX_RULE_WGMMA_THREADS] = {"wgmma-threads", PTX_REPORT_DIVERGENCE, PTX_REPORT_VALUE, WARPGROUP,
+                                NULL},
+    [PTX_RULE_WGMMA_INSTRUCTION] = {"wgmma-instruction", PTX_REPORT_DIVERGENCE, PTX_REPORT_VALUE,
+                                    WARPGROUP, NULL},
+    [PTX_RULE_WGMMA_OPERANDS] = {"wgmma-operands", PTX_REPORT_DIVERGENCE, PTX_REPORT_VALUE,
+                                 WARPGROUP, NULL},
+    [PTX_RULE_BARRIER_LANES] =
+        {"barrier-lanes", PTX_REPORT_BARRIER, PTX_REPORT_VALUE,
+         "barrier: operands a and b have the same value in all threads of a warp", NULL},
+    [PTX_RULE_BARRIER_RANGE] = {"barrier-range", PTX_REPORT_BARRIER, PTX_REPORT_VALUE,
+                                "barrier: a is from 0 to 15, b a multiple of the warp size", NULL},
+    [PTX_RULE_BARRIER_COUNT] = {"barrier-count", PTX_REPORT_BARRIER, PTX_REPORT_VALUE,
+                                "barrier: all that take part give the same number of threads",
+                                NULL},
+    [PTX_RULE_BARRIER_MANY] = {"barrier-many", PTX_REPORT_BARRIER, PTX_REPORT_VALUE,
+                               "barrier: no more threads come than it is for", NULL},
+    [PTX_RULE_CLUSTER_ARRIVE] = {"cluster-arrive", PTX_REPORT_BARRIER, PTX_REPORT_VALUE,
+                                 ARRIVE_AND_WAIT, "a thread arrives again that has not waited"},
+    [PTX_RULE_CLUSTER_WAIT] = {"cluster-wait", PTX_REPORT_BARRIER, PTX_REPORT_VALUE,
+                               ARRIVE_AND_WAIT, "a thread waits that has not arrived"},
+    [PTX_RULE_SETMAXNREG] =
+        {"setmaxnreg", PTX_REPORT_BARRIER, PTX_REPORT_VALUE,
+         "setmaxnreg: .inc to no fewer, .dec to no more registers than the thread has", NULL},
+    [PTX_RULE_MBARRIER_SHARED] = {"mbarrier-shared", PTX_REPORT_BARRIER, PTX_REPORT_VALUE,
+                                  "mbarrier: the object is in shared memory", NULL},
+    [PTX_RULE_MBARRIER_BEGUN] =
+        {"mbarrier-begun", PTX_REPORT_BARRIER, PTX_REPORT_VALUE,
+         "mbarrier.init: an mbarrier is initialised before any other operation on it", NULL},
+    [PTX_RULE_MBARRIER_WRITTEN] =
+        {"mbarrier-written", PTX_REPORT_BARRIER, PTX_REPORT_VALUE,
+         "mbarrier: no other operations than those of mbarriers on the object's memory", NULL},
+    [PTX_RULE_INIT_COUNT] = {"init-count", PTX_REPORT_BARRIER, PTX_REPORT_VALUE,
+                             "mbarrier.init: the count is from 1 to 2^20-1", NULL},
+    [PTX_RULE_INIT_AGAIN] =
+        {"init-again", PTX_REPORT_BARRIER, PTX_REPORT_VALUE,
+         "mbarrier.init: not on memory that holds a valid mbarrier; mbarrier.inval comes before",
+         NULL},
+    [PTX_RULE_INVAL_WAITED] = {"inval-waited", PTX_REPORT_BARRIER, PTX_REPORT_VALUE,
+                               "mbarrier.inval: nobody waits for the mbarrier", NULL},
+    [PTX_RULE_ARRIVALS] =
+        {"arrivals", PTX_REPORT_BARRIER, PTX_REPORT_VALUE,
+         "mbarrier.arrive: the count is from 1 to the pending count of the current phase", NULL},
+    [PTX_RULE_PENDING_COUNT] = {"pending-count", PTX_REPORT_BARRIER, PTX_REPORT_VALUE,
+                                "mbarrier: the pending count is at most 2^20-1", NULL},
+    [PTX_RULE_NO_COMPLETE] = {"no-complete", PTX_REPORT_BARRIER, PTX_REPORT_VALUE,
+                              "mbarrier.arrive.noComplete: it does not complete the phase", NULL},
+    [PTX_RULE_TX_COUNT] = {"tx-count", PTX_REPORT_BARRIER, PTX_REPORT_VALUE,
+                           "Tx-count of mbarrier object: from -(2^20-1) to 2^20-1", NULL},
+    [PTX_RULE_PARITY] = {"parity", PTX_REPORT_BARRIER, PTX_REPORT_VALUE,
+                         "mbarrier.test_wait.parity: phaseParity is 0 or 1", NULL},
+    [PTX_RULE_STATE] = {"state", PTX_REPORT_BARRIER, PTX_REPORT_VALUE,
+                        "mbarrier.test_wait: the state is of the current phase or the one before",
+                        NULL},
+    [PTX_RULE_PHASE_MISSED] =
+        {"phase-missed", PTX_REPORT_BARRIER, PTX_REPORT_VALUE,
+         "mbarrier.try_wait: of the current phase or of the one immediately before", NULL},
+    [PTX_RULE_RACE] = {"race", PTX_REPORT_RACE, PTX_REPORT_VALUE, DATA_RACES,
+                       "nothing orders them"},
+    [PTX_RULE_RACE_ALIKE] = {"race-alike", PTX_REPORT_RACE, PTX_REPORT_TEXT, DATA_RACES,
+                             "nothing orders them; both write the same value"},
+    [PTX_RULE_PROXY] = {"proxy", PTX_REPORT_PROXY, PTX_REPORT_VALUE, ASYNC_PROXY,
+                        "no fence.proxy.async of a thread that knew of it between them"},
+    [PTX_RULE_PROXY_COPY] = {"proxy-copy", PTX_REPORT_PROXY, PTX_REPORT_TEXT, ASYNC_PROXY,
+                             "no fence.proxy.async of a thread that knew of it between them"},
+    [PTX_RULE_PROXY_MBARRIER] =
+        {"proxy-mbarrier", PTX_REPORT_PROXY, PTX_REPORT_VALUE,
+         "fence.mbarrier_init: makes initialisations visible to the async proxy",
+         "no fence.mbarrier_init or fence.proxy.async between them"},
+    [PTX_RULE_PROXY_MAP] = {"proxy-map", PTX_REPORT_PROXY, PTX_REPORT_VALUE,
+                            "Tensormap proxy: a fence.proxy.tensormap::generic with .acquire "
+                            "between a write of a tensor map and its use",
+                            "no fence.proxy.tensormap that acquires it between them"},
+    [PTX_RULE_COPY_SIZE] = {"copy-size", PTX_REPORT_OUTSIDE, PTX_REPORT_VALUE,
+                            "cp.async: src-size is at most cp-size", NULL},
+    [PTX_RULE_COPY_MISALIGNED] = {"copy-misaligned", PTX_REPORT_MISALIGNED, PTX_REPORT_VALUE,
+                                  "cp.async: addresses are aligned to cp-size", NULL},
+    [PTX_RULE_BULK_MULTIPLES] = {"bulk-multiples", PTX_REPORT_MISALIGNED, PTX_REPORT_VALUE,
+                                 "cp.async.bulk: addresses and size are multiples of 16", NULL},
+    [PTX_RULE_BULK_TARGETS] = {"bulk-targets", PTX_REPORT_CLUSTER, PTX_REPORT_VALUE,
+                               "cp.async.bulk: destinations are CTAs of the cluster", NULL},
+    [PTX_RULE_BULK_BARRIER] = {"bulk-barrier", PTX_REPORT_CLUSTER, PTX_REPORT_VALUE,
+                               "the mbarrier is in the same CTA's shared memory as the destination",
+                               NULL},
+    [PTX_RULE_FLIGHT_FENCE] = {"flight-fence", PTX_REPORT_FLIGHT, PTX_REPORT_VALUE,
+                               "wgmma.fence: before the first wgmma.mma_async of a kernel",
+                               "there was no wgmma.fence"},
+    [PTX_RULE_FLIGHT_TOUCHED] =
+        {"flight-touched", PTX_REPORT_FLIGHT, PTX_REPORT_VALUE,
+         "wgmma.fence: between an access to a register and a wgmma.mma_async that accesses it",
+         "a register that was touched since the last wgmma.fence"},
+    [PTX_RULE_FLIGHT_SHARED] = {"flight-shared", PTX_REPORT_FLIGHT, PTX_REPORT_VALUE,
+                                "wgmma.mma_async: only accumulators, of wgmma of one shape, are "
+                                "accessed by several that are not waited for",
+                                "a register that is under way otherwise, one"},
+    [PTX_RULE_FLIGHT_WAIT] =
+        {"flight-wait", PTX_REPORT_FLIGHT, PTX_REPORT_VALUE,
+         "wgmma.wait_group: the registers of a wgmma.mma_async are not accessed before",
+         "a register that is under way, one"},
+    [PTX_RULE_MAP_EDITED] = {"map-edited", PTX_REPORT_FLIGHT, PTX_REPORT_VALUE,
+                             "tensormap.replace: not while operations use the tensor map", NULL},
+    [PTX_RULE_DESCRIPTOR] = {"descriptor", PTX_REPORT_DESCRIPTOR, PTX_REPORT_VALUE,
+                             "Matrix descriptor format", NULL},
+    [PTX_RULE_DESCRIPTOR_LANES] =
+        {"descriptor-lanes", PTX_REPORT_DESCRIPTOR, PTX_REPORT_VALUE,
+         "Matrix descriptor: the same value in all threads of the warpgroup", NULL},
+    [PTX_RULE_MAP_FIELD] = {"map-field", PTX_REPORT_DESCRIPTOR, PTX_REPORT_VALUE,
+                            "tensormap.replace: a field of a tensor map", NULL},
+    [PTX_RULE_TENSOR_MAP] = {"tensor-map", PTX_REPORT_DESCRIPTOR, PTX_REPORT_VALUE, TENSOR_FITS,
+                             NULL},
+    [PTX_RULE_TENSOR_RANK] = {"tensor-rank", PTX_REPORT_DESCRIPTOR, PTX_REPORT_VALUE, TENSOR_FITS,
+                              NULL},
+    [PTX_RULE_TENSOR_CONVERTS] = {"tensor-converts", PTX_REPORT_DESCRIPTOR, PTX_REPORT_VALUE,
+                                  TENSOR_FITS, NULL},
+    [PTX_RULE_TENSOR_BOX] = {"tensor-box", PTX_REPORT_DESCRIPTOR, PTX_REPORT_VALUE, TENSOR_FITS,
+                             NULL},
+    [PTX_RULE_TENSOR_REDUCTION] = {"tensor-reduction", PTX_REPORT_DESCRIPTOR, PTX_REPORT_VALUE,
+                                   TENSOR_FITS, NULL},
+    [PTX_RULE_ACCESS_CTA_ENDED] =
+        {"access-cta-ended", PTX_REPORT_CLUSTER, PTX_REPORT_VALUE,
+         "Distributed shared memory: the CTA that owns it is still running", NULL},
+    [PTX_RULE_ENGINE_CTA_ENDED] =
+        {"engine-cta-ended", PTX_REPORT_CLUSTER, PTX_REPORT_VALUE,
+         "Asynchronous operations: a CTA stays until operations on its shared memory are complete",
+         NULL},
+    [PTX_RULE_MAPA_RANK] = {"mapa-rank", PTX_REPORT_CLUSTER, PTX_REPORT_VALUE,
+                            "mapa: the operand is the rank of a CTA of the cluster", NULL},
+    [PTX_RULE_TRAP] = {"trap", PTX_REPORT_TRAP, PTX_REPORT_VALUE, "trap", NULL},
+    [PTX_RULE_ASSERT] = {"assert", PTX_REPORT_TRAP, PTX_REPORT_VALUE, "__assertfail", NULL},
+    [PTX_RULE_DEADLOCK] = {"deadlock", PTX_REPORT_DEADLOCK, PTX_REPORT_VALUE, NULL,
+                           "nobody can go on"},
+    [PTX_RULE_LIVELOCK] = {"livelock", PTX_REPORT_LIVELOCK, PTX_REPORT_VALUE, NULL,
+                           "nothing has changed for long"},
+    [PTX_RULE_NO_MEMORY] = {"no-memory", PTX_REPORT_LIMIT, PTX_REPORT_VALUE, NULL, NULL},
+};
