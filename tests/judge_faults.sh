@@ -1,8 +1,8 @@
 #!/bin/sh
-# judge_faults.sh - the judge's own parts, faulted: each fault of judge_faults.txt is put into a copy of
-# one source file, the library (or the command) is linked with that file in its place, and the test named
-# there must turn red; with the file as it is the same test must be green. A text that its file no longer
-# has exactly once is a failure too.
+# judge_faults.sh - the judge's own parts, and the PTX machine's, faulted: each fault of judge_faults.txt
+# and machine_faults.txt is put into a copy of one source file, the library (or the command) is linked with
+# that file in its place, and the test named there must turn red; with the file as it is the same test must
+# be green. A text that its file no longer has exactly once is a failure too.
 #
 #     judge_faults.sh [NAME...]     only these
 #
@@ -17,7 +17,6 @@ test -e .libs/libmoecheck.so || { echo "no shared library: built static only"; e
 test -x tests/t_compare || { echo "no unit tests here: libcheck is missing"; exit 77; }
 top=$(cd "$srcdir" && pwd)
 build=$PWD
-list=$top/tests/judge_faults.txt
 dir=$(mktemp -d "${TMPDIR:-/tmp}/moecheck-judge.XXXXXX") || exit 99
 trap 'rm -rf "$dir"' EXIT
 mkdir "$dir/lib"
@@ -43,7 +42,7 @@ export ASAN_OPTIONS
 compile() # FILE.c OBJECT
 {
     # shellcheck disable=SC2086 # JUDGE_CC is words
-    $JUDGE_CC -w -fPIC -c "$1" -o "$2"
+    $JUDGE_CC -w -fPIC ${quick:+-O0} -c "$1" -o "$2"
 }
 
 # libverify.la ... as the compiler wants them
@@ -81,6 +80,13 @@ objects_of()
 # stand in moecheck and in their tests, and t_bound has the reference inside.
 put_in() # FILE OBJECT TEST
 {
+    case $1 in
+    gpu/ptx/*) # the machine's own tests have its library inside
+        ln -sf "$build/.libs/$soname" "$dir/lib/$soname"
+        program "$dir/$3" "$2" "tests/$3.o" tests/ptx_micro.o tests/support.o .libs/libptx.a .libs/libptxnumber.a
+        return
+        ;;
+    esac
     if ar t .libs/libcommand.a | grep -q "^libcommand_la-$(basename "$1" .c)\.o$"; then
         ln -sf "$build/.libs/$soname" "$dir/lib/$soname"
         # shellcheck disable=SC2046 # several objects
@@ -170,7 +176,7 @@ wanted() # NAME NUMBER
 names=
 test $# -eq 0 || names=" $* "
 echo "fault of the judge, what is wrong, test that turned red"
-number=0 name='' what='' old='' new=''
+number=0 name='' what='' old='' new='' quick=''
 while IFS= read -r line; do
     case $line in
     '#'*) ;;
@@ -179,6 +185,8 @@ while IFS= read -r line; do
     *' in '*', '*)
         name=${line%% in *} test=${line##*, }
         file=${line#* in } && file=${file%, *}
+        quick=''
+        case $file in gpu/ptx/*) quick=1 ;; esac # kernels of a few lines need no fast machine
         ;;
     '')
         if [ -n "$name" ]; then
@@ -194,10 +202,10 @@ while IFS= read -r line; do
     *) what=$line ;;
     esac
 done <<END
-$(cat "$list")
+$(cat "$top/tests/judge_faults.txt" && echo && cat "$top/tests/machine_faults.txt")
 
 .
 END
-test $number -ge 25 || wrong "only $number faults in $list"
+test $number -ge 25 || wrong "only $number faults in the lists"
 echo "$caught faults of the judge, each seen by the test named"
 exit $((failures > 0))

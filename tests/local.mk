@@ -56,6 +56,7 @@ UNIT_TESTS = \
 	%D%/t_ptx_exec \
 	%D%/t_ptx_machine \
 	%D%/t_ptx_hazard \
+	%D%/t_ptx_rules \
 	%D%/t_ptx_hopper \
 	%D%/t_ptx_triton \
 	%D%/t_ptx_device \
@@ -122,6 +123,7 @@ SCRIPT_TESTS = \
 	%D%/fuzz.sh \
 	%D%/shrink.sh \
 	%D%/ptx.sh \
+	%D%/ptx_rules.sh \
 	%D%/report.sh \
 	%D%/store.sh \
 	%D%/campaign_kill.sh \
@@ -152,15 +154,15 @@ TESTS += $(UNIT_TESTS)
 else
 TESTS += %D%/no_libcheck.sh
 endif
-EXTRA_DIST += $(SCRIPT_TESTS) %D%/head.sh %D%/judge_faults.txt %D%/selftest_all.sh %D%/nights.sh %D%/no_libcheck.sh %D%/tally.sh %D%/installed.sh
+EXTRA_DIST += $(SCRIPT_TESTS) %D%/head.sh %D%/judge_faults.txt %D%/machine_faults.txt %D%/selftest_all.sh %D%/nights.sh %D%/no_libcheck.sh %D%/tally.sh %D%/installed.sh
 
 # moecheck-tests/: the built tests for machines that lack the build tools. Left out are scripts that
 # compile something, or look at what the compiler made.
 BUILD_TESTS = %D%/headers.sh %D%/exports.sh %D%/plugin.sh %D%/fuzz.sh %D%/session.sh \
-	%D%/judge_faults.sh %D%/catalogue.sh
+	%D%/judge_faults.sh %D%/catalogue.sh %D%/ptx_rules.sh
 PTX_TRITON = add_rows softmax_rows count_experts scan_offsets product_bf16 product_8warps product_mma \
 	product_e4m3 gathered_product described_product
-EXTRA_DIST += %D%/ptx/triton/kernels.py %D%/ptx/README.md $(PTX_TRITON:%=$(srcdir)/%D%/ptx/triton/%.ptx)
+EXTRA_DIST += %D%/ptx/triton/kernels.py %D%/ptx/README.md %D%/ptx/rules.txt $(PTX_TRITON:%=$(srcdir)/%D%/ptx/triton/%.ptx)
 EXTRA_DIST += %D%/assemble.sh %D%/run.sh %D%/gpu_session.sh
 .PHONY: moecheck-tests
 moecheck-tests: $(check_PROGRAMS) $(check_LTLIBRARIES) %D%/moecheck$(EXEEXT) libmoecheck.la config.h
@@ -271,6 +273,8 @@ ptx_rig = %D%/ptx_rig.c %D%/ptx_rig.h $(support)
 %C%_t_ptx_triton_LDADD = libptx.la libptxnumber.la $(LDADD)
 %C%_t_ptx_device_SOURCES = %D%/t_ptx_device.c $(support)
 %C%_t_ptx_hazard_SOURCES = %D%/t_ptx_hazard.c $(ptx_micro)
+%C%_t_ptx_rules_SOURCES = %D%/t_ptx_rules.c $(ptx_micro)
+%C%_t_ptx_rules_LDADD = libptx.la libptxnumber.la $(LDADD)
 %C%_t_ptx_hazard_LDADD = libptx.la libptxnumber.la $(LDADD)
 %C%_t_bound_layers_SOURCES = %D%/t_bound_layers.c $(support)
 %C%_t_bound_points_SOURCES = %D%/t_bound_points.c %D%/rounder.c %D%/rounder.h $(support)

@@ -269,6 +269,13 @@ static const struct micro asynchronous[] = {
      FOUR "fence.proxy.async.shared::cta;\n" STORE
           "\ncp.async.bulk.commit_group;\ncp.async.bulk.wait_group 0;\n" FOUR,
      1, 1, 0, CLEAN},
+    {"written by all, and fenced by who stores it behind a barrier",
+     FIRST "shl.b32 %r0, %t, 4;\nadd.u32 %r0, %r0, %s;\n"
+           "st.shared.v4.u32 [%r0], {%t, %t, %t, %t};\nbar.sync 0;\n@!%p0 bra M;\n"
+           "fence.proxy.async.shared::cta;\n"
+           "cp.async.bulk.global.shared::cta.bulk_group [%g], [%s], 1024;\n"
+           "cp.async.bulk.commit_group;\ncp.async.bulk.wait_group 0;\nM:\n",
+     1, 64, 0, CLEAN},
     {"written over while it is stored",
      FOUR "fence.proxy.async.shared::cta;\n" STORE
           " // HERE\ncp.async.bulk.commit_group;\nst.shared.v4.u32 [%s], {1, 2, 3, 4}; // HERE\n"
@@ -374,6 +381,15 @@ static const struct micro maps[] = {
     {"a map that is made, fenced, and loaded through",
      MAP MAP_RELEASE MAP_ACQUIRE MAP_BEGIN MAP_LOAD "\n" MAP_WAIT "ld.shared.u32 %r1, [%s];\n", 1,
      1, 0, CLEAN},
+    {"by one thread, without a barrier",
+     MAP MAP_RELEASE MAP_ACQUIRE "mbarrier.init.shared::cta.b64 [%s+1024], 1;\n"
+                                 "fence.mbarrier_init.release.cluster;\nmov.u32 %r0, 0;\n" MAP_LOAD
+                                 "\n" MAP_WAIT,
+     1, 1, 0, CLEAN},
+    {"nor fenced",
+     MAP "mbarrier.init.shared::cta.b64 [%s+1024], 1;\nfence.mbarrier_init.release.cluster;\n"
+         "mov.u32 %r0, 0;\n" MAP_LOAD " // HERE\n" MAP_WAIT,
+     1, 1, 0, PROXY},
     {"one that is not fenced", MAP MAP_BEGIN MAP_LOAD " // HERE\n" MAP_WAIT, 1, 1, 0, PROXY},
     {"a fence that releases and none that acquires",
      MAP MAP_RELEASE MAP_BEGIN MAP_LOAD " // HERE\n" MAP_WAIT, 1, 1, 0, PROXY},

@@ -111,7 +111,9 @@ static void meet(struct visit *visit, int other_writes, uint32_t agent, uint32_t
                                     .agent = agent,
                                     .site = site,
                                     .other_lane = lane};
-    if (!knows_mark(visit, agent, lane, epoch, site)) {
+    /* What a thread did itself is ordered before, and may lack a fence nevertheless. */
+    const int is_own = agent == visit->agent && 1u << lane == visit->own;
+    if (!is_own && !knows_mark(visit, agent, lane, epoch, site)) {
         if (!is_moral(visit, agent, how_of(site)))
             hazard_report_race(visit->hazard, &meeting);
     } else if (!is_fenced(visit, agent, lane, epoch, how_of(site))) {

@@ -268,6 +268,7 @@ static void run_inval(struct ptx_warp *warp, const struct ptx_code *code, uint32
         barrier->valid = 0;
         memset(access.known[lane], 0, 8);
     }
+    ptx_event(warp->machine);
 }
 
 /* code: a: bytes; count: 1 expect, -1 complete. */
