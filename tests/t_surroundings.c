@@ -75,6 +75,20 @@ static void counter_not_put_back(const struct moe_problem *problem, struct moe_t
         tensor_set(&tensors[MOE_O], 7, 100);
 }
 
+/* From the second call on x is another one, and all that it leaves is right for that. */
+static void right_for_another_x(const struct moe_problem *problem, struct moe_tensor *tensors)
+{
+    const struct moe_call call = {.tensors = tensors};
+    void *state = NULL;
+    if (forwards++ == 0)
+        return;
+    for (int64_t i = 0; i < moe_tensor_count(&tensors[MOE_X]); i++)
+        tensor_set(&tensors[MOE_X], i, 1 + tensor_get(&tensors[MOE_X], i));
+    ck_assert_int_eq(moe_variant_ref.open(NULL, problem, 0, &state), MOE_OK);
+    ck_assert_int_eq(moe_variant_ref.forward(state, &call), MOE_OK);
+    moe_variant_ref.close(state);
+}
+
 /* The gradient is added to that of the call before, and not to what stands there. */
 static void gradient_kept(const struct moe_problem *problem, struct moe_tensor *tensors)
 {
@@ -120,6 +134,7 @@ static const struct {
     {"again", 0, output_of_the_first, nothing, 0},
     {"again", 0, counter_not_put_back, nothing, 0},
     {"again", 0, nothing, gradient_kept, 0},
+    {"footprint", 0, right_for_another_x, nothing, 0}, /* the first to call it twice */
     {"batch", MOE_BATCH_INVARIANT, bits_of_all_tokens, nothing, 0},
     {"configurations", 0, wrong_in_the_third, nothing, 3},
 };

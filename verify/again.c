@@ -36,6 +36,31 @@ static int copy_own(const struct moe_judgement *judgement, const struct moe_tria
     return moe_tensors_again(judgement->problem, from, MOE_POISON, own);
 }
 
+void again_report_inputs(struct moe_judgement *judgement, const char *check, const char *what,
+                         const struct moe_tensors *made, const struct moe_tensors *given)
+{
+    for (int id = 0; id < MOE_TENSOR_COUNT; id++) {
+        const struct moe_tensor *tensor = &made->tensor[id];
+        if (!judgement_is_input(judgement, id) || moe_tensor_count(tensor) == 0 ||
+            memcmp(tensor->data, given->tensor[id].data, (size_t)moe_tensor_bytes(tensor)) == 0)
+            continue;
+        struct moe_finding finding = judgement_finding(
+            check, MOE_FAIL, "%.100s: input %s was changed", what, moe_tensor_info(id)->name);
+        finding.tensor = id;
+        moe_report_add(judgement->report, &finding);
+    }
+}
+
+/* The inputs that a script puts there last. */
+static const struct moe_tensors *given_last(const struct moe_trial *trial,
+                                            const struct moe_tensors *from)
+{
+    const struct moe_tensors *given = from;
+    for (const char *step = trial->script ? trial->script : ""; *step; step++)
+        given = *step == 'i' ? trial->own : *step == 'o' ? trial->other : given;
+    return given;
+}
+
 int again_run(struct moe_judgement *judgement, const char *check, const char *what,
               const struct moe_trial *trial, const struct moe_tensors *from, struct again *again)
 {
@@ -50,10 +75,12 @@ int again_run(struct moe_judgement *judgement, const char *check, const char *wh
         own_trial.own = trial->own ? trial->own : &own;
         status = moe_trial_run(&own_trial, &again->made, &again->result);
     }
-    moe_tensors_free(&own);
-    if (status == MOE_OK && again->result.status != MOE_OK)
-        report_failed_call(judgement, check, what, &again->result);
     again->ran = status == MOE_OK && again->result.status == MOE_OK;
+    if (again->ran)
+        again_report_inputs(judgement, check, what, &again->made, given_last(&own_trial, from));
+    moe_tensors_free(&own);
+    if (status == MOE_OK && !again->ran)
+        report_failed_call(judgement, check, what, &again->result);
     return status;
 }
 

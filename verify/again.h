@@ -18,11 +18,16 @@ struct again {
 /*
  * Runs the trial on new tensors with the inputs of `from`, outputs poisoned; trial->own, where it
  * is NULL and the script wants it, is a copy of them. A call that fails is a finding of the check:
- * "WHAT: STEP returned ...". The caller frees `made`.
+ * "WHAT: STEP returned ...", and so is an input that is not what it was. The caller frees `made`.
  */
 int again_run(struct moe_judgement *judgement, const char *check, const char *what,
               const struct moe_trial *trial, const struct moe_tensors *from, struct again *again);
 void again_free(struct again *again);
+
+/* Inputs are only read in further runs too: of what the calls left, each that is not as `given` is
+ * a finding. Results of changed inputs may be right for these. */
+void again_report_inputs(struct moe_judgement *judgement, const char *check, const char *what,
+                         const struct moe_tensors *made, const struct moe_tensors *given);
 
 /* New tensors with inputs that another seed draws for the same shapes. */
 int again_other_inputs(const struct moe_judgement *judgement, struct moe_tensors *other);

@@ -35,9 +35,8 @@ static int run_at(struct moe_judgement *judgement, int32_t shift)
 static int after(struct moe_judgement *judgement)
 {
     int status = MOE_OK, element = moe_dtype_info(judgement->problem->dtype)->bits / 8;
-    if (!elsewhere_wanted(judgement))
-        return MOE_OK;
-    for (int32_t shift = element; shift <= FARTHEST && status == MOE_OK; shift *= 2)
+    for (int32_t shift = element;
+         shift <= FARTHEST && status == MOE_OK && elsewhere_wanted(judgement); shift *= 2)
         status = run_at(judgement, shift);
     return status;
 }

@@ -27,9 +27,7 @@ static const struct {
 static int after(struct moe_judgement *judgement)
 {
     int status = MOE_OK;
-    if (!elsewhere_wanted(judgement))
-        return MOE_OK;
-    for (int i = 0; i < PLACES && status == MOE_OK; i++) {
+    for (int i = 0; i < PLACES && status == MOE_OK && elsewhere_wanted(judgement); i++) {
         struct elsewhere elsewhere = elsewhere_of(judgement, "fence", places[i].what);
         elsewhere.trial.where.fence = places[i].fence;
         status = elsewhere_run(&elsewhere);

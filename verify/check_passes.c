@@ -90,7 +90,7 @@ static int after(struct moe_judgement *judgement)
 {
     int status = again_wanted(judgement) ? forward_alone(judgement) : MOE_OK;
     if (status == MOE_OK && again_wanted(judgement) &&
-        judgement->trial.variant->devices & MOE_ON_CPU)
+        moe_trial_device(&judgement->trial) == MOE_ON_CPU)
         status = inputs_elsewhere(judgement);
     return status;
 }

@@ -53,7 +53,7 @@ static int after(struct moe_judgement *judgement)
     if (!elsewhere_wanted(judgement) || rows == 0)
         return MOE_OK;
     int status = run_with(judgement, (struct moe_placement){.padding = 1}, "rows apart");
-    if (status == MOE_OK && !dense_only && rows <= FAR_ROWS)
+    if (status == MOE_OK && !dense_only && rows <= FAR_ROWS && elsewhere_wanted(judgement))
         status = run_with(judgement, (struct moe_placement){.distance = FAR},
                           "rows 2^31 elements apart");
     return status;

@@ -51,7 +51,7 @@ static int after(struct moe_judgement *judgement)
     ask_twice(judgement, "kept_bytes", variant->kept_bytes);
     int status = withhold(judgement, "one byte of workspace less",
                           variant->workspace_bytes(judgement->problem) > 0, 0);
-    if (status == MOE_OK)
+    if (status == MOE_OK && elsewhere_wanted(judgement))
         status = withhold(judgement, "one byte of kept memory less", 0,
                           variant->kept_bytes(judgement->problem) > 0);
     return status;

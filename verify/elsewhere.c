@@ -33,6 +33,9 @@ int elsewhere_run(struct elsewhere *elsewhere)
     if (status == MOE_OK)
         judgement_report_strays(judgement, elsewhere->check, elsewhere->what, &again->result);
     again->ran = status == MOE_OK && again->result.status == MOE_OK;
+    if (again->ran)
+        again_report_inputs(judgement, elsewhere->check, elsewhere->what, &again->made,
+                            &judgement->tensors);
     return status;
 }
 
