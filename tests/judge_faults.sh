@@ -73,17 +73,27 @@ objects_of()
     case $1 in
     t_supervisor) echo tests/stub_worker.o ;;
     t_selftest) echo tests/support.o ;;
+    t_on_device)
+        echo tests/queue_device.o tests/queue_memory.o tests/queue_streams.o tests/impostor.o tests/support.o
+        ;;
     esac
 }
 
 # What is faulted, and by whom it is linked: the library is loaded by everybody, the command's parts
-# stand in moecheck and in their tests, and t_bound has the reference inside.
+# stand in moecheck and in their tests, t_bound has the reference inside, and t_on_device all but the
+# devices.
 put_in() # FILE OBJECT TEST
 {
-    case $1 in
+    case "$1 $3" in
     gpu/ptx/*) # the machine's own tests have its library inside
         ln -sf "$build/.libs/$soname" "$dir/lib/$soname"
         program "$dir/$3" "$2" "tests/$3.o" tests/ptx_micro.o tests/support.o .libs/libptx.a .libs/libptxnumber.a
+        return
+        ;;
+    *" t_on_device")
+        ln -sf "$build/.libs/$soname" "$dir/lib/$soname"
+        # shellcheck disable=SC2046 # several objects
+        program "$dir/$3" "$2" $(objects_of "$3") .libs/libverify.a .libs/libgpu.a .libs/libref.a
         return
         ;;
     esac

@@ -76,6 +76,7 @@ UNIT_TESTS = \
 	%D%/t_judge \
 	%D%/t_impostors \
 	%D%/t_surroundings \
+	%D%/t_on_device \
 	%D%/t_check_bits \
 	%D%/t_locate \
 	%D%/t_arena \
@@ -228,6 +229,10 @@ impostor = %D%/impostor.c %D%/impostor.h $(support)
 %C%_t_footprint_SOURCES = %D%/t_footprint.c $(impostor)
 %C%_t_arena_SOURCES = %D%/t_arena.c $(support)
 %C%_t_surroundings_SOURCES = %D%/t_surroundings.c $(impostor)
+# A device of its own in the place of CUDA's and of the PTX machine.
+%C%_t_on_device_SOURCES = %D%/t_on_device.c %D%/queue_device.c %D%/queue_memory.c %D%/queue_streams.c \
+	%D%/queue_device.h %D%/queue_own.h $(impostor)
+%C%_t_on_device_LDADD = libverify.la libgpu.la libref.la $(CHECK_LIBS) $(OPENBLAS_LIBS) $(JANSSON_LIBS) $(XXHASH_LIBS) -lm
 %C%_t_locate_SOURCES = %D%/t_locate.c $(impostor)
 %C%_t_geometry_SOURCES = %D%/t_geometry.c $(impostor)
 %C%_t_threads_SOURCES = %D%/t_threads.c $(support)
