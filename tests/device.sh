@@ -68,7 +68,7 @@ expect -5 "unknown error (CUDA error 999: no description)" cuLaunchKernelEx 999
 
 # Surroundings of a variant's calls are made and taken down; nothing is computed here, so the same bytes
 # come back from every run.
-for check in stream dependent graph contention again,determinism,batch; do
+for check in stream dependent graph contention fence again,determinism,batch; do
     answer=$(FAKE_CUDA="0 $version 1 $arch" LD_LIBRARY_PATH=$folder ./moecheck verify \
         --plugin tests/.libs/order_faults.so --variant order --check $check \
         'T=64 H=48 I=40 E=3 K=2 dtype=f32 act=relu2 router=lists seed=5' 2>"$folder/stderr")
@@ -80,4 +80,13 @@ for check in stream dependent graph contention again,determinism,batch; do
         ;;
     esac
 done
+
+# A word that a kernel reads beside a tensor, and nothing comes of, is what the fence is for.
+FAKE_CUDA="0 $version 1 $arch" LD_LIBRARY_PATH=$folder ./tests/t_gpu_order 'read-*' >"$folder/order" 2>"$folder/stderr"
+status=$?
+if test $status -ne 0 || test "$(grep -c '^ok .*: FAIL by fence: ' "$folder/order")" -ne 2; then
+    echo "the fence: t_gpu_order ends with $status"
+    cat "$folder/order"
+    failed=1
+fi
 exit $failed

@@ -4,14 +4,16 @@
  * FAKE_CUDA is "init version count capability", such as "0 13000 1 90": what cuInit returns, the
  * driver's version, the number of devices and their capability times ten. FAKE_CUDA_FAIL is
  * "FUNCTION ERROR": what that function returns. Memory is the host's, streams do everything at
- * once, and kernels are loaded and launched but not run. At the end it says on stderr what was
- * taken and not given back.
+ * once, and kernels are loaded and launched but not run, save that order_read reads its word: where
+ * there is no memory, that is an error that sticks. At the end it says on stderr what was taken and
+ * not given back.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 enum {
     INVALID_VALUE = 1,
@@ -20,7 +22,8 @@ enum {
     INVALID_IMAGE = 200,
     INVALID_CONTEXT = 201,
     INVALID_HANDLE = 400,
-    NOT_FOUND = 500
+    NOT_FOUND = 500,
+    ILLEGAL_ADDRESS = 700
 };
 
 #define MEMORY_BYTES (64u << 20)
@@ -43,6 +46,7 @@ struct config { /* CUlaunchConfig */
 
 static int contexts, modules, allocations, streams, events, graphs;
 static int reservations, mappings, creations;
+static int stuck; /* the error of a kernel */
 static void *current;
 
 static struct fake fake(void)
@@ -66,7 +70,7 @@ static int told(const char *function)
 /* As told(), of a function that needs a context. */
 static int begin(const char *function)
 {
-    const int error = told(function);
+    const int error = told(function) ? told(function) : stuck;
     return error ? error : current && contexts > 0 ? 0 : INVALID_CONTEXT;
 }
 
@@ -531,6 +535,18 @@ int cuFuncSetAttribute(void *function, int attribute, int value)
     return 0;
 }
 
+/* Asked of the kernel of this system, which does not die of it. */
+static int is_readable(const void *address)
+{
+    int ends[2];
+    if (pipe(ends) != 0)
+        return 0;
+    const int read = write(ends[1], address, 4) == 4;
+    close(ends[0]);
+    close(ends[1]);
+    return read;
+}
+
 int cuLaunchKernelEx(const struct config *config, void *function, void **arguments, void **extra)
 {
     const int error = begin("cuLaunchKernelEx");
@@ -544,6 +560,8 @@ int cuLaunchKernelEx(const struct config *config, void *function, void **argumen
     /* what is to hold the device says that all of its blocks have come */
     if (!strcmp(found->name, "disturb_occupy") || !strcmp(found->name, "disturb_share"))
         (*(unsigned **)arguments[0])[2] = config->grid[0];
+    if (!strcmp(found->name, "order_read") && !is_readable(*(void **)arguments[0]))
+        stuck = ILLEGAL_ADDRESS;
     return 0;
 }
 

@@ -35,6 +35,8 @@ enum fault {
     LATE_ERROR,
     HANGS,
     NEVER_PROMOTES,
+    READ_BEHIND_X,
+    READ_BEFORE_W2,
     FAULTS
 };
 
@@ -57,6 +59,8 @@ static const char *const names[FAULTS] = {
     [LATE_ERROR] = "late-error",
     [HANGS] = "hangs",
     [NEVER_PROMOTES] = "never-promotes",
+    [READ_BEHIND_X] = "read-behind-x",
+    [READ_BEFORE_W2] = "read-before-w2",
 };
 
 /* As order_kernels.cu has it. */
@@ -328,6 +332,24 @@ static int store_later(struct state *state, struct order_layer *layer, void *str
     return run("order_store_late", 1, 1, 0, state->own_stream, (void *[]){&address});
 }
 
+static int read_word(const void *address, void *stream)
+{
+    return run("order_read", 1, 1, 0, stream, (void *[]){(void *)&address});
+}
+
+/* A word, of which nothing becomes. */
+static int read_behind_x(struct state *state, struct order_layer *layer, void *stream)
+{
+    (void)state;
+    return read_word((const char *)layer->x + layer->T * layer->H * (layer->bf16 ? 2 : 4), stream);
+}
+
+static int read_before_w2(struct state *state, struct order_layer *layer, void *stream)
+{
+    (void)state;
+    return read_word((const char *)layer->w2 - 4, stream);
+}
+
 static int hold(struct state *state, struct order_layer *layer, void *stream)
 {
     (void)layer, (void)stream;
@@ -370,6 +392,8 @@ static int (*const after_forward[FAULTS])(struct state *, struct order_layer *, 
     [ILLEGAL_ADDRESS] = store_somewhere,
     [LATE_ERROR] = store_later,
     [HANGS] = hang,
+    [READ_BEHIND_X] = read_behind_x,
+    [READ_BEFORE_W2] = read_before_w2,
 };
 
 /* ---- passes ---------------------------------------------------------------------------------- */

@@ -228,6 +228,13 @@ extern "C" __global__ void order_forever(volatile uint32_t *never)
         __nanosleep(1000);
 }
 
+// Reads one word and does nothing with it.
+extern "C" __global__ void order_read(const uint32_t *address)
+{
+    enter(1);
+    (void)*(const volatile uint32_t *)address;
+}
+
 extern "C" __global__ void order_store(uint64_t address)
 {
     *(volatile uint32_t *)address = 1;
