@@ -211,80 +211,79 @@ static uint32_t add_to_nearest(uint32_t a, uint32_t b)
     return sum != sum ? F32_NAN : number_f32_bits(sum);
 }
 
-struct job {
-    const struct number_mma *mma;
-    const struct chip_rule *chip;
-    const struct tile_a *a;
-    const struct tile_b *b;
-    int fast; /* products are exact in f32, nothing is special */
-};
-
 static uint32_t round_to_f16(uint32_t sum)
 {
     const uint64_t code = number_encode(NUMBER_F16, (double)number_f32(sum), NUMBER_RN);
     return number_f32_bits(value_of(NUMBER_F16, (uint32_t)code));
 }
 
-static void run_row(const struct job *job, int row, uint32_t *d)
+static const struct chip_rule *chip_of(const struct number_mma *mma)
 {
-    const int n = job->mma->n, k = job->mma->k, as_f16 = job->chip->as_f16;
-    const int terms = as_f16 ? k / 2 : job->chip->rule.terms;
+    return &chip_rules[mma->family][class_of(mma->a)];
+}
+
+static void run_row(const struct number_mma *mma, const struct number_mma_factors *factors, int row,
+                    uint32_t *d)
+{
+    const struct chip_rule *chip = chip_of(mma);
+    const int n = mma->n, k = mma->k, as_f16 = chip->as_f16;
+    const int terms = as_f16 ? k / 2 : chip->rule.terms;
     uint32_t sums[256], start[256];
     uint8_t good[32];
     for (int j = 0; j < n; j++)
         sums[j] = as_f16 ? 0 : d[j];
     for (int from = 0; from < k; from += terms) {
-        struct tile_rule rule = job->chip->rule;
+        struct tile_rule rule = chip->rule;
         rule.terms = k - from < terms ? k - from : terms;
-        if (job->mma->d == NUMBER_F16) {
+        if (mma->d == NUMBER_F16) {
             rule.digits = 24;
             rule.odd = 1;
         }
-        const float *a = job->a->value + row * k + from, *b = job->b->value + from * n;
-        const int32_t *a_exponent = job->a->exponent + row * k + from;
-        const int32_t *b_exponent = job->b->exponent + from * n;
+        const float *a = factors->a.value + row * k + from, *b = factors->b.value + from * n;
+        const int32_t *a_exponent = factors->a.exponent + row * k + from;
+        const int32_t *b_exponent = factors->b.exponent + from * n;
         memcpy(start, sums, sizeof start);
         memset(good, 0, sizeof good);
 #ifdef __x86_64__
-        if (job->fast)
+        if (factors->fast)
             tile_row_avx2(&rule, a, a_exponent, b, b_exponent, n, start, sums, good);
 #endif
         for (int j = 0; j < n; j++)
             if (!(good[j / 8] >> j % 8 & 1))
                 sums[j] = add_block(&rule, a, a_exponent, b + j, b_exponent + j, n, start[j]);
-        for (int j = 0; as_f16 && job->mma->d == NUMBER_F16 && j < n; j++)
+        for (int j = 0; as_f16 && mma->d == NUMBER_F16 && j < n; j++)
             sums[j] = round_to_f16(sums[j]);
     }
     for (int j = 0; j < n; j++)
         d[j] = as_f16 ? add_to_nearest(d[j], sums[j]) : sums[j];
 }
 
-static void run_plain(const struct number_mma *mma, const struct tile_a *a, const struct tile_b *b,
+static void run_plain(const struct number_mma *mma, const float *a, const float *b, int rows,
                       uint32_t *d)
 {
-    const int m = mma->m, n = mma->n, k = mma->k;
+    const int n = mma->n, k = mma->k;
 #ifdef __x86_64__
     if (tile_has_avx2()) {
-        tile_plain_avx2(m, n, k, a->value, b->value, d);
+        tile_plain_avx2(rows, n, k, a, b, d);
         return;
     }
 #endif
-    for (int i = 0; i < m * n; i++) {
+    for (int i = 0; i < rows * n; i++) {
         float sum = number_f32(d[i]);
         for (int l = 0; l < k; l++)
-            sum = fmaf(a->value[i / n * k + l], b->value[l * n + i % n], sum);
+            sum = fmaf(a[i / n * k + l], b[l * n + i % n], sum);
         d[i] = sum != sum ? F32_NAN : number_f32_bits(sum);
     }
 }
 
 /* m8n8k4 of f16. D of f32: products of one k after the other, from 0, then C. D of f16: those of k
  * 0 and 1 are one term, those of 2 and 3 another, and C takes one after the other. */
-static void run_fused(const struct number_mma *mma, const struct tile_a *a, const struct tile_b *b,
+static void run_fused(const struct number_mma *mma, const float *a, const float *b, int rows,
                       uint32_t *d)
 {
     const int n = mma->n;
-    for (int i = 0; i < mma->m * n; i++) {
-        const float *x = a->value + i / n * 4, *y = b->value + i % n;
+    for (int i = 0; i < rows * n; i++) {
+        const float *x = a + i / n * 4, *y = b + i % n;
         float sum = number_f32(d[i]);
         if (mma->d == NUMBER_F16) {
             sum += fmaf(x[1], y[n], x[0] * y[0]);
@@ -299,15 +298,13 @@ static void run_fused(const struct number_mma *mma, const struct tile_a *a, cons
     }
 }
 
-static void run_floating(const struct number_mma *mma, const uint32_t *a_codes,
-                         const uint32_t *b_codes, uint32_t *d)
+static void unpack_floating(const struct number_mma *mma, const uint32_t *a_codes,
+                            const uint32_t *b_codes, struct number_mma_factors *factors)
 {
-    const struct chip_rule *chip = &chip_rules[mma->family][class_of(mma->a)];
     const int m = mma->m, n = mma->n, k = mma->k, plain = mma->model == NUMBER_MMA_PLAIN;
+    const int as_f16 = !plain && chip_of(mma)->as_f16;
     uint32_t a_placed[TILE_A], b_placed[TILE_B];
-    struct tile_a a;
-    struct tile_b b;
-    if (!plain && chip->as_f16) {
+    if (as_f16) {
         for (int i = 0; i < m * k; i++)
             a_placed[i / k * k + place(k, i % k)] = a_codes[i];
         for (int i = 0; i < k * n; i++)
@@ -316,30 +313,20 @@ static void run_floating(const struct number_mma *mma, const uint32_t *a_codes,
         b_codes = b_placed;
     }
     const enum number_format left = (enum number_format)mma->a, right = (enum number_format)mma->b;
-    unpack_values(left, mma->negate_a ? -1.0f : 1.0f, a_codes, m * k, a.value);
-    unpack_values(right, mma->negate_b ? -1.0f : 1.0f, b_codes, k * n, b.value);
-    if (plain) {
-        run_plain(mma, &a, &b, d);
+    struct tile_a *a = &factors->a;
+    struct tile_b *b = &factors->b;
+    unpack_values(left, mma->negate_a ? -1.0f : 1.0f, a_codes, m * k, a->value);
+    unpack_values(right, mma->negate_b ? -1.0f : 1.0f, b_codes, k * n, b->value);
+    if (plain || m == 8)
         return;
-    }
-    if (mma->m == 8) {
-        run_fused(mma, &a, &b, d);
-        return;
-    }
     const struct range a_range =
-        unpack_exponents(chip->as_f16 ? NUMBER_F16 : left, a.value, m * k, a.exponent);
+        unpack_exponents(as_f16 ? NUMBER_F16 : left, a->value, m * k, a->exponent);
     const struct range b_range =
-        unpack_exponents(chip->as_f16 ? NUMBER_F16 : right, b.value, k * n, b.exponent);
+        unpack_exponents(as_f16 ? NUMBER_F16 : right, b->value, k * n, b->exponent);
     const int places = number_layouts[mma->a].fraction + number_layouts[mma->b].fraction;
-    const struct job job = {.mma = mma,
-                            .chip = chip,
-                            .a = &a,
-                            .b = &b,
-                            .fast = tile_has_avx2() && !a_range.special && !b_range.special &&
-                                    a_range.least + b_range.least >= places - 149 &&
-                                    a_range.most + b_range.most <= 125};
-    for (int row = 0; row < m; row++)
-        run_row(&job, row, d + row * n);
+    factors->fast = tile_has_avx2() && !a_range.special && !b_range.special &&
+                    a_range.least + b_range.least >= places - 149 &&
+                    a_range.most + b_range.most <= 125;
 }
 
 static int64_t integer_of(int format, uint32_t code)
@@ -364,20 +351,48 @@ static int64_t add_integers(const struct number_mma *mma, const uint32_t *a, con
     return mma->satfinite && sum < INT32_MIN ? INT32_MIN : sum;
 }
 
+void number_mma_unpack(const struct number_mma *mma, const uint32_t *a, const uint32_t *b,
+                       struct number_mma_factors *factors)
+{
+    factors->a_codes = a;
+    factors->b_codes = b;
+    if (mma->d != NUMBER_S32)
+        unpack_floating(mma, a, b, factors);
+}
+
+void number_mma_rows(const struct number_mma *mma, const struct number_mma_factors *factors,
+                     int first, int rows, uint32_t *d)
+{
+    const int n = mma->n, k = mma->k, count = rows * n, narrow = mma->d == NUMBER_F16;
+    const float *a = factors->a.value + first * k, *b = factors->b.value;
+    if (mma->d == NUMBER_S32) {
+        const uint32_t *codes = factors->a_codes + first * k;
+        for (int i = 0; i < count; i++)
+            d[i] = (uint32_t)add_integers(mma, codes + i / n * k, factors->b_codes + i % n,
+                                          (int32_t)d[i]);
+        return;
+    }
+    for (int i = 0; narrow && i < count; i++)
+        d[i] = number_f32_bits(value_of(NUMBER_F16, d[i]));
+    if (mma->model == NUMBER_MMA_PLAIN)
+        run_plain(mma, a, b, rows, d);
+    else if (mma->m == 8)
+        run_fused(mma, a, b, rows, d);
+    else
+        for (int row = 0; row < rows; row++)
+            run_row(mma, factors, first + row, d + row * n);
+    for (int i = 0; narrow && i < count; i++)
+        d[i] = (uint32_t)number_encode(NUMBER_F16, (double)number_f32(d[i]), NUMBER_RN);
+}
+
 void number_mma_run(const struct number_mma *mma, const uint32_t *a, const uint32_t *b,
                     const uint32_t *c, uint32_t *d)
 {
-    const int m = mma->m, n = mma->n, narrow = mma->d == NUMBER_F16;
-    for (int i = 0; i < m * n; i++)
-        d[i] = c == NULL ? 0 : narrow ? number_f32_bits(value_of(NUMBER_F16, c[i])) : c[i];
-    if (mma->d == NUMBER_S32) {
-        for (int i = 0; i < m * n; i++)
-            d[i] = (uint32_t)add_integers(mma, a + i / n * mma->k, b + i % n, (int32_t)d[i]);
-        return;
-    }
-    run_floating(mma, a, b, d);
-    for (int i = 0; narrow && i < m * n; i++)
-        d[i] = (uint32_t)number_encode(NUMBER_F16, (double)number_f32(d[i]), NUMBER_RN);
+    struct number_mma_factors factors;
+    number_mma_unpack(mma, a, b, &factors);
+    for (int i = 0; c != d && i < mma->m * mma->n; i++)
+        d[i] = c ? c[i] : 0;
+    number_mma_rows(mma, &factors, 0, mma->m, d);
 }
 
 void number_mma_run_f64(int m, int n, int k, const uint64_t *a, const uint64_t *b,

@@ -44,6 +44,14 @@ struct number_mma {
 /* 1: number_mma_run takes it. */
 int number_mma_known(const struct number_mma *mma);
 
+/* The same in two steps: A and B, which stay as they are meanwhile, and then rows of D from `first`
+ * on, [rows,n], where C is. */
+struct number_mma_factors;
+void number_mma_unpack(const struct number_mma *mma, const uint32_t *a, const uint32_t *b,
+                       struct number_mma_factors *factors);
+void number_mma_rows(const struct number_mma *mma, const struct number_mma_factors *factors,
+                     int first, int rows, uint32_t *d);
+
 /* c NULL: zeros (scale-d false). d may be c. */
 void number_mma_run(const struct number_mma *mma, const uint32_t *a, const uint32_t *b,
                     const uint32_t *c, uint32_t *d);

@@ -117,42 +117,90 @@ AVX2 void tile_row_avx2(const struct tile_rule *rule, const float *a, const int3
     }
 }
 
-/* Two rows, if `rows` is 2, and `count` vectors of 8 columns at a time. */
-AVX2 static inline __attribute__((always_inline)) void
-plain_columns(int rows, int count, int n, int k, const float *a, const float *b, uint32_t *d)
+AVX2 static inline void store_sum(uint32_t *d, __m256 sum)
 {
-    __m256 sum[2][4];
-    for (int r = 0; r < rows; r++)
-        for (int v = 0; v < count; v++)
-            sum[r][v] = _mm256_loadu_ps((const float *)(d + r * n + 8 * v));
-    for (int i = 0; i < k; i++)
-        for (int v = 0; v < count; v++) {
-            const __m256 right = _mm256_loadu_ps(b + i * n + 8 * v);
-            for (int r = 0; r < rows; r++)
-                sum[r][v] = _mm256_fmadd_ps(_mm256_set1_ps(a[r * k + i]), right, sum[r][v]);
-        }
-    for (int r = 0; r < rows; r++)
-        for (int v = 0; v < count; v++) {
-            const __m256 nan = _mm256_cmp_ps(sum[r][v], sum[r][v], _CMP_UNORD_Q);
-            const __m256 canonical = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
-            _mm256_storeu_ps((float *)(d + r * n + 8 * v),
-                             _mm256_blendv_ps(sum[r][v], canonical, nan));
-        }
+    const __m256 nan = _mm256_cmp_ps(sum, sum, _CMP_UNORD_Q);
+    const __m256 canonical = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
+    _mm256_storeu_ps((float *)d, _mm256_blendv_ps(sum, canonical, nan));
+}
+
+/* Two rows of 32 columns. The sums have names, for an array of them would not be in registers. */
+AVX2 static void plain_two_rows(int n, int k, const float *a, const float *b, uint32_t *d)
+{
+    const float *const c = (const float *)d;
+    __m256 a0 = _mm256_loadu_ps(c), a1 = _mm256_loadu_ps(c + 8), a2 = _mm256_loadu_ps(c + 16),
+           a3 = _mm256_loadu_ps(c + 24);
+    __m256 b0 = _mm256_loadu_ps(c + n), b1 = _mm256_loadu_ps(c + n + 8),
+           b2 = _mm256_loadu_ps(c + n + 16), b3 = _mm256_loadu_ps(c + n + 24);
+    for (int i = 0; i < k; i++, b += n) {
+        const __m256 upper = _mm256_set1_ps(a[i]), lower = _mm256_set1_ps(a[k + i]);
+        __m256 right = _mm256_loadu_ps(b);
+        a0 = _mm256_fmadd_ps(upper, right, a0);
+        b0 = _mm256_fmadd_ps(lower, right, b0);
+        right = _mm256_loadu_ps(b + 8);
+        a1 = _mm256_fmadd_ps(upper, right, a1);
+        b1 = _mm256_fmadd_ps(lower, right, b1);
+        right = _mm256_loadu_ps(b + 16);
+        a2 = _mm256_fmadd_ps(upper, right, a2);
+        b2 = _mm256_fmadd_ps(lower, right, b2);
+        right = _mm256_loadu_ps(b + 24);
+        a3 = _mm256_fmadd_ps(upper, right, a3);
+        b3 = _mm256_fmadd_ps(lower, right, b3);
+    }
+    store_sum(d, a0);
+    store_sum(d + 8, a1);
+    store_sum(d + 16, a2);
+    store_sum(d + 24, a3);
+    store_sum(d + n, b0);
+    store_sum(d + n + 8, b1);
+    store_sum(d + n + 16, b2);
+    store_sum(d + n + 24, b3);
+}
+
+/* Two rows of 8 columns; of one row, the same one twice. */
+AVX2 static void plain_narrow(int rows, int n, int k, const float *a, const float *b, uint32_t *d)
+{
+    const int next_a = rows > 1 ? k : 0, next_d = rows > 1 ? n : 0;
+    __m256 upper = _mm256_loadu_ps((const float *)d);
+    __m256 lower = _mm256_loadu_ps((const float *)d + next_d);
+    for (int i = 0; i < k; i++, b += n) {
+        const __m256 right = _mm256_loadu_ps(b);
+        upper = _mm256_fmadd_ps(_mm256_set1_ps(a[i]), right, upper);
+        lower = _mm256_fmadd_ps(_mm256_set1_ps(a[next_a + i]), right, lower);
+    }
+    store_sum(d, upper);
+    store_sum(d + next_d, lower);
 }
 
 AVX2 void tile_plain_avx2(int m, int n, int k, const float *a, const float *b, uint32_t *d)
 {
-    int row = 0;
-    for (; row + 2 <= m; row += 2) {
-        int j = 0;
-        for (; j + 32 <= n; j += 32)
-            plain_columns(2, 4, n, k, a + row * k, b + j, d + row * n + j);
-        for (; j < n; j += 8)
-            plain_columns(2, 1, n, k, a + row * k, b + j, d + row * n + j);
+    for (int j = 0; j < n; j += 32)
+        for (int row = 0; row < m; row += 2) {
+            if (j + 32 <= n && row + 2 <= m)
+                plain_two_rows(n, k, a + row * k, b + j, d + row * n + j);
+            else
+                for (int at = j; at < n && at < j + 32; at += 8)
+                    plain_narrow(m - row, n, k, a + row * k, b + at, d + row * n + at);
+        }
+}
+
+AVX2 void tile_join_avx2(const uint64_t *even, const uint64_t *odd, uint32_t *d, int n)
+{
+    for (int i = 0; i < 8; i++, even += 4, odd += 4, d += n) {
+        const __m256i left = _mm256_loadu_si256((const __m256i *)even);
+        const __m256i right = _mm256_slli_epi64(_mm256_loadu_si256((const __m256i *)odd), 32);
+        _mm256_storeu_si256((__m256i *)d, _mm256_blend_epi32(left, right, 0xaa));
     }
-    for (; row < m; row++)
-        for (int j = 0; j < n; j += 8)
-            plain_columns(1, 1, n, k, a + row * k, b + j, d + row * n + j);
+}
+
+AVX2 void tile_part_avx2(const uint32_t *d, int n, uint64_t *even, uint64_t *odd)
+{
+    const __m256i low = _mm256_set1_epi64x(0xffffffff);
+    for (int i = 0; i < 8; i++, even += 4, odd += 4, d += n) {
+        const __m256i both = _mm256_loadu_si256((const __m256i *)d);
+        _mm256_storeu_si256((__m256i *)even, _mm256_and_si256(both, low));
+        _mm256_storeu_si256((__m256i *)odd, _mm256_srli_epi64(both, 32));
+    }
 }
 
 #else

@@ -35,8 +35,21 @@ void tile_row_avx2(const struct tile_rule *rule, const float *a, const int32_t *
                    const float *b, const int32_t *b_exponent, int n, const uint32_t *c, uint32_t *d,
                    uint8_t *good);
 
+/* The factors of one product. */
+struct number_mma_factors {
+    const uint32_t *a_codes, *b_codes; /* of integers */
+    struct tile_a a;
+    struct tile_b b;
+    int fast; /* products are exact in f32, nothing is special */
+};
+
 /* d += a b, fused, k ascending, [m,n]. */
 void tile_plain_avx2(int m, int n, int k, const float *a, const float *b, uint32_t *d);
+
+/* Eight columns of eight rows of accumulators, [8,n], and the two registers of a warp that have
+ * them: the even columns and the odd ones, a row's in four lanes. */
+void tile_join_avx2(const uint64_t *even, const uint64_t *odd, uint32_t *d, int n);
+void tile_part_avx2(const uint32_t *d, int n, uint64_t *even, uint64_t *odd);
 
 /* 1: the processor has what these want. */
 int tile_has_avx2(void);
