@@ -119,6 +119,7 @@ libptx_la_SOURCES = \
 	%D%/ptx/hopper_wgmma.h \
 	%D%/ptx/hopper_wgmma.c \
 	%D%/ptx/hopper_form.c \
+	%D%/ptx/hopper_accumulators.c \
 	%D%/ptx/hopper_operands.c \
 	%D%/ptx/hopper_flight.c \
 	%D%/ptx/hopper_cluster.c \

@@ -1,6 +1,6 @@
 /*
- * hopper_operands.c - the operands of a wgmma.mma_async: A and B out of shared memory behind their
- * descriptors, in chunks of 16 bytes, A and C out of registers; and D back.
+ * hopper_operands.c - the factors of a wgmma.mma_async: A and B out of shared memory behind their
+ * descriptors, in chunks of 16 bytes, and A out of registers.
  */
 #include <string.h>
 
@@ -25,18 +25,56 @@ struct load {
     uint64_t address[PTX_LANES];
 };
 
-static void take_chunk(const struct load *load, int mn, int k, const uint8_t *data,
-                       const uint8_t *known)
+/* The elements of `bytes` of a piece go to `to`, `step` apart. */
+static inline __attribute__((always_inline)) void spread(int bytes, const uint8_t *data,
+                                                         uint32_t *to, int step)
 {
-    static const uint8_t all_known[CHUNK] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-    const int count = CHUNK / load->bytes, step = load->k_major ? load->k_step : load->mn_step;
-    uint32_t *to = load->to + mn * load->mn_step + k * load->k_step;
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < CHUNK / bytes; i++) {
         uint32_t value = 0;
-        memcpy(&value, data + i * load->bytes, (size_t)load->bytes);
+        memcpy(&value, data + i * bytes, (size_t)bytes);
         to[i * step] = value;
     }
-    if (!memcmp(known, all_known, CHUNK))
+}
+
+/* Columns of [k,n]: eight at a time, so that what is written stands together. */
+static void spread_columns(const struct load *load, uint8_t *const *data)
+{
+    enum { COLUMNS = 8, HALVES = CHUNK / 2 };
+    for (int first = 0; first < load->count; first += 2 * COLUMNS)
+        for (int piece = first; piece < first + 2; piece++) {
+            uint32_t *to = load->to + load->at_mn[piece] + load->at_k[piece] * load->k_step;
+            uint16_t half[COLUMNS][HALVES];
+            for (int j = 0; j < COLUMNS; j++)
+                memcpy(half[j], data[piece + 2 * j], CHUNK);
+            for (int i = 0; i < HALVES; i++)
+                for (int j = 0; j < COLUMNS; j++)
+                    to[i * load->k_step + j] = half[j][i];
+        }
+}
+
+static void take_chunks(const struct load *load, uint8_t *const *data)
+{
+    const int step = load->k_major ? load->k_step : load->mn_step;
+    if (load->bytes == 2 && load->k_major && load->mn_step == 1) {
+        spread_columns(load, data);
+        return;
+    }
+    for (int i = 0; i < load->count; i++) {
+        uint32_t *to = load->to + load->at_mn[i] * load->mn_step + load->at_k[i] * load->k_step;
+        if (load->bytes == 2)
+            spread(2, data[i], to, step);
+        else if (load->bytes == 4)
+            spread(4, data[i], to, step);
+        else
+            spread(1, data[i], to, step);
+    }
+}
+
+static void take_undefined(const struct load *load, int mn, const uint8_t *known)
+{
+    uint64_t all[2];
+    memcpy(all, known, CHUNK);
+    if ((all[0] & all[1]) == 0x0101010101010101u)
         return;
     *load->some_undefined = 1;
     for (int i = 0; i < CHUNK; i++)
@@ -55,8 +93,9 @@ static int flush(struct load *load)
     memcpy(access.address, load->address, sizeof access.address);
     if (ptx_access(load->machine, &access))
         return 1;
+    take_chunks(load, access.data);
     for (int i = 0; i < load->count; i++)
-        take_chunk(load, load->at_mn[i], load->at_k[i], access.data[i], access.known[i]);
+        take_undefined(load, load->at_mn[i], access.known[i]);
     load->count = 0;
     return 0;
 }
@@ -113,77 +152,10 @@ static void read_a(struct ptx_warp *warps, const struct wgmma_form *form,
         }
 }
 
-/* Where the first four elements of a thread's are; 8 columns on come the next four. */
-static void find_cells(int n, int warp, int at[4][PTX_LANES])
-{
-    for (int i = 0; i < 4; i++)
-        for (int lane = 0; lane < PTX_LANES; lane++) {
-            const struct geometry_cell cell = geometry_wgmma_d(32, warp * PTX_LANES + lane, i, 0);
-            at[i][lane] = cell.row * n + cell.column;
-        }
-}
-
-static void read_c(struct ptx_warp *warps, const struct wgmma_form *form,
-                   struct wgmma_operands *operands)
-{
-    const int per = 32 / form->d_bits, n = form->mma.n;
-    const uint32_t keep = UINT32_MAX >> (32 - form->d_bits);
-    for (int w = 0; w < 4; w++) {
-        int at[4][PTX_LANES];
-        find_cells(n, w, at);
-        for (int i = 0; i < n / 2; i++) {
-            const int32_t slot = form->d[i / per].slot;
-            const uint64_t *row = ptx_row(&warps[w], slot);
-            const int shift = i % per * form->d_bits;
-            const unsigned bytes = per == 1 ? 0xf : 3u << (2 * (i % per));
-            for (int lane = 0; lane < PTX_LANES; lane++)
-                operands->c[at[i % 4][lane] + i / 4 * 8] = (uint32_t)(row[lane] >> shift) & keep;
-            if (!ptx_row_undefined(&warps[w], slot))
-                continue;
-            for (int lane = 0; lane < PTX_LANES; lane++)
-                if (ptx_undefined(&warps[w], slot, lane) & bytes)
-                    operands->c_undefined[at[i % 4][lane] + i / 4 * 8] = operands->some_undefined =
-                        1;
-        }
-    }
-}
-
-static void write_d(struct ptx_warp *warps, const struct wgmma_form *form,
-                    const struct wgmma_operands *operands)
-{
-    const int per = 32 / form->d_bits, n = form->mma.n;
-    for (int w = 0; w < 4; w++) {
-        int at[4][PTX_LANES];
-        find_cells(n, w, at);
-        for (int reg = 0; reg < form->d_count; reg++) {
-            const int32_t slot = form->d[reg].slot;
-            uint64_t *row = ptx_row_to(&warps[w], slot);
-            uint8_t undefined[PTX_LANES] = {0};
-            for (int lane = 0; lane < PTX_LANES; lane++) {
-                uint32_t value = 0;
-                for (int index = 0; index < per; index++) {
-                    const int i = reg * per + index, cell = at[i % 4][lane] + i / 4 * 8;
-                    value |= operands->d[cell] << (index * form->d_bits);
-                    if (operands->some_undefined &&
-                        (operands->a_undefined[cell / n] || operands->b_undefined[cell % n] ||
-                         operands->c_undefined[cell]))
-                        undefined[lane] |= (uint8_t)(per == 1 ? 0xf : 3 << (2 * index));
-                }
-                row[lane] = value;
-            }
-            if (operands->some_undefined)
-                for (int lane = 0; lane < PTX_LANES; lane++)
-                    ptx_set_undefined(&warps[w], slot, lane, undefined[lane]);
-            else
-                ptx_set_defined(&warps[w], slot, PTX_ALL_LANES);
-        }
-    }
-}
-
 /* ---- the whole ------------------------------------------------------------------------------- */
 
 int wgmma_read(struct ptx_machine *machine, const struct ptx_effect *effect, uint64_t a, uint64_t b,
-               int scale_d, struct ptx_warp *warps, struct wgmma_operands *operands)
+               struct ptx_warp *warps, struct wgmma_operands *operands)
 {
     const struct wgmma_form *form = wgmma_form_of(effect->code);
     const int k = form->mma.k, n = form->mma.n;
@@ -205,25 +177,14 @@ int wgmma_read(struct ptx_machine *machine, const struct ptx_effect *effect, uin
     load_b.mn_step = 1;
     load_b.k_step = n;
     load_b.undefined = operands->b_undefined;
+    memset(operands->a_undefined, 0, sizeof operands->a_undefined);
+    memset(operands->b_undefined, 0, sizeof operands->b_undefined);
+    operands->some_undefined = 0;
     if (decode(machine, effect, b, &load_b.operand) || read_shared(&load_b))
         return 1;
     if (form->a_in_registers)
         read_a(warps, form, operands);
     else if (decode(machine, effect, a, &load_a.operand) || read_shared(&load_a))
         return 1;
-    operands->has_c = scale_d;
-    if (scale_d)
-        read_c(warps, form, operands);
     return 0;
-}
-
-void wgmma_compute(struct ptx_machine *machine, const struct ptx_code *code, struct ptx_warp *warps,
-                   struct wgmma_operands *operands)
-{
-    const struct wgmma_form *form = wgmma_form_of(code);
-    struct number_mma mma = form->mma;
-    mma.model = machine->options.plain_mma ? NUMBER_MMA_PLAIN : NUMBER_MMA_CHIP;
-    number_mma_run(&mma, operands->a, operands->b, operands->has_c ? operands->c : NULL,
-                   operands->d);
-    write_d(warps, form, operands);
 }

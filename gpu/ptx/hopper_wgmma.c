@@ -22,6 +22,7 @@ struct operation {
     uint64_t a, b, scale_d; /* descriptors, and the predicate */
     uint64_t group[WARPS];  /* of each warp that has come */
     uint32_t come;          /* warps */
+    struct wgmma_group *owner;
     struct operation *next;
 };
 
@@ -30,6 +31,7 @@ struct wgmma_group {
     struct operation *first, **end; /* that some warps have not come to */
     uint64_t begun;                 /* operations that all have come to */
     uint64_t issued[WARPS];
+    struct wgmma_operands *operands; /* NULL: none yet */
     struct wgmma_group *next;
 };
 
@@ -41,6 +43,7 @@ void wgmma_free(struct wgmma_group *groups)
             next = operation->next;
             free(operation);
         }
+        free(groups->operands);
         free(groups);
     }
 }
@@ -69,20 +72,19 @@ static struct wgmma_group *group_of(struct ptx_warp *warp)
 static int perform(struct ptx_machine *machine, struct ptx_effect *effect)
 {
     const struct operation *operation = effect->data;
-    struct wgmma_operands *operands = calloc(1, sizeof *operands);
+    struct wgmma_group *group = operation->owner;
+    if (!group->operands)
+        group->operands = malloc(sizeof *group->operands);
+    struct wgmma_operands *operands = group->operands;
     if (!operands) {
         ptx_report(machine, effect->warp, effect->code, -1, PTX_RULE_NO_MEMORY, 0,
                    "no memory for operands of wgmma");
         return 1;
     }
-    struct ptx_warp *warps = effect->warp;
-    const int done = !wgmma_read(machine, effect, operation->a, operation->b,
-                                 (int)operation->scale_d, warps, operands);
-    if (done) {
-        wgmma_compute(machine, effect->code, warps, operands);
-        hopper_finished(machine, effect, NULL);
-    }
-    free(operands);
+    if (wgmma_read(machine, effect, operation->a, operation->b, effect->warp, operands))
+        return 1;
+    wgmma_compute(machine, effect->code, (int)operation->scale_d, effect->warp, operands);
+    hopper_finished(machine, effect, NULL);
     return 1;
 }
 
@@ -190,7 +192,7 @@ static void run_mma(struct ptx_warp *warp, const struct ptx_code *code, uint32_t
     const struct wgmma_form *form = wgmma_form_of(code);
     struct hopper_warp *hopper = hopper_warp(warp);
     struct wgmma_group *group = group_of(warp);
-    struct operation own = {.code = code};
+    struct operation own = {.code = code, .owner = group};
     if (!hopper || !group)
         return;
     if (lanes != PTX_ALL_LANES || warp->cta->warp_count < (warp->number / WARPS + 1) * WARPS) {

@@ -7,6 +7,7 @@
 #include "gpu/ptx/geometry.h"
 #include "gpu/ptx/hopper.h"
 #include "gpu/ptx/number_mma.h"
+#include "gpu/ptx/number_mma_tile.h"
 
 /* What an instruction says, decoded. */
 struct wgmma_form {
@@ -31,20 +32,21 @@ int wgmma_lower(struct ptx_build *build, const struct ptx_instruction *instructi
 #define WGMMA_K 32 /* at most, words of k */
 #define WGMMA_N 256
 
+/* Room for one operation, of a warpgroup, which has no two at a time. */
 struct wgmma_operands {
     uint32_t a[WGMMA_ROWS * WGMMA_K], b[WGMMA_K * WGMMA_N];
-    uint32_t c[WGMMA_ROWS * WGMMA_N], d[WGMMA_ROWS * WGMMA_N];
-    /* What nobody wrote: of rows of A, columns of B, elements of C. */
-    uint8_t a_undefined[WGMMA_ROWS], b_undefined[WGMMA_N], c_undefined[WGMMA_ROWS * WGMMA_N];
-    int has_c, some_undefined;
+    struct number_mma_factors factors;
+    /* What nobody wrote: of rows of A, columns of B. */
+    uint8_t a_undefined[WGMMA_ROWS], b_undefined[WGMMA_N];
+    int some_undefined;
 };
 
-/* hopper_operands.c: reads A, B and C of the four warps. 0, or reported. */
+/* hopper_operands.c: reads A and B. 0, or reported. */
 int wgmma_read(struct ptx_machine *machine, const struct ptx_effect *effect, uint64_t a, uint64_t b,
-               int scale_d, struct ptx_warp *warps, struct wgmma_operands *operands);
-/* Computes D and writes it to the warps' registers. */
-void wgmma_compute(struct ptx_machine *machine, const struct ptx_code *code, struct ptx_warp *warps,
-                   struct wgmma_operands *operands);
+               struct ptx_warp *warps, struct wgmma_operands *operands);
+/* hopper_accumulators.c: computes D in the warps' registers, where C is; not has_c: C is 0. */
+void wgmma_compute(struct ptx_machine *machine, const struct ptx_code *code, int has_c,
+                   struct ptx_warp *warps, struct wgmma_operands *operands);
 
 /* hopper_flight.c: the operation takes its registers; wgmma.fence; groups below a number are done.
  */
