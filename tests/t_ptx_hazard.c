@@ -244,6 +244,14 @@ static const struct micro undefined[] = {
 #define RELAXED "barrier.cluster.arrive.relaxed.aligned;\nbarrier.cluster.wait.aligned;\n"
 #define TOGETHER "barrier.cluster.arrive.aligned;\nbarrier.cluster.wait.aligned;\n"
 #define PROXY PTX_REPORT_PROXY, PTX_REPORT_VALUE
+/* One thread writes what wgmma then reads, 128 bytes of A and of B. */
+#define WRITTEN_BY(thread)                                                                         \
+    ".reg .f32 %f<4>;\nsetp.eq.u32 %p0, %t, " thread ";\n@%p0 " FOUR "fence.proxy.async;\n"        \
+    "shr.u32 %r0, %s, 4;\ncvt.u64.u32 %q0, %r0;\nor.b64 %q0, %q0, 0x1000080000;\n"
+#define MULTIPLY                                                                                   \
+    "wgmma.fence.sync.aligned;\nwgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%f0, %f1, "     \
+    "%f2, %f3}, %q0, %q0, 0, 1, 1, 0, 0; // HERE\nwgmma.commit_group.sync.aligned;\n"              \
+    "wgmma.wait_group.sync.aligned 0;\n"
 
 static const struct micro asynchronous[] = {
     {"cp.async, then a read without a wait",
@@ -286,6 +294,12 @@ static const struct micro asynchronous[] = {
           "\ncp.async.bulk.commit_group;\ncp.async.bulk.wait_group.read 0;\n" FOUR
           "cp.async.bulk.wait_group 0;\n",
      1, 1, 0, CLEAN},
+    {"written again once it is stored, and stored again",
+     FOUR "fence.proxy.async.shared::cta;\n" STORE
+          "\ncp.async.bulk.commit_group;\ncp.async.bulk.wait_group 0;\n" FOUR
+          "fence.proxy.async.shared::cta;\n" STORE
+          "\ncp.async.bulk.commit_group;\ncp.async.bulk.wait_group 0;\n",
+     1, 1, 0, CLEAN},
     {"what was stored is not there when it has been read",
      FOUR "fence.proxy.async.shared::cta;\n" STORE
           " // HERE\ncp.async.bulk.commit_group;\ncp.async.bulk.wait_group.read 0;\n"
@@ -303,6 +317,22 @@ static const struct micro asynchronous[] = {
     {"read, then loaded in bulk without a proxy fence",
      FOUR BEGIN "fence.proxy.async;\n" TX "ld.shared.u32 %r0, [%s];\n" LOAD " // HERE\n" WAIT, 1, 1,
      0, PROXY},
+    {"two have read, of whom one is waited for, then loaded in bulk",
+     FIRST "@%p0 mbarrier.init.shared::cta.b64 [%s+64], 1;\n@%p0 fence.mbarrier_init.release."
+           "cluster;\nbar.sync 0;\nand.b32 %r1, %t, 31;\nsetp.eq.u32 %p3, %r1, 0;\n"
+           "setp.lt.u32 %p1, %t, 64;\nsetp.lt.u32 %p2, %t, 32;\n@%p2 bra L;\n"
+           "@%p3 ld.shared.u32 %r0, [%s]; // HERE\n@%p1 bra M;\nL: barrier.sync 1, 64;\n"
+           "@!%p0 bra M;\nfence.proxy.async;\n" TX LOAD " // HERE\n" WAIT "M:\n",
+     1, 96, 0, RACE},
+    {"read by a thread, and by a store in bulk that is waited for, then written",
+     FIRST "@%p0 " FOUR "fence.proxy.async;\nbar.sync 0;\nsetp.eq.u32 %p1, %t, 32;\n"
+           "@%p1 ld.shared.u32 %r0, [%s]; // HERE\n@!%p0 bra M;\n" STORE
+           "\ncp.async.bulk.commit_group;\ncp.async.bulk.wait_group.read 0;\n"
+           "st.shared.v4.u32 [%s], {1, 2, 3, 4}; // HERE\ncp.async.bulk.wait_group 0;\nM:\n",
+     1, 64, 0, RACE},
+    {"a warp of four knows what wgmma reads, the first", WRITTEN_BY("0") MULTIPLY, 1, 128, 0, RACE},
+    {"the last", WRITTEN_BY("96") MULTIPLY, 1, 128, 0, RACE},
+    {"all know", WRITTEN_BY("96") "bar.sync 0;\n" MULTIPLY, 1, 128, 0, CLEAN},
     {"the cluster's barrier orders CTAs", FAR_CTA TOGETHER "@%p1 ld.shared.u32 %r1, [%s];\n", 2, 1,
      2, CLEAN},
     {"the cluster's barrier, relaxed, does not",

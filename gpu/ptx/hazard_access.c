@@ -25,6 +25,7 @@ struct visit {
     const struct clock *found_in;
     const uint32_t *found;
     uint32_t found_agent;
+    int by_operation;
 };
 
 static unsigned how_of(uint32_t site)
@@ -38,11 +39,38 @@ static int covers(const struct clock *clock, uint32_t agent, int lane, uint32_t 
     return found && found[lane] >= epoch;
 }
 
-static int knows(struct visit *visit, uint32_t agent, int lane, uint32_t epoch)
+static void take_least(const struct clock *clock, uint32_t agent, uint32_t least[PTX_LANES])
 {
-    for (uint32_t i = 1; i < visit->views; i++)
-        if (!covers(visit->view[i].known, agent, lane, epoch))
-            return 0;
+    const uint32_t *found = clock_find(clock, agent);
+    for (int lane = 0; lane < PTX_LANES; lane++) {
+        const uint32_t epoch = found ? found[lane] : 0;
+        least[lane] = least[lane] < epoch ? least[lane] : epoch;
+    }
+}
+
+static void fill_common(const struct visit *visit, uint32_t agent, struct common *common)
+{
+    memset(common, 0xff, sizeof *common);
+    common->agent = agent;
+    for (uint32_t i = 0; i < visit->views; i++) {
+        take_least(visit->view[i].known, agent, common->known);
+        take_least(visit->view[i].fenced, agent, common->fenced);
+    }
+}
+
+/* Of operations alone. */
+static inline const struct common *common_of(const struct visit *visit, uint32_t agent)
+{
+    struct common *common = &visit->hazard->common[agent % COMMONS];
+    if (common->agent != agent)
+        fill_common(visit, agent, common);
+    return common;
+}
+
+static inline int knows(struct visit *visit, uint32_t agent, int lane, uint32_t epoch)
+{
+    if (visit->by_operation)
+        return common_of(visit, agent)->known[lane] >= epoch;
     if (visit->found_in != visit->view->known || visit->found_agent != agent) {
         visit->found_in = visit->view->known;
         visit->found_agent = agent;
@@ -91,6 +119,8 @@ static int is_fenced(const struct visit *visit, uint32_t agent, int lane, uint32
         return 1;
     if (how & how_of(visit->site) & MARK_ATOMIC && !(how & MARK_BEGIN))
         return 1; /* mbarriers are operated on through both */
+    if (visit->by_operation && !reads_map && common_of(visit, agent)->fenced[lane] >= epoch)
+        return 1;
     for (uint32_t i = 0; i < visit->views; i++) {
         const struct view *view = &visit->view[i];
         const int is_begun = how & MARK_BEGIN && covers(view->begun, agent, lane, epoch);
@@ -98,6 +128,13 @@ static int is_fenced(const struct visit *visit, uint32_t agent, int lane, uint32
             return 0;
     }
     return 1;
+}
+
+/* Is the other before this access, and visible to it? */
+static int is_ordered(struct visit *visit, uint32_t agent, int lane, uint32_t epoch, uint32_t site)
+{
+    return knows_mark(visit, agent, lane, epoch, site) &&
+           is_fenced(visit, agent, lane, epoch, how_of(site));
 }
 
 static void meet(struct visit *visit, int other_writes, uint32_t agent, uint32_t site, int lane,
@@ -137,7 +174,7 @@ static void check_write(struct visit *visit, const struct write_mark *write)
     if (write->agent == visit->agent && (1u << lane) == visit->own &&
         (!any || write->epoch == visit->epoch))
         return;
-    if (any || !knows_mark(visit, write->agent, lane, write->epoch, write->site))
+    if (!is_ordered(visit, write->agent, lane, write->epoch, write->site))
         meet(visit, 1, write->agent, write->site, lane, write->epoch);
 }
 
@@ -149,7 +186,7 @@ static void check_read(struct visit *visit, const struct read_mark *read)
         if (read->agent == visit->agent && (rest & -rest) == visit->own &&
             (!any || read->epoch == visit->epoch))
             continue;
-        if (any || !knows(visit, read->agent, lane, read->epoch))
+        if (!is_ordered(visit, read->agent, lane, read->epoch, read->site))
             meet(visit, 0, read->agent, read->site, lane, read->epoch);
     }
 }
@@ -219,6 +256,76 @@ static int operates(const struct visit *visit, const struct cell *cell)
            how_of(visit->site) & MARK_ATOMIC;
 }
 
+/* ---- what operations find in order -----------------------------------------------------------
+ *
+ * Nearly all cells that an operation comes to are as they should be, and there are very many. So
+ * these ask for more than order needs, and 0 means that nothing was done.
+ */
+
+static inline int is_covered(const struct visit *visit, uint32_t agent, int lane, uint32_t epoch,
+                             uint32_t site)
+{
+    const struct common *common = common_of(visit, agent);
+    return common->known[lane] >= epoch &&
+           (how_of(site) & MARK_ASYNC || common->fenced[lane] >= epoch);
+}
+
+static inline int is_write_covered(const struct visit *visit, const struct write_mark *write)
+{
+    return write->agent < visit->first ||
+           is_covered(visit, write->agent, (int)(write->site >> SITE_LANE & 31), write->epoch,
+                      write->site);
+}
+
+static inline int read_ordered(const struct visit *visit, struct cell *cell)
+{
+    const struct read_mark *read = &cell->read;
+    const uint32_t first = read->lanes & -read->lanes;
+    if (!is_write_covered(visit, &cell->write))
+        return 0;
+    if (read->agent < visit->first)
+        cell->more = 0;
+    else if (read->lanes != first ||
+             (read->agent == visit->agent
+                  ? first != visit->own
+                  : common_of(visit, read->agent)->known[__builtin_ctz(first)] < read->epoch))
+        return 0;
+    cell->read = (struct read_mark){visit->agent, visit->epoch, visit->site, visit->own};
+    return 1;
+}
+
+static inline int write_ordered(const struct visit *visit, struct cell *cell)
+{
+    const struct read_mark *read = &cell->read;
+    const uint32_t first = read->lanes & -read->lanes;
+    if (!is_write_covered(visit, &cell->write))
+        return 0;
+    if (read->agent >= visit->first &&
+        (read->lanes != first || cell->more ||
+         !is_covered(visit, read->agent, __builtin_ctz(first), read->epoch, read->site)))
+        return 0;
+    cell->read.agent = 0;
+    cell->more = 0;
+    cell->write = (struct write_mark){visit->agent, visit->epoch, visit->site};
+    return 1;
+}
+
+/* How many cells from `begin` on are done. */
+static uint64_t visit_ordered(const struct visit *visit, struct cell *cells, uint64_t begin,
+                              uint64_t end)
+{
+    uint64_t i = begin;
+    if (visit->access->proxy == PTX_PROXY_TENSORMAP)
+        return 0;
+    if (visit->access->kind == PTX_READ)
+        while (i < end && read_ordered(visit, &cells[i]))
+            i++;
+    else if (visit->access->kind == PTX_WRITE)
+        while (i < end && write_ordered(visit, &cells[i]))
+            i++;
+    return i - begin;
+}
+
 static void visit_lane(struct visit *visit)
 {
     const struct ptx_access *access = visit->access;
@@ -234,7 +341,10 @@ static void visit_lane(struct visit *visit)
     visit->first =
         shadow->first > visit->hazard->first_agent ? shadow->first : visit->hazard->first_agent;
     const uint64_t end = (offset + access->bytes) >> shadow->shift;
-    for (uint64_t i = offset >> shadow->shift; i < end && !visit->hazard->machine->stopped; i++) {
+    uint64_t i = offset >> shadow->shift;
+    if (visit->by_operation)
+        i += visit_ordered(visit, shadow->cells, i, end);
+    for (; i < end && !visit->hazard->machine->stopped; i++) {
         visit->offset = i << shadow->shift;
         if (access->kind == PTX_READ || operates(visit, &shadow->cells[i]))
             read_cell(visit, &shadow->cells[i]);
@@ -277,7 +387,13 @@ static void by_operation(struct hazard *hazard, const struct ptx_access *access)
                           .view = operation->view,
                           .views = operation->views,
                           .agent = access->kind == PTX_READ ? operation->reader : operation->agent,
-                          .epoch = operation->epoch};
+                          .epoch = operation->epoch,
+                          .by_operation = 1};
+    if (hazard->common_of != operation->number) {
+        for (uint32_t i = 0; i < COMMONS; i++)
+            hazard->common[i].agent = 0;
+        hazard->common_of = operation->number;
+    }
     for (uint32_t rest = access->lanes; rest && !hazard->machine->stopped; rest &= rest - 1) {
         const int lane = __builtin_ctz(rest);
         const int marked = copies ? lane : __builtin_ctz(operation->lanes);

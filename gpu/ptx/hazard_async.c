@@ -51,10 +51,13 @@ static void drop(struct operation *operation)
 
 void hazard_operations_clear(struct hazard *hazard)
 {
-    for (uint32_t i = 0; hazard->operations && i < OPERATIONS; i++)
+    if (!hazard->operations)
+        return;
+    for (uint64_t i = 0; i < OPERATIONS && i <= hazard->operation_last; i++)
         drop(&hazard->operations[i]);
     free(hazard->operations);
     hazard->operations = NULL;
+    hazard->operation_last = hazard->common_of = 0;
 }
 
 /* The epoch of copies that begin. */
@@ -130,6 +133,8 @@ void hazard_start(void *data, const struct ptx_effect *effect)
     }
     struct operation *operation = &hazard->operations[effect->agent % OPERATIONS];
     drop(operation);
+    if (hazard->operation_last < effect->agent)
+        hazard->operation_last = effect->agent;
     *operation = (struct operation){.number = effect->agent, .views = 1};
     name(hazard, effect, operation);
     if (effect->kind == PTX_GROUP_WGMMA)

@@ -99,6 +99,15 @@ struct operation {
     uint32_t copies; /* of an arrival: the epoch of the cp.async that it waits for; 0: none */
     uint8_t how;
 };
+/* Of an agent: up to which epoch of each lane all views of an operation know it, and have it
+ * fenced.
+ */
+struct common {
+    uint32_t agent; /* 0: none */
+    uint32_t known[PTX_LANES], fenced[PTX_LANES];
+};
+#define COMMONS 8u
+
 /* Kept, by number: what is under way longer is forgotten. A ring of stages that lanes fill one by
  * one has 8192 and more. */
 #define OPERATIONS 65536u
@@ -129,8 +138,11 @@ struct hazard {
     struct shadow *spare;            /* of CTAs that have ended */
     struct object *barriers, *words; /* tables by key, sizes powers of two */
     uint32_t barrier_count, barrier_room, word_count, word_room;
-    struct operation *operations; /* [OPERATIONS], or NULL */
-    int failed;                   /* no memory: nothing more is watched */
+    struct operation *operations;  /* [OPERATIONS], or NULL */
+    uint64_t operation_last;       /* the highest number */
+    uint64_t common_of;            /* the operation by number that made accesses last */
+    struct common common[COMMONS]; /* of it, by agent modulo their count */
+    int failed;                    /* no memory: nothing more is watched */
 };
 
 /* No memory; says so once. */
