@@ -246,7 +246,7 @@ static const struct micro undefined[] = {
 #define PROXY PTX_REPORT_PROXY, PTX_REPORT_VALUE
 /* One thread writes what wgmma then reads, 128 bytes of A and of B. */
 #define WRITTEN_BY(thread)                                                                         \
-    ".reg .f32 %f<4>;\nsetp.eq.u32 %p0, %t, " thread ";\n@%p0 " FOUR "fence.proxy.async;\n"        \
+    "setp.eq.u32 %p0, %t, " thread ";\n@%p0 " FOUR "fence.proxy.async;\n"                          \
     "shr.u32 %r0, %s, 4;\ncvt.u64.u32 %q0, %r0;\nor.b64 %q0, %q0, 0x1000080000;\n"
 #define MULTIPLY                                                                                   \
     "wgmma.fence.sync.aligned;\nwgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%f0, %f1, "     \

@@ -130,13 +130,6 @@ static int is_fenced(const struct visit *visit, uint32_t agent, int lane, uint32
     return 1;
 }
 
-/* Is the other before this access, and visible to it? */
-static int is_ordered(struct visit *visit, uint32_t agent, int lane, uint32_t epoch, uint32_t site)
-{
-    return knows_mark(visit, agent, lane, epoch, site) &&
-           is_fenced(visit, agent, lane, epoch, how_of(site));
-}
-
 static void meet(struct visit *visit, int other_writes, uint32_t agent, uint32_t site, int lane,
                  uint32_t epoch)
 {
@@ -174,7 +167,8 @@ static void check_write(struct visit *visit, const struct write_mark *write)
     if (write->agent == visit->agent && (1u << lane) == visit->own &&
         (!any || write->epoch == visit->epoch))
         return;
-    if (!is_ordered(visit, write->agent, lane, write->epoch, write->site))
+    if (!knows_mark(visit, write->agent, lane, write->epoch, write->site) ||
+        (any && !is_fenced(visit, write->agent, lane, write->epoch, how_of(write->site))))
         meet(visit, 1, write->agent, write->site, lane, write->epoch);
 }
 
@@ -186,7 +180,8 @@ static void check_read(struct visit *visit, const struct read_mark *read)
         if (read->agent == visit->agent && (rest & -rest) == visit->own &&
             (!any || read->epoch == visit->epoch))
             continue;
-        if (!is_ordered(visit, read->agent, lane, read->epoch, read->site))
+        if (!knows_mark(visit, read->agent, lane, read->epoch, read->site) ||
+            (any && !is_fenced(visit, read->agent, lane, read->epoch, how_of(read->site))))
             meet(visit, 0, read->agent, read->site, lane, read->epoch);
     }
 }
