@@ -24,7 +24,8 @@ struct queue_work {
     void *state; /* the variant's */
     struct moe_call call;
     struct moe_tensor tensors[MOE_TENSOR_COUNT]; /* in the place of call.tensors */
-    int64_t number;
+    int64_t number;                              /* of what the work is told, by value */
+    double learnt;
     int goes_ahead; /* a dependent launch that does not wait for the one before it */
     int lets_begin; /* a dependent launch behind it may begin before it has done anything */
 };

@@ -120,6 +120,13 @@ static int writes_before_kept(const struct moe_problem *problem, const struct mo
     return MOE_OK;
 }
 
+static int calls_a_list_wrong(const struct moe_problem *problem, const struct moe_call *call)
+{
+    (void)problem;
+    *call->status |= 1;
+    return MOE_OK;
+}
+
 static int writes_two_status_words(const struct moe_problem *problem, const struct moe_call *call)
 {
     (void)problem;
@@ -264,6 +271,7 @@ static const struct {
     {LINE, "guards", NULL, writes_behind_workspace, 0, 0, 0, 0, "1 byte written after workspace"},
     {LINE, "guards", NULL, writes_before_kept, 0, 0, 0, 0, "1 byte written before kept"},
     {LINE, "guards", NULL, writes_two_status_words, 0, 0, 0, 0, "4 bytes written after status"},
+    {RAGGED, "guards", NULL, calls_a_list_wrong, 0, 0, 0, 0, "the status word is 0x1"},
     {LINE, "fill", NULL, reads_workspace, 0, 0, 0, MOE_DETERMINISTIC, "o depends on what memory"},
     {RAGGED, "fill", NULL, writes_unused_z, 0, 0, 0, 0, "z was written behind what the routing"},
     {LINE, "workspace", NULL, NULL, 1, 0, 0, 0, "one byte of workspace less: "},

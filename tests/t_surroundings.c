@@ -89,6 +89,29 @@ static void right_for_another_x(const struct moe_problem *problem, struct moe_te
     moe_variant_ref.close(state);
 }
 
+/* One byte behind o, from the second call on. */
+static void writes_behind_o_later(const struct moe_problem *problem, struct moe_tensor *tensors)
+{
+    (void)problem;
+    if (forwards++ > 0)
+        ((unsigned char *)tensors[MOE_O].data)[moe_tensor_bytes(&tensors[MOE_O])] ^= 1;
+}
+
+/* o is right when backward has run. */
+static void doubles_o(const struct moe_problem *problem, struct moe_tensor *tensors)
+{
+    (void)problem;
+    for (int64_t i = 0; i < moe_tensor_count(&tensors[MOE_O]); i++)
+        tensor_set(&tensors[MOE_O], i, 2 * tensor_get(&tensors[MOE_O], i));
+}
+
+static void halves_o(const struct moe_problem *problem, struct moe_tensor *tensors)
+{
+    (void)problem;
+    for (int64_t i = 0; i < moe_tensor_count(&tensors[MOE_O]); i++)
+        tensor_set(&tensors[MOE_O], i, tensor_get(&tensors[MOE_O], i) / 2);
+}
+
 /* The gradient is added to that of the call before, and not to what stands there. */
 static void gradient_kept(const struct moe_problem *problem, struct moe_tensor *tensors)
 {
@@ -135,6 +158,9 @@ static const struct {
     {"again", 0, counter_not_put_back, nothing, 0},
     {"again", 0, nothing, gradient_kept, 0},
     {"footprint", 0, right_for_another_x, nothing, 0}, /* the first to call it twice */
+    {"footprint", 0, writes_behind_o_later, nothing, 0},
+    {"passes", 0, doubles_o, halves_o, 0},
+    {"passes", MOE_DETERMINISTIC, doubles_o, halves_o, 0},
     {"batch", MOE_BATCH_INVARIANT, bits_of_all_tokens, nothing, 0},
     {"configurations", 0, wrong_in_the_third, nothing, 3},
 };

@@ -36,8 +36,8 @@ static int copy_own(const struct moe_judgement *judgement, const struct moe_tria
     return moe_tensors_again(judgement->problem, from, MOE_POISON, own);
 }
 
-void again_report_inputs(struct moe_judgement *judgement, const char *check, const char *what,
-                         const struct moe_tensors *made, const struct moe_tensors *given)
+static void report_inputs(struct moe_judgement *judgement, const char *check, const char *what,
+                          const struct moe_tensors *made, const struct moe_tensors *given)
 {
     for (int id = 0; id < MOE_TENSOR_COUNT; id++) {
         const struct moe_tensor *tensor = &made->tensor[id];
@@ -49,6 +49,15 @@ void again_report_inputs(struct moe_judgement *judgement, const char *check, con
         finding.tensor = id;
         moe_report_add(judgement->report, &finding);
     }
+}
+
+void again_report_traces(struct moe_judgement *judgement, const char *check, const char *what,
+                         const struct moe_trial_result *result, const struct moe_tensors *made,
+                         const struct moe_tensors *given)
+{
+    judgement_report_strays(judgement, check, what, result);
+    if (result->status == MOE_OK)
+        report_inputs(judgement, check, what, made, given);
 }
 
 /* The inputs that a script puts there last. */
@@ -76,8 +85,9 @@ int again_run(struct moe_judgement *judgement, const char *check, const char *wh
         status = moe_trial_run(&own_trial, &again->made, &again->result);
     }
     again->ran = status == MOE_OK && again->result.status == MOE_OK;
-    if (again->ran)
-        again_report_inputs(judgement, check, what, &again->made, given_last(&own_trial, from));
+    if (status == MOE_OK)
+        again_report_traces(judgement, check, what, &again->result, &again->made,
+                            given_last(&own_trial, from));
     moe_tensors_free(&own);
     if (status == MOE_OK && !again->ran)
         report_failed_call(judgement, check, what, &again->result);
@@ -232,23 +242,49 @@ static void report_text(struct moe_judgement *judgement, const char *check, cons
     moe_report_add(judgement->report, &finding);
 }
 
-int again_amid(struct moe_judgement *judgement, const char *check,
-               const struct moe_surroundings *surroundings)
+/* A trial amid surroundings, beside what `fresh` (or NULL) is. */
+static int run_amid(struct moe_judgement *judgement, const char *check, const char *what,
+                    const struct moe_trial *trial, const struct moe_tensors *fresh)
 {
-    struct moe_trial trial = judgement->trial;
-    const char *what = surroundings->name;
     struct again again;
-    trial.script = "fbiFB"; /* the plain round first: what is lazy is done then */
-    trial.surroundings = surroundings;
-    int status = again_run(judgement, check, what, &trial, &judgement->tensors, &again);
-    if (status == MOE_OK && again.result.waited && !(trial.variant->flags & MOE_HOST_SYNC))
+    int status = again_run(judgement, check, what, trial, &judgement->tensors, &again);
+    if (status == MOE_OK && again.result.waited && !(trial->variant->flags & MOE_HOST_SYNC))
         report_text(judgement, check, what,
                     "a call returned only when work before it on the stream had ended, and the "
                     "variant does not declare host_sync");
     if (status == MOE_OK && again.result.stalled)
         report_text(judgement, check, what, "the variant did not end until other work had left");
     if (status == MOE_OK && again.ran)
-        status = again_judge(judgement, check, what, &again, &judgement->tensors);
+        status = again_judge(judgement, check, what, &again, fresh);
     again_free(&again);
+    return status;
+}
+
+int again_amid(struct moe_judgement *judgement, const char *check,
+               const struct moe_surroundings *surroundings)
+{
+    struct moe_trial trial = judgement->trial;
+    trial.script = "fbiFB"; /* the plain round first: what is lazy is done then */
+    trial.surroundings = surroundings;
+    return run_amid(judgement, check, surroundings->name, &trial, &judgement->tensors);
+}
+
+int again_together(struct moe_judgement *judgement, const char *check,
+                   const struct moe_surroundings *surroundings)
+{
+    static const char what[] = "other inputs, backward called before forward has run";
+    struct moe_trial trial = judgement->trial;
+    struct moe_tensors other = {0};
+    struct again fresh = {0};
+    int status = again_other_inputs(judgement, &other);
+    trial.script = "fboP";
+    trial.other = &other;
+    trial.surroundings = surroundings;
+    if (status == MOE_OK && trial.variant->flags & MOE_DETERMINISTIC)
+        status = again_run(judgement, check, "other inputs", &judgement->trial, &other, &fresh);
+    if (status == MOE_OK && again_wanted(judgement))
+        status = run_amid(judgement, check, what, &trial, fresh.ran ? &fresh.made : NULL);
+    again_free(&fresh);
+    moe_tensors_free(&other);
     return status;
 }

@@ -18,16 +18,20 @@ struct again {
 /*
  * Runs the trial on new tensors with the inputs of `from`, outputs poisoned; trial->own, where it
  * is NULL and the script wants it, is a copy of them. A call that fails is a finding of the check:
- * "WHAT: STEP returned ...", and so is an input that is not what it was. The caller frees `made`.
+ * "WHAT: STEP returned ...", and so are traces. The caller frees `made`.
  */
 int again_run(struct moe_judgement *judgement, const char *check, const char *what,
               const struct moe_trial *trial, const struct moe_tensors *from, struct again *again);
 void again_free(struct again *again);
 
-/* Inputs are only read in further runs too: of what the calls left, each that is not as `given` is
- * a finding. Results of changed inputs may be right for these. */
-void again_report_inputs(struct moe_judgement *judgement, const char *check, const char *what,
-                         const struct moe_tensors *made, const struct moe_tensors *given);
+/*
+ * What no run may leave, whatever its results are: bytes beside its buffers; inputs that are not as
+ * `given` any more, for results of changed inputs may be right for these; a status word that speaks
+ * of ids that no list has. Each is a finding.
+ */
+void again_report_traces(struct moe_judgement *judgement, const char *check, const char *what,
+                         const struct moe_trial_result *result, const struct moe_tensors *made,
+                         const struct moe_tensors *given);
 
 /* New tensors with inputs that another seed draws for the same shapes. */
 int again_other_inputs(const struct moe_judgement *judgement, struct moe_tensors *other);
@@ -49,6 +53,11 @@ int again_judge(struct moe_judgement *judgement, const char *check, const char *
  * and stalling is a finding too, unless the variant declares that it waits. */
 int again_amid(struct moe_judgement *judgement, const char *check,
                const struct moe_surroundings *surroundings);
+
+/* GPU: a plain round, then one on other inputs amid surroundings whose two calls are made without
+ * waiting between; judged as above. */
+int again_together(struct moe_judgement *judgement, const char *check,
+                   const struct moe_surroundings *surroundings);
 
 /* Nothing has been found so far: what is wrong in a plain run is not looked at in others. */
 int again_wanted(const struct moe_judgement *judgement);

@@ -84,7 +84,8 @@ static int run(struct containment *containment)
         status = moe_trial_run(&trial, &containment->made, &result);
     if (status != MOE_OK)
         return status;
-    judgement_report_strays(judgement, "containment", containment->what, &result);
+    again_report_traces(judgement, "containment", containment->what, &result, &containment->made,
+                        &containment->inputs);
     if (result.status == MOE_OK)
         return read_routing(containment);
     snprintf(text, sizeof text, "%s returned %d: %.120s", result.step, result.status,

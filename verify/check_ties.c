@@ -1,12 +1,16 @@
 /*
- * check_ties.c - among experts that a token values alike the one with the smaller id comes first.
+ * check_ties.c - a router picks by the logits that it stores, and among experts that a token values
+ * alike the one with the smaller id comes first.
  *
  * check_routing admits every order of what may be tied. Here the variant's own logits say what is:
  * where two that it stored are equal, and they are what it picks by (its recipe rounds them always,
- * nothing is added to one and not to the other), the definition leaves no choice. With groups, a
- * selection bias or token rounding more than the logits decides, and nothing is asked.
+ * nothing is added to one and not to the other), the definition leaves no choice; nor where one is
+ * greater, and no function stands between the logit and the choice (softmax routers). With groups,
+ * a selection bias or token rounding more than the logits decides, and nothing is asked; nor where
+ * something else was found before.
  *
- * Must catch: a top-k that keeps the later of two equals.
+ * Must catch: a top-k that keeps the later of two equals; picks by logits that were computed apart
+ * from those that are stored, where the two differ by what either may err.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,18 +23,21 @@ static int applies(const struct moe_judgement *judgement)
     const struct moe_tensor *tensors = judgement->tensors.tensor;
     return p->router != MOE_LISTS && p->round == MOE_ROUND_NONE && !p->groups &&
            !tensors[MOE_SEL_BIAS].data && tensors[MOE_LOGITS].data && !judgement->from_file &&
-           judgement->recipe.at[MOE_AT_LOGITS].when == MOE_ALWAYS && judgement->routing.token_begin;
+           judgement->recipe.at[MOE_AT_LOGITS].when == MOE_ALWAYS &&
+           judgement->routing.token_begin && judgement->report->verdict != MOE_FAIL;
 }
 
-/* A smaller id with the logit of slot `k`, that no slot before it has; -1: none. */
+/* An expert that no slot before `k` has and that ranks before that of slot `k`; -1: none. */
 static int64_t passed_over(const struct moe_problem *problem, const double *logit,
                            const int32_t *pick, int64_t k)
 {
-    for (int64_t e = 0; e < pick[k] && e < problem->E; e++) {
+    const int by_logit = problem->router == MOE_TOPK_SOFTMAX || problem->router == MOE_SOFTMAX_TOPK;
+    for (int64_t e = 0; e < problem->E; e++) {
+        const double mine = logit[e], its = logit[pick[k]];
         int before = 0;
         for (int64_t j = 0; j < k; j++)
             before |= pick[j] == e;
-        if (!before && logit[e] == logit[pick[k]])
+        if (!before && ((mine == its && e < pick[k]) || (mine > its && by_logit)))
             return e;
     }
     return -1;
@@ -66,8 +73,9 @@ static int after(struct moe_judgement *judgement)
     if (wrong == 0)
         return MOE_OK;
     snprintf(finding.text, sizeof finding.text,
-             "picks: %lld of %lld stand before a smaller id with the same logit", (long long)wrong,
-             (long long)routing->P);
+             "picks: %lld of %lld stand where an expert belongs that has a greater stored logit, "
+             "or the same one and a smaller id",
+             (long long)wrong, (long long)routing->P);
     finding.tensor = MOE_PICKS;
     finding.wrong = wrong;
     finding.total = routing->P;
@@ -77,6 +85,6 @@ static int after(struct moe_judgement *judgement)
 
 const struct moe_check moe_check_ties = {
     .name = "ties",
-    .summary = "of experts with equal logits the smaller id comes first",
+    .summary = "picks are by the stored logits, of equal ones the smaller id first",
     .after = after,
 };

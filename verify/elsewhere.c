@@ -31,11 +31,9 @@ int elsewhere_run(struct elsewhere *elsewhere)
     if (status == MOE_OK)
         status = moe_trial_run(&elsewhere->trial, &again->made, &again->result);
     if (status == MOE_OK)
-        judgement_report_strays(judgement, elsewhere->check, elsewhere->what, &again->result);
+        again_report_traces(judgement, elsewhere->check, elsewhere->what, &again->result,
+                            &again->made, &judgement->tensors);
     again->ran = status == MOE_OK && again->result.status == MOE_OK;
-    if (again->ran)
-        again_report_inputs(judgement, elsewhere->check, elsewhere->what, &again->made,
-                            &judgement->tensors);
     return status;
 }
 

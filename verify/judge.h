@@ -39,8 +39,8 @@ int judgement_idle(struct moe_judgement *judgement);
 /* Is the tensor one that the subject only reads, in this case? */
 int judgement_is_input(const struct moe_judgement *judgement, enum moe_tensor_id id);
 
-/* check_guards.c: adds a finding for every stretch beside the buffers that a run changed; `what`
- * tells which run, NULL the judge's own. */
+/* check_guards.c: adds a finding for every stretch beside the buffers that a run changed, and for a
+ * status word that speaks of ids that no list has; `what` tells which run, NULL the judge's own. */
 void judgement_report_strays(struct moe_judgement *judgement, const char *check, const char *what,
                              const struct moe_trial_result *result);
 

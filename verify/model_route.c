@@ -121,6 +121,16 @@ static void sort_picks_past_4(struct model *m, int64_t t)
         }
 }
 
+/* Picks are made: what is stored of every second logit differs from what they were made by. */
+static void nudge_logits(struct model *m, int64_t t)
+{
+    for (int64_t e = 0; e < m->problem.E; e += 2) {
+        double logit;
+        model_load(m, MOE_LOGITS, t * m->problem.E + e, 1, &logit);
+        model_put(m, MOE_LOGITS, t, e, (double)nextafterf((float)logit, -INFINITY));
+    }
+}
+
 static void pick_token(struct model *m, int64_t t)
 {
     const struct moe_problem *p = &m->problem;
@@ -169,6 +179,8 @@ static void pick_token(struct model *m, int64_t t)
     }
     if (fault(m, PICKS_PAST_4_BY_ID))
         sort_picks_past_4(m, t);
+    if (fault(m, PICKS_BY_OTHER_LOGITS))
+        nudge_logits(m, t);
 }
 
 /* v of the picks of token t; returns their sum. */

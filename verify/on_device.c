@@ -115,13 +115,16 @@ static int enqueue(struct visit *visit, int backward, int repeats)
     return status;
 }
 
-/* A call amid surroundings, which are ended whatever became of it. */
-static int pass_amid(struct visit *visit, const struct moe_surroundings *around, int backward)
+/* A call amid surroundings, or both passes together, which are ended whatever became of it. */
+static int pass_amid(struct visit *visit, const struct moe_surroundings *around, int backward,
+                     int together)
 {
     int adds = backward && visit->scene.problem->beta; /* not to be repeated */
     int status = visit->trouble = around->before(visit->around, &visit->scene, backward);
     if (status == MOE_OK)
         status = enqueue(visit, backward, around->repeats > 1 && !adds ? around->repeats : 1);
+    if (status == MOE_OK && together)
+        status = enqueue(visit, 1, 1);
     if (status == MOE_OK && around->behind)
         status = around->behind(visit->around, &visit->scene, backward);
     if (status == MOE_OK)
@@ -134,13 +137,19 @@ static int pass(void *context, int backward, int surrounded)
 {
     struct visit *visit = context;
     if (surrounded && visit->trial->surroundings)
-        return pass_amid(visit, visit->trial->surroundings, backward);
+        return pass_amid(visit, visit->trial->surroundings, backward, 0);
     double begin = now();
     int status = enqueue(visit, backward, 1);
     if (status == MOE_OK)
         status = moe_device_synchronize(visit->device, visit->stream);
     visit->scene.seconds = fmax(visit->scene.seconds, now() - begin);
     return status;
+}
+
+static int pair(void *context)
+{
+    struct visit *visit = context;
+    return pass_amid(visit, visit->trial->surroundings, 0, 1);
 }
 
 static int give(void *context, const struct moe_tensors *from)
@@ -211,8 +220,12 @@ static void see_trouble(struct visit *visit, const struct moe_trial_result *resu
  * returned. */
 static int call(struct visit *visit, const struct moe_trial *trial, struct moe_trial_result *result)
 {
-    static const struct script_actor actor = {
-        .pass = pass, .give = give, .capture = capture, .replay = replay, .held = held};
+    static const struct script_actor actor = {.pass = pass,
+                                              .pair = pair,
+                                              .give = give,
+                                              .capture = capture,
+                                              .replay = replay,
+                                              .held = held};
     const struct moe_variant *variant = trial->variant;
     struct float_modes modes;
     visit->trial = trial;

@@ -30,6 +30,11 @@ static int backward_amid(const struct script *script)
     return script->actor->pass(script->context, 1, 1);
 }
 
+static int pair_amid(const struct script *script)
+{
+    return script->actor->pair(script->context);
+}
+
 static int forward_elsewhere(const struct script *script)
 {
     return script->actor->forward_elsewhere(script->context);
@@ -74,6 +79,7 @@ static const struct {
     {'b', "backward", backward},
     {'F', "forward", forward_amid},
     {'B', "backward", backward_amid},
+    {'P', "forward and backward together", pair_amid},
     {'e', "forward", forward_elsewhere},
     {'i', "putting inputs back", give_own},
     {'o', "putting other inputs there", give_other},

@@ -3,6 +3,7 @@
  *
  *   f b   forward, backward
  *   F B   the same amid the trial's surroundings (surroundings.h)
+ *   P     both amid these, the second called without waiting for the first (GPU)
  *   e     forward, with its inputs elsewhere: they are gone when it has returned (CPU)
  *   i o   the trial's own inputs, or the other ones, are put there; outputs are poisoned
  *   c r   both passes captured as one graph, which does not run them; that graph run (GPU)
@@ -20,6 +21,7 @@
  * done for it; `backward` says which pass. What an actor cannot do is NULL. */
 struct script_actor {
     int (*pass)(void *context, int backward, int surrounded);
+    int (*pair)(void *context); /* both, surrounded */
     int (*forward_elsewhere)(void *context);
     int (*give)(void *context, const struct moe_tensors *tensors);
     int (*capture)(void *context);
