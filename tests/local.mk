@@ -146,7 +146,7 @@ GPU_TESTS = %D%/t_gpu %D%/t_device %D%/t_bits %D%/t_parts %D%/t_hopper_product %
 GPU_SHELL_TESTS = %D%/gpu_worker.sh
 
 # Programs that write their own TAP, for their SKIPs, and so need no libcheck.
-SKIP_TESTS = $(GPU_TESTS) %D%/t_dtype_cuda %D%/t_hopper_faults_ptx
+SKIP_TESTS = $(GPU_TESTS) %D%/t_dtype_cuda %D%/t_hopper_faults_ptx %D%/t_hopper_schedules
 check_PROGRAMS += $(SKIP_TESTS) %D%/t_parts_ptx %D%/t_ptx_faults
 TESTS = $(SCRIPT_TESTS) $(SKIP_TESTS) $(LONG_TESTS)
 if HAVE_CHECK
@@ -327,9 +327,11 @@ fault_trial = %D%/fault_trial.c %D%/fault_trial.h %D%/other_checks.c %D%/other_c
 %C%_t_gpu_order_SOURCES = %D%/t_gpu_order.c %D%/other_checks.c %D%/other_checks.h
 
 # t_parts calls what libmoecheck exports, as a user does.
-%C%_t_parts_SOURCES = %D%/t_parts.c %D%/parts_tests.h %D%/parts_array.c %D%/parts_array.h \
+launches = %D%/launches.c %D%/launches.h
+%C%_t_parts_SOURCES = %D%/t_parts.c $(launches) %D%/parts_tests.h %D%/parts_array.c %D%/parts_array.h \
 	%D%/parts_route.c %D%/parts_rows.c %D%/parts_activate.c %D%/parts_layer.c
 %C%_t_parts_ptx_SOURCES = $(%C%_t_parts_SOURCES)
+%C%_t_hopper_schedules_SOURCES = %D%/t_hopper_schedules.c $(launches)
 %C%_t_parts_ptx_CPPFLAGS = $(AM_CPPFLAGS) -DON_PTX
 
 # Whole kernels, as t_parts runs them.
