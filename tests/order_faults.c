@@ -37,6 +37,7 @@ enum fault {
     NEVER_PROMOTES,
     READ_BEHIND_X,
     READ_BEFORE_W2,
+    UNTOLD_IDS,
     FAULTS
 };
 
@@ -61,6 +62,7 @@ static const char *const names[FAULTS] = {
     [NEVER_PROMOTES] = "never-promotes",
     [READ_BEHIND_X] = "read-behind-x",
     [READ_BEFORE_W2] = "read-before-w2",
+    [UNTOLD_IDS] = "untold-ids",
 };
 
 /* As order_kernels.cu has it. */
@@ -73,6 +75,7 @@ struct order_layer {
     float *ds;
     int64_t *row_of;
     float *da, *dz;
+    uint32_t *status;
     int32_t bf16;
 };
 
@@ -192,8 +195,9 @@ static int open_variant(struct moe_device *host_device, const struct moe_problem
 
 /* ---- the layer ------------------------------------------------------------------------------- */
 
-static struct order_layer layer_of(const struct moe_problem *p, const struct moe_call *call)
+static struct order_layer layer_of(const struct state *state, const struct moe_call *call)
 {
+    const struct moe_problem *p = state->problem;
     const struct moe_tensor *t = call->tensors;
     int64_t P = p->T * p->K;
     struct order_layer layer = {
@@ -214,6 +218,7 @@ static struct order_layer layer_of(const struct moe_problem *p, const struct moe
         .ds = t[MOE_DS].data,
         .dw1 = t[MOE_DW1].data,
         .dw2 = t[MOE_DW2].data,
+        .status = state->fault == UNTOLD_IDS ? NULL : call->status,
         .bf16 = p->dtype == MOE_BF16,
         .row_of = call->workspace,
         .da = (float *)((char *)call->workspace + 8 * P),
@@ -402,7 +407,7 @@ static int forward(void *memory, const struct moe_call *call)
 {
     static const char *const whole[] = {"order_z", "order_o", NULL};
     struct state *state = memory;
-    struct order_layer layer = layer_of(state->problem, call);
+    struct order_layer layer = layer_of(state, call);
     void *stream = stream_of(state, call);
     int status = moe_call_check(call, workspace_bytes(state->problem), 0);
     if (status == MOE_OK)
@@ -434,7 +439,7 @@ static int backward(void *memory, const struct moe_call *call)
 {
     static const char *const kernels[] = {"order_dz", "order_dx", "order_dw", NULL};
     struct state *state = memory;
-    struct order_layer layer = layer_of(state->problem, call);
+    struct order_layer layer = layer_of(state, call);
     void *stream = stream_of(state, call);
     int status = moe_call_check(call, workspace_bytes(state->problem), 0);
     if (status == MOE_OK)

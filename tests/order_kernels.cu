@@ -14,6 +14,7 @@ struct order_layer {
     float *ds;
     int64_t *row_of;
     float *da, *dz;
+    uint32_t *status;
     int32_t bf16; // the tensors are; else f32
 };
 
@@ -37,6 +38,16 @@ static __device__ void enter(int wait)
     asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
     if (wait)
         asm volatile("griddepcontrol.wait;" ::: "memory");
+}
+
+// The expert of entry p; -1: dropped, as are ids past the last and those that stand twice.
+static __device__ int32_t pick(const order_layer &l, int64_t p)
+{
+    const int32_t e = l.picks[p];
+    bool allowed = e >= -1 && e < l.E;
+    for (int64_t q = p / l.K * l.K; q < p && e >= 0; q++)
+        allowed = allowed && l.picks[q] != e;
+    return allowed ? e : -1;
 }
 
 static __device__ int64_t first_index()
@@ -65,10 +76,12 @@ extern "C" __global__ void order_rows(order_layer l, int wait)
     enter(wait);
     const int64_t P = l.T * l.K;
     for (int64_t p = first_index(); p < P; p += index_step()) {
-        const int32_t e = l.picks[p];
+        const int32_t e = pick(l, p);
         int64_t row = 0;
+        if (e != l.picks[p] && l.status)
+            atomicOr(l.status, 1u);
         for (int64_t q = 0; q < P; q++)
-            row += l.picks[q] >= 0 && (l.picks[q] < e || (l.picks[q] == e && q < p));
+            row += pick(l, q) >= 0 && (pick(l, q) < e || (pick(l, q) == e && q < p));
         l.row_of[p] = e < 0 ? -1 : row;
     }
 }
@@ -77,7 +90,7 @@ extern "C" __global__ void order_z(order_layer l)
 {
     enter(1);
     for (int64_t i = first_index(); i < l.T * l.K * l.I; i += index_step()) {
-        const int64_t p = i / l.I, unit = i % l.I, t = p / l.K, e = l.picks[p];
+        const int64_t p = i / l.I, unit = i % l.I, t = p / l.K, e = pick(l, p);
         float sum = 0;
         if (e < 0)
             continue;
@@ -92,7 +105,7 @@ extern "C" __global__ void order_keep(order_layer l, const float *sums, int64_t 
 {
     enter(1);
     for (int64_t i = first_index(); i < l.T * l.K * l.I; i += index_step())
-        if (l.picks[i / l.I] == e)
+        if (pick(l, i / l.I) == e)
             put(l, l.z, l.row_of[i / l.I] * l.I + i % l.I, sums[i]);
 }
 
@@ -103,7 +116,7 @@ extern "C" __global__ void order_o(order_layer l)
         const int64_t t = i / l.H, h = i % l.H;
         float sum = 0;
         for (int64_t p = t * l.K; p < (t + 1) * l.K; p++) {
-            const int64_t e = l.picks[p];
+            const int64_t e = pick(l, p);
             float y = 0;
             for (int64_t u = 0; e >= 0 && u < l.I; u++)
                 y +=
@@ -119,7 +132,7 @@ extern "C" __global__ void order_dz(order_layer l)
 {
     enter(1);
     for (int64_t i = first_index(); i < l.T * l.K * l.I; i += index_step()) {
-        const int64_t p = i / l.I, unit = i % l.I, t = p / l.K, e = l.picks[p];
+        const int64_t p = i / l.I, unit = i % l.I, t = p / l.K, e = pick(l, p);
         float sum = 0;
         if (e < 0)
             continue;
@@ -137,13 +150,13 @@ extern "C" __global__ void order_dx(order_layer l)
         const int64_t t = i / l.H, h = i % l.H;
         float sum = 0;
         for (int64_t p = t * l.K; p < (t + 1) * l.K; p++)
-            for (int64_t u = 0; l.picks[p] >= 0 && u < l.I; u++)
-                sum += l.dz[p * l.I + u] * get(l, l.w1, (l.picks[p] * l.I + u) * l.H + h);
+            for (int64_t u = 0; pick(l, p) >= 0 && u < l.I; u++)
+                sum += l.dz[p * l.I + u] * get(l, l.w1, (pick(l, p) * l.I + u) * l.H + h);
         put(l, l.dx, i, sum);
     }
     for (int64_t p = first_index(); p < l.T * l.K; p += index_step()) {
         float sum = 0;
-        for (int64_t u = 0; l.picks[p] >= 0 && u < l.I; u++)
+        for (int64_t u = 0; pick(l, p) >= 0 && u < l.I; u++)
             sum += l.da[p * l.I + u] * act(get(l, l.z, l.row_of[p] * l.I + u));
         l.ds[p] = sum;
     }
@@ -168,7 +181,7 @@ extern "C" __global__ void order_dw(order_layer l)
         const int64_t e = i / (l.I * l.H), u = i / l.H % l.I, h = i % l.H;
         float one = 0, two = 0;
         for (int64_t p = 0; p < l.T * l.K; p++)
-            if (l.picks[p] == e) {
+            if (pick(l, p) == e) {
                 one += to_dw1(l, p, u, h);
                 two += to_dw2(l, p, u, h);
             }
@@ -182,8 +195,8 @@ extern "C" __global__ void order_dw_atomic(order_layer l)
 {
     enter(1);
     for (int64_t p = blockIdx.x; p < l.T * l.K; p += gridDim.x)
-        for (int64_t i = threadIdx.x; l.picks[p] >= 0 && i < l.I * l.H; i += blockDim.x) {
-            const int64_t e = l.picks[p], u = i / l.H, h = i % l.H;
+        for (int64_t i = threadIdx.x; pick(l, p) >= 0 && i < l.I * l.H; i += blockDim.x) {
+            const int64_t e = pick(l, p), u = i / l.H, h = i % l.H;
             atomicAdd((float *)l.dw1 + ((e * l.I + u) * l.H + h), to_dw1(l, p, u, h));
             atomicAdd((float *)l.dw2 + ((e * l.H + h) * l.I + u), to_dw2(l, p, u, h));
         }

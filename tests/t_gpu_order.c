@@ -59,6 +59,7 @@ static const struct {
     {"order", "hangs", SMALL, "a signal"},
     {"order", "read-behind-x", SMALL, "fence"},
     {"order", "read-before-w2", SMALL, "fence"},
+    {"order", "untold-ids", SMALL, "lists"},
 };
 
 /* Configurations of which nothing comes but what one check looks for: it is asked alone, and these
@@ -68,6 +69,7 @@ static const struct {
 } alone[] = {
     {"read-behind-x", "where buffers end at a fence: forward"},
     {"read-before-w2", "where buffers begin at a fence: forward"},
+    {"untold-ids", "bit 0 of the status word is not set"},
 };
 
 struct outcome {

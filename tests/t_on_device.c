@@ -4,7 +4,7 @@
  * busy device, unmapped pages or a machine that watches bytes can show. The check of its row must
  * find it; without habits it passes, on the device and on the machine.
  *
- * The layer itself is the reference, run when its launch's turn comes.
+ * The layer itself is `naive`, run when its launch's turn comes.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,28 +13,37 @@
 #include "tests/impostor.h"
 #include "tests/queue_device.h"
 
+extern const struct moe_variant moe_variant_naive;
+
 #define LINE "T=12 H=16 I=8 E=4 K=2 dtype=f32 bias=1"
+#define LISTS "T=12 H=16 I=8 E=4 K=2 dtype=f32 bias=1 router=lists"
 
 enum pass { FORWARD, BACKWARD };
 
 /* The variant's own, from open to close. */
 struct layer {
     struct moe_device *device;
+    int64_t workspace; /* bytes */
     void *reference, *own_stream;
     int64_t calls[2]; /* made, on the host */
     int64_t done;     /* forward passes that have run */
     double learnt;    /* of the last of them, on the host: an element of x */
     float *frozen;    /* x when the call was made */
+    int32_t *clipped; /* picks */
     void *memory;
 };
+
+enum ids { DROPPED, CLIPPED, UNTOLD };
 
 struct habit {
     const char *check, *name, *says; /* a word of the finding's text */
     int (*forward)(struct layer *layer, const struct moe_call *call); /* NULL: as it should be */
     void (*after)(struct layer *layer, const struct queue_work *work);
+    enum ids ids;              /* that are not allowed */
     int learns;                /* backward goes by what forward has told the host */
     int leaves;                /* a tensor of which the row ROW_LEFT is not written; 0: none */
     enum moe_device_kind kind; /* 0: CUDA */
+    const char *line;          /* NULL: LINE */
     uint32_t flags;
 };
 
@@ -68,11 +77,36 @@ static void tell_written(struct layer *layer, const struct queue_work *work, enu
     }
 }
 
+/* The call as the layer takes it, on `tensors`. */
+static struct moe_call call_of(struct layer *layer, const struct queue_work *work,
+                               struct moe_tensor *tensors)
+{
+    struct moe_call call = work->call;
+    struct moe_tensor *picks = &tensors[MOE_PICKS];
+    memcpy(tensors, work->tensors, sizeof work->tensors);
+    call.tensors = tensors;
+    call.status = habit && habit->ids == UNTOLD ? NULL : call.status;
+    if (!habit || habit->ids != CLIPPED)
+        return call;
+    const int64_t count = moe_tensor_count(picks), last = tensors[MOE_W1].shape[0] - 1;
+    free(layer->clipped);
+    layer->clipped = malloc((size_t)count * sizeof *layer->clipped);
+    for (int64_t i = 0; i < count; i++) {
+        const int32_t id = ((const int32_t *)picks->data)[i];
+        layer->clipped[i] = id > last ? (int32_t)last : id < -1 ? -1 : id;
+        *call.status |= id != layer->clipped[i];
+    }
+    picks->data = layer->clipped;
+    return call;
+}
+
 static void run_forward(struct moe_device *device, const struct queue_work *work)
 {
     struct layer *layer = work->state;
+    struct moe_tensor tensors[MOE_TENSOR_COUNT];
+    const struct moe_call call = call_of(layer, work, tensors);
     (void)device;
-    impostor_variant.forward(layer->reference, &work->call);
+    moe_variant_naive.forward(layer->reference, &call);
     tell_written(layer, work, FORWARD);
     layer->done++;
     layer->learnt = tensor_get(&work->tensors[MOE_X], 0);
@@ -83,8 +117,10 @@ static void run_forward(struct moe_device *device, const struct queue_work *work
 static void run_backward(struct moe_device *device, const struct queue_work *work)
 {
     struct layer *layer = work->state;
+    struct moe_tensor tensors[MOE_TENSOR_COUNT];
+    const struct moe_call call = call_of(layer, work, tensors);
     (void)device;
-    impostor_variant.backward(layer->reference, &work->call);
+    moe_variant_naive.backward(layer->reference, &call);
     if (habit && habit->learns && work->learnt != layer->learnt)
         tensor_set(&work->tensors[MOE_DX], 2, 100);
     tell_written(layer, work, BACKWARD);
@@ -120,6 +156,9 @@ static int forward_on(struct layer *layer, const struct moe_call *call, void *st
 static int forward(void *state, const struct moe_call *call)
 {
     struct layer *layer = state;
+    int status = moe_call_check(call, layer->workspace, 0);
+    if (status != MOE_OK)
+        return status;
     layer->calls[FORWARD]++;
     return habit && habit->forward ? habit->forward(layer, call)
                                    : forward_on(layer, call, call->stream);
@@ -129,8 +168,9 @@ static int backward(void *state, const struct moe_call *call)
 {
     struct layer *layer = state;
     const struct queue_work work = work_of(layer, call, run_backward);
+    int status = moe_call_check(call, layer->workspace, 0);
     layer->calls[BACKWARD]++;
-    return launch(layer, &work, call->stream, 1);
+    return status == MOE_OK ? launch(layer, &work, call->stream, 1) : status;
 }
 
 static int open_layer(struct moe_device *device, const struct moe_problem *problem,
@@ -140,8 +180,9 @@ static int open_layer(struct moe_device *device, const struct moe_problem *probl
     if (!layer)
         return moe_error(MOE_E_NOMEM, "no memory for a layer");
     layer->device = device;
+    layer->workspace = moe_variant_naive.workspace_bytes(problem);
     *state = layer;
-    int status = impostor_variant.open(device, problem, configuration, &layer->reference);
+    int status = moe_variant_naive.open(NULL, problem, configuration, &layer->reference);
     return status == MOE_OK ? moe_device_stream_create(device, &layer->own_stream) : status;
 }
 
@@ -149,9 +190,10 @@ static void close_layer(void *state)
 {
     struct layer *layer = state;
     moe_device_stream_destroy(layer->device, layer->own_stream);
-    impostor_variant.close(layer->reference);
+    moe_variant_naive.close(layer->reference);
     moe_device_free(layer->device, layer->memory);
     free(layer->frozen);
+    free(layer->clipped);
     free(layer);
 }
 
@@ -373,6 +415,13 @@ static const struct habit habits[] = {
     {.check = "contention", .name = "calls queued", .says = "ten", .after = reads_late_from_host},
     {.check = "fence", .name = "read behind x", .says = "end at", .after = reads_behind_x},
     {.check = "fence", .name = "read before w2", .says = "begin at", .after = reads_before_w2},
+    {.check = "lists", .name = "ids clipped", .says = "bound", .ids = CLIPPED, .line = LISTS},
+    {.check = "lists",
+     .name = "wrong ids untold",
+     .says = "bit 0",
+     .ids = UNTOLD,
+     .line = LISTS,
+     .kind = MOE_ON_PTX},
     {.check = "footprint", .name = "leaks", .forward = leaks},
     {.check = "run", .name = "illegal address", .says = "forward", .after = fails},
     {.check = "run", .name = "late error", .says = "left behind", .forward = fails_late},
@@ -395,8 +444,8 @@ static struct moe_report judge(const char *line, const char *checks, unsigned de
 {
     const unsigned only = devices & ~(unsigned)MOE_ON_CPU;
     struct moe_judge_options options = {.checks = checks, .devices = only};
-    struct moe_problem problem = impostor_start(line);
-    struct moe_variant variant = impostor_variant;
+    struct moe_problem problem = problem_of(line);
+    struct moe_variant variant = moe_variant_naive;
     struct moe_report report;
     variant.name = "queued";
     variant.devices = devices;
@@ -416,7 +465,8 @@ START_TEST(habits_are_found)
     habit = &habits[_i];
     const unsigned device = habit->kind ? habit->kind : MOE_ON_CUDA;
     const char *checks = strcmp(habit->check, "run") ? habit->check : "inputs";
-    struct moe_report report = judge(LINE, checks, device, MOE_CAPTURABLE | habit->flags);
+    const char *line = habit->line ? habit->line : LINE;
+    struct moe_report report = judge(line, checks, device, MOE_CAPTURABLE | habit->flags);
     const struct moe_finding *finding = must_find(&report, habit->check, -1, habit->name);
     ck_assert_msg(!habit->says || strstr(finding->text, habit->says), "%s: %s", habit->name,
                   finding->text);

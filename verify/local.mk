@@ -36,7 +36,8 @@ CHECKS = \
 	%D%/check_fence.c \
 	%D%/check_workspace.c \
 	%D%/check_alignment.c \
-	%D%/check_strides.c
+	%D%/check_strides.c \
+	%D%/check_lists.c
 VARIANTS = \
 	%D%/variant_ref.c \
 	%D%/variant_ref_f32.c \
