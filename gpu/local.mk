@@ -106,6 +106,8 @@ libptx_la_SOURCES = \
 	%D%/ptx/exec_barrier.c \
 	%D%/ptx/exec_warp.c \
 	%D%/ptx/exec_matrix.c \
+	%D%/ptx/exec_fragment.h \
+	%D%/ptx/exec_fragment.c \
 	%D%/ptx/exec_mma.c \
 	%D%/ptx/exec_hint.c \
 	%D%/ptx/hopper.h \
