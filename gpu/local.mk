@@ -109,6 +109,9 @@ libptx_la_SOURCES = \
 	%D%/ptx/exec_fragment.h \
 	%D%/ptx/exec_fragment.c \
 	%D%/ptx/exec_mma.c \
+	%D%/ptx/exec_wmma.h \
+	%D%/ptx/exec_wmma.c \
+	%D%/ptx/exec_wmma_form.c \
 	%D%/ptx/exec_hint.c \
 	%D%/ptx/hopper.h \
 	%D%/ptx/hopper.c \

@@ -50,6 +50,7 @@ UNIT_TESTS = \
 	%D%/t_ptx_formats \
 	%D%/t_ptx_fuse \
 	%D%/t_ptx_wgmma \
+	%D%/t_ptx_wmma \
 	%D%/t_ptx_approx \
 	%D%/t_ptx_geometry \
 	%D%/t_ptx_read \
@@ -163,6 +164,7 @@ BUILD_TESTS = %D%/headers.sh %D%/exports.sh %D%/plugin.sh %D%/fuzz.sh %D%/sessio
 	%D%/judge_faults.sh %D%/catalogue.sh %D%/ptx_rules.sh
 PTX_TRITON = add_rows softmax_rows count_experts scan_offsets product_bf16 product_8warps product_mma \
 	product_e4m3 gathered_product described_product
+EXTRA_DIST += %D%/ptx/wmma/product_f16.cu %D%/ptx/wmma/product_f16.ptx %D%/ptx/wmma/product_tf32.cu %D%/ptx/wmma/product_tf32.ptx
 EXTRA_DIST += %D%/ptx/triton/kernels.py %D%/ptx/README.md %D%/ptx/rules.txt $(PTX_TRITON:%=$(srcdir)/%D%/ptx/triton/%.ptx)
 EXTRA_DIST += %D%/assemble.sh %D%/run.sh %D%/gpu_session.sh
 .PHONY: moecheck-tests
@@ -275,6 +277,8 @@ ptx_rig = %D%/ptx_rig.c %D%/ptx_rig.h $(support)
 %C%_t_ptx_triton_SOURCES = %D%/t_ptx_triton.c $(ptx_rig)
 %C%_t_ptx_wgmma_SOURCES = %D%/t_ptx_wgmma.c $(ptx_element) $(ptx_rig)
 %C%_t_ptx_wgmma_LDADD = libptx.la libptxnumber.la $(LDADD)
+%C%_t_ptx_wmma_SOURCES = %D%/t_ptx_wmma.c $(ptx_element) $(ptx_rig)
+%C%_t_ptx_wmma_LDADD = libptx.la libptxnumber.la $(LDADD)
 %C%_t_ptx_triton_LDADD = libptx.la libptxnumber.la $(LDADD)
 %C%_t_ptx_device_SOURCES = %D%/t_ptx_device.c $(support)
 %C%_t_ptx_hazard_SOURCES = %D%/t_ptx_hazard.c $(ptx_micro)
@@ -347,7 +351,7 @@ launches = %D%/launches.c %D%/launches.h
 %C%_t_ptx_faults_LDADD = libgpu.la libptx.la libptxnumber.la $(KERNEL_TABLE) $(LDADD)
 
 # What a GPU gave for rows of instructions.
-PTX_FAMILIES = integer bits float half compare convert approximate warp memory atomic matrix mma wgmma copy tensor cluster
+PTX_FAMILIES = integer bits float half compare convert approximate warp memory atomic matrix mma wmma wgmma copy tensor cluster
 EXTRA_DIST += %D%/ptx/recorded.txt $(PTX_FAMILIES:%=$(srcdir)/%D%/ptx/families/%.txt)
 recorded = %D%/recorded.c %D%/recorded.h
 %C%_t_ptx_recorded_SOURCES = %D%/t_ptx_recorded.c $(recorded) %D%/ptx_expand.c %D%/ptx_expand.h %D%/ptx_rows.c %D%/ptx_rows.h \

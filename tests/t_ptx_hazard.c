@@ -16,6 +16,10 @@
 #define FAR                                                                                        \
     "shl.b32 %r0, %t, 2;\nadd.u32 %r0, %r0, %s;\nxor.b32 %r1, %t, 32;\nshl.b32 %r1, %r1, 2;\n"     \
     "add.u32 %r1, %r1, %s;\n"
+#define ROWS                                                                                       \
+    "setp.lt.u32 %p0, %t, 16;\nshl.b32 %r0, %t, 5;\nadd.u32 %r0, %r0, %s;\n"                       \
+    "@%p0 st.shared.v4.u32 [%r0], {%t, %t, %t, %t};\n"                                             \
+    "@%p0 st.shared.v4.u32 [%r0+16], {%t, %t, %t, %t};\n"
 #define FIRST "setp.eq.u32 %p0, %t, 0;\n"
 #define GLOBAL "mul.wide.u32 %q0, %t, 4;\nadd.u64 %q0, %g, %q0;\n"
 #define RACE PTX_REPORT_RACE, PTX_REPORT_VALUE
@@ -59,6 +63,20 @@ static const struct micro races[] = {
      FAR
      "setp.lt.u32 %p1, %t, 32;\n@%p1 bra L;\nbar.arrive 2, 64;\nld.shared.u32 %r2, [%r1]; // HERE\n"
      "bra M;\nL: st.shared.u32 [%r0], %t; bar.sync 2, 64; // HERE\nM:\n",
+     1, 64, 0, RACE},
+    {"rows stored by lanes, then loaded as a matrix at once",
+     ROWS
+     "wmma.load.a.sync.aligned.row.m16n16k16.shared.bf16 {%r0, %r1, %r2, %r3}, [%s]; // HERE\n",
+     1, 32, 0, RACE},
+    {"and behind bar.warp.sync",
+     ROWS "bar.warp.sync 0xffffffff;\n"
+          "wmma.load.a.sync.aligned.row.m16n16k16.shared.bf16 {%r0, %r1, %r2, %r3}, [%s];\n",
+     1, 32, 0, CLEAN},
+    {"a matrix stored by one warp and loaded by the other",
+     "setp.lt.u32 %p0, %t, 32;\n@!%p0 bra L;\nwmma.store.d.sync.aligned.col.m16n16k16.shared.s32 "
+     "[%s], {%t, %t, %t, %t, %t, %t, %t, %t}; // HERE\nbra M;\nL: "
+     "wmma.load.c.sync.aligned.row.m16n16k16.shared.s32 {%r0, %r1, %r2, %r3, %r4, %r5, %r6, %r7}, "
+     "[%s]; // HERE\nM:\n",
      1, 64, 0, RACE},
     {"halves of a word are apart",
      "shl.b32 %r0, %t, 1;\nadd.u32 %r0, %r0, %s;\ncvt.u16.u32 %h0, %t;\nst.shared.u16 [%r0], %h0;\n"

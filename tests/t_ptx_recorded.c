@@ -24,8 +24,8 @@
 #include "tests/recorded.h"
 
 static const char *const families[] = {
-    "integer", "bits",   "float",  "half", "compare", "convert", "approximate", "warp",
-    "memory",  "atomic", "matrix", "mma",  "wgmma",   "copy",    "tensor",      "cluster",
+    "integer", "bits",   "float", "half", "compare", "convert", "approximate", "warp",    "memory",
+    "atomic",  "matrix", "mma",   "wmma", "wgmma",   "copy",    "tensor",      "cluster",
 };
 #define COUNT(table) ((int)(sizeof(table) / sizeof *(table)))
 

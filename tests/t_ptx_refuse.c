@@ -51,6 +51,26 @@ static const struct {
     {"mma.sp::ordered_metadata.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
      "{%r0,%r1,%r2,%r3}, {%r4,%r5}, {%r8,%r9}, {%r0,%r1,%r2,%r3}, %r4, 0;",
      "sparse products"},
+    {"wmma.load.a.sync.aligned.row.m16n8k16.f16 {%r0,%r1,%r2,%r3,%r4,%r5,%r6,%r7}, [%s0];",
+     "no wmma of this type in this shape"},
+    {"wmma.load.a.sync.aligned.row.m16n16k16.f16 {%r0,%r1,%r2,%r3}, [%s0];", "4 registers, and 8"},
+    {"wmma.load.a.sync.aligned.col.m8n8k32.s4 {%r0}, [%s0];", ".row in A and .col in B"},
+    {"wmma.load.c.sync.aligned.m16n16k16.f16 {%r0,%r1,%r2,%r3}, [%s0];", "1 layouts"},
+    {"wmma.mma.sync.aligned.row.col.m16n16k16.s32.s8.s8.s32 {%r0,%r1,%r2,%r3,%r4,%r5,%r6,%r7}, "
+     "{%r0,%r1}, {%r2,%r3,%r4}, {%r0,%r1,%r2,%r3,%r4,%r5,%r6,%r7};",
+     "3 registers, and 2"},
+    {"wmma.mma.sync.aligned.row.col.m16n16k16.f32.s8.s8.s32 {%r0,%r1,%r2,%r3,%r4,%r5,%r6,%r7}, "
+     "{%r0,%r1}, {%r2,%r3}, {%r0,%r1,%r2,%r3,%r4,%r5,%r6,%r7};",
+     "no such accumulators"},
+    {"wmma.mma.sync.aligned.row.col.m16n16k16.s32.s8.u8.s32 {%r0,%r1,%r2,%r3,%r4,%r5,%r6,%r7}, "
+     "{%r0,%r1}, {%r2,%r3}, {%r0,%r1,%r2,%r3,%r4,%r5,%r6,%r7};",
+     "A and B are of one type"},
+    {"wmma.mma.sync.aligned.row.row.m8n8k32.s32.s4.s4.s32 {%r0,%r1}, {%r2}, {%r3}, {%r0,%r1};",
+     "are .row.col"},
+    {"wmma.mma.sync.aligned.row.col.m16n16k16.rz.f32.bf16.bf16.f32 "
+     "{%r0,%r1,%r2,%r3,%r4,%r5,%r6,%r7}, {%r0,%r1,%r2,%r3}, {%r4,%r5,%r6,%r7}, "
+     "{%r0,%r1,%r2,%r3,%r4,%r5,%r6,%r7};",
+     "no such rounding"},
     {"cvt.rs.f16x2.f32 %r0, %f1, %f2, %r3;", ".rs needs sm_100a, and the target is sm_90a"},
     {"cvt.rs.satfinite.e5m2x4.f32 %r0, {%f1, %f2, %f3, %f4}, %r3;", ".rs needs sm_100a"},
     {"cvt.rn.satfinite.e2m1x2.f32 %b, %f1, %f2;", ".e2m1x2 needs sm_100a"},

@@ -16,7 +16,7 @@ static const struct ptx_opcode *const families[] = {
     ptx_opcodes_flow,      ptx_opcodes_barrier,  ptx_opcodes_warp,   ptx_opcodes_matrix,
     ptx_opcodes_hint,      ptx_opcodes_mbarrier, ptx_opcodes_copy,   ptx_opcodes_bulk,
     ptx_opcodes_tensor,    ptx_opcodes_map,      ptx_opcodes_wgmma,  ptx_opcodes_cluster,
-    ptx_opcodes_registers, ptx_opcodes_mma,
+    ptx_opcodes_registers, ptx_opcodes_mma,      ptx_opcodes_wmma,
 };
 
 static const struct {

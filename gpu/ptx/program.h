@@ -184,7 +184,7 @@ extern const struct ptx_opcode ptx_opcodes_integer[], ptx_opcodes_bits[], ptx_op
     ptx_opcodes_atom[], ptx_opcodes_flow[], ptx_opcodes_barrier[], ptx_opcodes_warp[],
     ptx_opcodes_matrix[], ptx_opcodes_hint[], ptx_opcodes_mbarrier[], ptx_opcodes_copy[],
     ptx_opcodes_bulk[], ptx_opcodes_tensor[], ptx_opcodes_map[], ptx_opcodes_wgmma[],
-    ptx_opcodes_cluster[], ptx_opcodes_registers[], ptx_opcodes_mma[];
+    ptx_opcodes_cluster[], ptx_opcodes_registers[], ptx_opcodes_mma[], ptx_opcodes_wmma[];
 
 /* The rows of the longest name that `text` begins with, up to a dot or its end: the first of them;
  * those of its name follow, and at the end of all stands NULL. NULL: there is none. *name_length:

@@ -110,6 +110,8 @@ const struct ptx_rule_row ptx_rules[PTX_RULE_COUNT] = {
                                        PTX_REPORT_VALUE, UNWRITTEN, "a matrix descriptor"},
     [PTX_RULE_UNKNOWN_SCALE] = {"unknown-scale", PTX_REPORT_UNDEFINED, PTX_REPORT_VALUE, UNWRITTEN,
                                 "scale-d"},
+    [PTX_RULE_UNKNOWN_STRIDE] = {"unknown-stride", PTX_REPORT_UNDEFINED, PTX_REPORT_VALUE,
+                                 UNWRITTEN, "a stride"},
     [PTX_RULE_MAP_UNKNOWN] = {"map-unknown", PTX_REPORT_UNDEFINED, PTX_REPORT_VALUE,
                               "Tensormap: the whole object is written before its use", NULL},
     [PTX_RULE_MEMBERMASK] =
@@ -123,6 +125,10 @@ const struct ptx_rule_row ptx_rules[PTX_RULE_COUNT] = {
         {"part-of-warp", PTX_REPORT_DIVERGENCE, PTX_REPORT_VALUE,
          ".aligned: all threads in the warp execute the same instruction, and none has exited",
          NULL},
+    [PTX_RULE_WMMA_LANES] = {"wmma-lanes", PTX_REPORT_DIVERGENCE, PTX_REPORT_VALUE,
+                             "wmma.load, wmma.store: all threads in the warp give the same address "
+                             "and stride",
+                             NULL},
     [PTX_RULE_WARP_SYNC_MASK] = {"warp-sync-mask", PTX_REPORT_DIVERGENCE, PTX_REPORT_VALUE,
                                  "bar.warp.sync: the executing thread is in the membermask", NULL},
     [PTX_RULE_WARP_SYNC_EXITED] = {"warp-sync-exited", PTX_REPORT_DIVERGENCE, PTX_REPORT_VALUE,
