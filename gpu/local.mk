@@ -33,9 +33,12 @@ GPU_KERNEL_CUH = \
 	%D%/hopper/shape.cuh \
 	%D%/hopper/by_rows.cuh \
 	%D%/hopper/over_rows.cuh \
+	%D%/hopper/quads.cuh \
 	%D%/hopper/store.cuh \
 	%D%/hopper/activation.cuh \
-	%D%/hopper/activate.cuh
+	%D%/hopper/units.cuh \
+	%D%/hopper/activate.cuh \
+	%D%/hopper/activate_back.cuh
 
 noinst_LTLIBRARIES += libgpu.la libptx.la libptxnumber.la
 libmoecheck_la_LIBADD += libgpu.la libptx.la libptxnumber.la $(KERNEL_TABLE)

@@ -4,14 +4,16 @@
 //   B_BY_ROW 0: sums of A_r B_e^T, weights [E,C,k]       B_BY_ROW 1: of A_r B_e, weights [E,k,C]
 //
 // PAIRED: columns of a tile are 8 gates, their 8 ups, the next 8 gates, ..., wherever they lie in
-// memory. What becomes of the sums is finish<Shape>(epilogue, rows, first column, sums), found by
-// the epilogue's type.
+// memory. What becomes of the sums is finish<Shape>(epilogue, rows, first column, layout, ready,
+// sums), found by the epilogue's type; `ready` is what prepare<Shape>(epilogue, rows, first column,
+// layout) has read while they were made.
 //
 // Filling threads gather rows of A by cp.async, and one of them fetches the boxes of B. Rows,
 // columns and k beyond the end are zeros; what they give is not stored.
 #pragma once
 
 #include "gpu/hopper/activate.cuh"
+#include "gpu/hopper/activate_back.cuh"
 #include "gpu/hopper/product.h"
 #include "gpu/hopper/shape.cuh"
 #include "gpu/hopper/store.cuh"
@@ -143,14 +145,34 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
         }
     }
 
-    __device__ __forceinline__ void consume(uint32_t stages, const typename Shape::Ring &ring) const
+    // LAYOUT: of W1, where the epilogue has a copy of the loop for each; else -1.
+    template <int LAYOUT>
+    __device__ __forceinline__ void consume_in(uint32_t stages,
+                                               const typename Shape::Ring &ring) const
     {
+        const int layout = LAYOUT >= 0 ? LAYOUT : layout_of(epilogue);
         const int64_t steps = (arguments.k + STAGE_K - 1) / STAGE_K;
         typename Shape::Place at;
         float sum[Shape::TILE_COLS / 2];
         for (tile_walk tiles = walk(); tiles.more(); tiles.step()) {
-            multiply<Shape>(sum, steps, stages, ring, at);
-            finish<Shape>(epilogue, tiles.rows(), tiles.column_tile() * Shape::TILE_COLS, sum);
+            const struct row_tile rows = tiles.rows();
+            const int32_t column = tiles.column_tile() * Shape::TILE_COLS;
+            decltype(prepare<Shape>(epilogue, rows, column, layout)) ready;
+            multiply<Shape>(sum, steps, stages, ring, at,
+                            [&] { ready = prepare<Shape>(epilogue, rows, column, layout); });
+            finish<Shape>(epilogue, rows, column, layout, ready, sum);
         }
+    }
+
+    __device__ __forceinline__ void consume(uint32_t stages, const typename Shape::Ring &ring) const
+    {
+        if constexpr (!by_layout<Epilogue>)
+            consume_in<-1>(stages, ring);
+        else if (layout_of(epilogue) == MOE_W1_HALVES)
+            consume_in<MOE_W1_HALVES>(stages, ring);
+        else if (layout_of(epilogue) == MOE_W1_INTERLEAVED8)
+            consume_in<MOE_W1_INTERLEAVED8>(stages, ring);
+        else
+            consume_in<MOE_W1_INTERLEAVED>(stages, ring);
     }
 };

@@ -110,6 +110,92 @@ __device__ __forceinline__ void fence_shared_for_async()
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
 
+// ---- global memory ----------------------------------------------------------------------------
+
+// 16 bytes that no kernel writes meanwhile, or zeros; begun here, and not where they are used.
+__device__ __forceinline__ void load_global_16(const void *from, bool there, uint32_t (&word)[4])
+{
+    asm volatile("{\n"
+                 ".reg .pred there;\n"
+                 "setp.ne.b32 there, %5, 0;\n"
+                 "mov.b32 %0, 0;\n"
+                 "mov.b32 %1, 0;\n"
+                 "mov.b32 %2, 0;\n"
+                 "mov.b32 %3, 0;\n"
+                 "@there ld.global.nc.v4.b32 {%0, %1, %2, %3}, [%4];\n"
+                 "}\n"
+                 : "=&r"(word[0]), "=&r"(word[1]), "=&r"(word[2]), "=&r"(word[3])
+                 : "l"(__cvta_generic_to_global(from)), "r"((int)there));
+}
+
+// 16 bytes in one piece, which a compiler might take apart, and without a branch.
+__device__ __forceinline__ void store_global_16(void *to, bool there, uint32_t a, uint32_t b,
+                                                uint32_t c, uint32_t d)
+{
+    asm volatile("{\n"
+                 ".reg .pred there;\n"
+                 "setp.ne.b32 there, %5, 0;\n"
+                 "@there st.global.v4.b32 [%0], {%1, %2, %3, %4};\n"
+                 "}\n" ::"l"(__cvta_generic_to_global(to)),
+                 "r"(a), "r"(b), "r"(c), "r"(d), "r"((int)there)
+                 : "memory");
+}
+
+// A value that is kept in a register, and not made again from what it came of.
+template <class Value> __device__ __forceinline__ Value *pinned(Value *pointer)
+{
+    asm volatile("" : "+l"(pointer));
+    return pointer;
+}
+
+__device__ __forceinline__ int32_t pinned(int32_t value)
+{
+    asm volatile("" : "+r"(value));
+    return value;
+}
+
+// ---- shared memory and registers --------------------------------------------------------------
+
+__device__ __forceinline__ void store_shared_16(uint32_t to, const uint32_t (&word)[4])
+{
+    asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(to), "r"(word[0]), "r"(word[1]),
+                 "r"(word[2]), "r"(word[3])
+                 : "memory");
+}
+
+__device__ __forceinline__ void load_shared_16(uint32_t from, uint32_t (&word)[4])
+{
+    asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(word[0]), "=r"(word[1]), "=r"(word[2]), "=r"(word[3])
+                 : "r"(from)
+                 : "memory");
+}
+
+// Four 8 x 8 blocks of 16-bit elements, of which a lane has two neighbours of row lane / 4 in each
+// word; row lane % 8 of block lane / 8 lies in 16 bytes at the address that the lane names.
+template <bool TRANSPOSED>
+__device__ __forceinline__ void store_matrices(uint32_t to, const uint32_t (&word)[4])
+{
+    if constexpr (TRANSPOSED)
+        asm volatile(
+            "stmatrix.sync.aligned.m8n8.x4.trans.shared::cta.b16 [%0], {%1, %2, %3, %4};" ::"r"(to),
+            "r"(word[0]), "r"(word[1]), "r"(word[2]), "r"(word[3])
+            : "memory");
+    else
+        asm volatile(
+            "stmatrix.sync.aligned.m8n8.x4.shared::cta.b16 [%0], {%1, %2, %3, %4};" ::"r"(to),
+            "r"(word[0]), "r"(word[1]), "r"(word[2]), "r"(word[3])
+            : "memory");
+}
+
+__device__ __forceinline__ void load_matrices(uint32_t from, uint32_t (&word)[4])
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared::cta.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(word[0]), "=r"(word[1]), "=r"(word[2]), "=r"(word[3])
+                 : "r"(from)
+                 : "memory");
+}
+
 // ---- registers --------------------------------------------------------------------------------
 
 // Registers a thread of this warpgroup has from here on; all its warps take part.

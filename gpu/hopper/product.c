@@ -159,7 +159,7 @@ static int launch(const struct moe_gpu_queue *queue, const struct product_config
         return status;
     return launch_blocks(queue, how->kernel[dtype == MOE_F16],
                          tiles < multiprocessors ? tiles : multiprocessors, THREADS,
-                         (uint32_t)how->stages * (stage + barriers), args);
+                         (uint32_t)how->stages * (stage + barriers) + TURN_BYTES, args);
 }
 
 static int64_t column_tiles(const struct product_configuration *how, int64_t columns)

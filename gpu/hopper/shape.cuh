@@ -35,6 +35,13 @@ struct product_shape {
     using Place = ring_place<COUNT>;
 };
 
+// Shared memory of a block: the stages, what warps turn words in (quads.cuh), the barriers.
+static __device__ __forceinline__ uint32_t stages_begin()
+{
+    extern __shared__ __align__(1024) uint8_t shared[];
+    return shared_address(shared);
+}
+
 // One stage: four instructions of 16 of k. a: the 64 rows of this warpgroup.
 template <class Shape>
 static __device__ __forceinline__ void multiply_stage(float (&sum)[Shape::TILE_COLS / 2],
@@ -56,11 +63,12 @@ static __device__ __forceinline__ void multiply_stage(float (&sum)[Shape::TILE_C
 }
 
 // The rows of this warpgroup, `steps` stages (at least one). One group of instructions is under way
-// while the next stage is waited for; then the stage before it is free.
-template <class Shape>
-static __device__ __forceinline__ void multiply(float (&sum)[Shape::TILE_COLS / 2], int64_t steps,
-                                                uint32_t stages, const typename Shape::Ring &ring,
-                                                typename Shape::Place &at)
+// while the next stage is waited for; then the stage before it is free. meanwhile(): while the last
+// one is under way.
+template <class Shape, class Meanwhile>
+static __device__ __forceinline__ void
+multiply(float (&sum)[Shape::TILE_COLS / 2], int64_t steps, uint32_t stages,
+         const typename Shape::Ring &ring, typename Shape::Place &at, const Meanwhile &meanwhile)
 {
     // 64 rows of 128 bytes, or one column of 64: both are 8192 bytes.
     const uint32_t own = threadIdx.x / GROUP * COLUMN_BYTES;
@@ -81,6 +89,7 @@ static __device__ __forceinline__ void multiply(float (&sum)[Shape::TILE_COLS / 
         used = ring.empty(at.stage);
         at.step();
     } while (++done < steps);
+    meanwhile();
     if (!planted(FAULT_SUMS_UNAWAITED))
         wgmma_wait<0>();
     wgmma_settle(sum);
@@ -101,9 +110,8 @@ static __device__ __forceinline__ void hand_over(uint32_t full, bool last)
 template <class Shape, class Work>
 static __device__ __forceinline__ void run_block(const Work &work)
 {
-    extern __shared__ __align__(1024) uint8_t shared[];
-    const uint32_t stages = shared_address(shared);
-    const typename Shape::Ring ring = {stages + Shape::STAGES * Shape::STAGE_BYTES};
+    const uint32_t stages = stages_begin();
+    const typename Shape::Ring ring = {stages + Shape::STAGES * Shape::STAGE_BYTES + TURN_BYTES};
     if (threadIdx.x == 0)
         ring.init(GROUP, CONSUMERS * 4);
     if (!planted(FAULT_INIT_NO_BARRIER))

@@ -5,7 +5,7 @@
 #include <cuda_fp16.h>
 
 #include "gpu/hopper/product.h"
-#include "gpu/hopper/shape.cuh"
+#include "gpu/hopper/quads.cuh"
 
 // Two neighbours of a row, the first one lower in memory.
 template <class Type> static __device__ __forceinline__ uint32_t pack(float first, float second)
@@ -24,41 +24,6 @@ template <class Type> static __device__ __forceinline__ float2 unpack(uint32_t p
         return {__uint_as_float(pair << 16), __uint_as_float(pair & 0xffff0000u)};
     else
         return __half22float2(*(const __half2 *)&pair);
-}
-
-// ---- quads: the four threads that hold a row of an 8 x 8 block, two neighbours each -------------
-//
-// Four blocks in a row are four words of 32 bits in each thread. Turned, thread q of the quad has
-// the four words of block q, which is 16 bytes in memory; turned again, they are back.
-
-constexpr int QUAD_BLOCKS = 4;
-
-static __device__ __forceinline__ void turn_quad(uint32_t (&word)[QUAD_BLOCKS])
-{
-    const bool odd = threadIdx.x & 1, high = threadIdx.x & 2;
-#pragma unroll
-    for (int i = 0; i < QUAD_BLOCKS; i += 2) {
-        const uint32_t come = __shfl_xor_sync(~0u, odd ? word[i] : word[i + 1], 1);
-        word[i] = odd ? come : word[i];
-        word[i + 1] = odd ? word[i + 1] : come;
-    }
-#pragma unroll
-    for (int i = 0; i < QUAD_BLOCKS / 2; i++) {
-        const uint32_t come = __shfl_xor_sync(~0u, high ? word[i] : word[i + 2], 2);
-        word[i] = high ? come : word[i];
-        word[i + 2] = high ? word[i + 2] : come;
-    }
-}
-
-static __device__ __forceinline__ uint4 packed_quad(const uint32_t (&word)[QUAD_BLOCKS])
-{
-    return make_uint4(word[0], word[1], word[2], word[3]);
-}
-
-// The first of the eight columns that this thread has of turned blocks, from the first block's.
-static __device__ __forceinline__ int quad_column()
-{
-    return threadIdx.x % 4 * 8;
 }
 
 // take(row, column, first, second) for every pair of neighbours that this thread holds; row and
@@ -85,6 +50,22 @@ static __device__ __forceinline__ int thread_row(int half)
     return warpgroup * 64 + thread / 32 * 16 + thread % 32 / 4 + 8 * half;
 }
 
+// Adds what this thread has of a bias [C] to four blocks of sums; `column` is the first of the
+// first.
+template <class Type>
+static __device__ __forceinline__ void add_bias(float2 (&value)[QUAD_BLOCKS], const uint16_t *bias,
+                                                int32_t column, int32_t cols)
+{
+#pragma unroll
+    for (int block = 0; block < QUAD_BLOCKS; block++) {
+        const int32_t at = column + 8 * block + (int)(threadIdx.x % 4 * 2);
+        if (at >= cols)
+            return;
+        const float2 b = unpack<Type>(__ldg((const uint32_t *)(bias + at)));
+        value[block] = {value[block].x + b.x, value[block].y + b.y};
+    }
+}
+
 // D_r = the sums, with the bias of the rows' expert, in 16-bit elements.
 template <class Shape>
 static __device__ __forceinline__ void store_narrow(const struct store_rows &store,
@@ -92,41 +73,61 @@ static __device__ __forceinline__ void store_narrow(const struct store_rows &sto
                                                     const float (&sum)[Shape::TILE_COLS / 2])
 {
     using Type = typename Shape::Type;
+    const warp_turn<Shape> turn;
     const uint16_t *const bias =
         store.bias ? (const uint16_t *)store.bias +
                          (planted(FAULT_BIAS_OF_FIRST) ? 0 : (int64_t)rows.expert) * store.cols
                    : nullptr;
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-        const bool there = thread_row(half) < rows.rows;
-        uint16_t *const d = (uint16_t *)store.d + (rows.row + thread_row(half)) * store.stride;
+        const bool there = thread_row(half) < rows.rows || planted(FAULT_ROWS_UNMASKED);
+        const int32_t left =
+            columns_left(there, planted(FAULT_COLUMNS_UNMASKED) ? INT32_MAX : store.cols, column);
+        uint16_t *const d =
+            pinned((uint16_t *)store.d + (rows.row + thread_row(half)) * store.stride + column +
+                   quad_column());
 #pragma unroll
         for (int i = 0; i < Shape::TILE_COLS / 8; i += QUAD_BLOCKS) {
-            uint32_t word[QUAD_BLOCKS];
+            float2 value[QUAD_BLOCKS];
+            uint32_t word[1][QUAD_BLOCKS];
 #pragma unroll
-            for (int block = 0; block < QUAD_BLOCKS; block++) {
-                const float *const mine = &sum[4 * (i + block) + 2 * half];
-                const int32_t at = column + 8 * (i + block) + threadIdx.x % 4 * 2;
-                const float2 more = bias && at < store.cols
-                                        ? unpack<Type>(*(const uint32_t *)(bias + at))
-                                        : make_float2(0, 0);
-                word[block] = bias ? pack<Type>(mine[0] + more.x, mine[1] + more.y)
-                                   : pack<Type>(mine[0], mine[1]);
-            }
-            turn_quad(word);
-            const int32_t at = column + 8 * i + quad_column();
-            if ((there || planted(FAULT_ROWS_UNMASKED)) &&
-                (at < store.cols || planted(FAULT_COLUMNS_UNMASKED)))
-                *(uint4 *)(d + at) = packed_quad(word);
+            for (int block = 0; block < QUAD_BLOCKS; block++)
+                value[block] = {sum[4 * (i + block) + 2 * half],
+                                sum[4 * (i + block) + 2 * half + 1]};
+            if (bias)
+                add_bias<Type>(value, bias, column + 8 * i, store.cols);
+#pragma unroll
+            for (int block = 0; block < QUAD_BLOCKS; block++)
+                word[0][block] = pack<Type>(value[block].x, value[block].y);
+            turn.out(i / QUAD_BLOCKS, word);
+            store_quad(d + 8 * i, 8 * i < left, word[0]);
         }
     }
 }
 
+// Has an epilogue a copy of its loop for each layout of W1? Others are told of it as they run.
+template <class Epilogue> constexpr bool by_layout = false;
+
+static __device__ __forceinline__ int layout_of(const struct store_rows &)
+{
+    return 0;
+}
+
+struct ready_to_store {
+};
+
+template <class Shape>
+static __device__ __forceinline__ ready_to_store prepare(const struct store_rows &,
+                                                         const struct row_tile &, int32_t, int)
+{
+    return {};
+}
+
 // D_r = the sums, with the bias of the rows' expert.
 template <class Shape>
-static __device__ __forceinline__ void finish(const struct store_rows &store,
-                                              const struct row_tile &rows, int32_t column,
-                                              const float (&sum)[Shape::TILE_COLS / 2])
+static __device__ __forceinline__ void
+finish(const struct store_rows &store, const struct row_tile &rows, int32_t column, int,
+       const ready_to_store &, const float (&sum)[Shape::TILE_COLS / 2])
 {
     if (store.wide) {
         const int64_t to = rows.row * store.stride + column;
@@ -248,48 +249,57 @@ struct store_gradient {
     straight_quads(const struct gradient_arguments &arguments, int32_t expert, int32_t p, int32_t q,
                    const float (&sum)[Shape::TILE_COLS / 2])
     {
-        uint16_t *const d = (uint16_t *)arguments.d +
-                            ((int64_t)expert * arguments.p_cols + p) * arguments.q_cols + q;
+        const warp_turn<Shape> turn;
 #pragma unroll
-        for (int half = 0; half < 2; half++)
+        for (int half = 0; half < 2; half++) {
+            const int row = p + thread_row(half);
+            const int32_t left = columns_left(row < arguments.p_cols, arguments.q_cols, q);
+            uint16_t *const d = pinned(
+                (uint16_t *)arguments.d +
+                ((int64_t)expert * arguments.p_cols + row) * arguments.q_cols + q + quad_column());
 #pragma unroll
             for (int i = 0; i < Shape::TILE_COLS / 8; i += QUAD_BLOCKS) {
-                uint32_t word[QUAD_BLOCKS];
+                uint32_t word[1][QUAD_BLOCKS];
 #pragma unroll
                 for (int block = 0; block < QUAD_BLOCKS; block++) {
                     const float *const mine = &sum[4 * (i + block) + 2 * half];
-                    word[block] = pack<typename Shape::Type>(mine[0], mine[1]);
+                    word[0][block] = pack<typename Shape::Type>(mine[0], mine[1]);
                 }
-                turn_quad(word);
-                const int row = thread_row(half), c = 8 * i + quad_column();
-                if (p + row < arguments.p_cols && q + c < arguments.q_cols)
-                    *(uint4 *)(d + (int64_t)row * arguments.q_cols + c) = packed_quad(word);
+                turn.out(i / QUAD_BLOCKS, word);
+                store_quad(d + 8 * i, 8 * i < left, word[0]);
             }
+        }
     }
 
-    // The same, turned: the four blocks are two by two, of 16 rows of P and 16 columns of Q.
+    // The same, turned: the four blocks are two by two, of 16 rows of P and 16 columns of Q, and
+    // each is transposed on its way.
     template <class Shape>
     static __device__ __forceinline__ void turned_quads(const struct gradient_arguments &arguments,
                                                         int32_t expert, int32_t p, int32_t q,
                                                         const float (&sum)[Shape::TILE_COLS / 2])
     {
-        const int thread = threadIdx.x % GROUP, lane = thread % 32;
-        const int r = (int)threadIdx.x / GROUP * 64 + thread / 32 * 16 + lane % 2 * 8;
-        uint16_t *const d = (uint16_t *)arguments.d +
-                            ((int64_t)expert * arguments.q_cols + q) * arguments.p_cols + p;
+        const warp_turn<Shape> turn;
+        const int lane = threadIdx.x % 32;
+        const int row = p + (int)threadIdx.x / 32 * 16 + lane % 2 * 8;
+        const int column = q + lane % 4 / 2 * 8 + lane / 4;
+        const bool there = row < arguments.p_cols || planted(FAULT_TURNED_UNMASKED);
+        const int32_t left = pinned(there ? arguments.q_cols - column : 0);
+        uint16_t *d = (uint16_t *)arguments.d +
+                      ((int64_t)expert * arguments.q_cols + column) * arguments.p_cols + row;
 #pragma unroll
         for (int i = 0; i < Shape::TILE_COLS / 8; i += QUAD_BLOCKS / 2) {
-            uint32_t word[QUAD_BLOCKS];
+            uint32_t word[1][QUAD_BLOCKS];
 #pragma unroll
             for (int block = 0; block < QUAD_BLOCKS; block++) {
                 const float *const mine = &sum[4 * (i + block / 2) + 2 * (block % 2)];
-                word[block] = transpose_16(pack<typename Shape::Type>(mine[0], mine[1]));
+                word[0][block] = pack<typename Shape::Type>(mine[0], mine[1]);
             }
-            turn_quad(word);
-            const int c = 8 * (i + lane % 4 / 2) + lane / 4;
-            if ((p + r < arguments.p_cols || planted(FAULT_TURNED_UNMASKED)) &&
-                q + c < arguments.q_cols)
-                *(uint4 *)(d + (int64_t)c * arguments.p_cols + r) = packed_quad(word);
+            if (i / 2 % 2)
+                turn.template out<1, 1, true>(word);
+            else
+                turn.template out<0, 1, true>(word);
+            store_quad(d, 8 * i < left, word[0]);
+            d += 16 * (int64_t)arguments.p_cols;
         }
     }
 
