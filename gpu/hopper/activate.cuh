@@ -51,6 +51,7 @@ activate_gated(const struct activate_rows &to, const struct row_tile &rows, int3
     constexpr int GROUPS = Shape::TILE_COLS / 16 / QUAD_BLOCKS;
     const warp_turn<Shape> turn;
     const struct unit_shape &shape = to.shape;
+    const act_parameters how = parameters_of(shape.act, shape.clamp);
     const bool apart = layout == MOE_W1_INTERLEAVED;
     const uint16_t *const bias =
         to.bias ? (const uint16_t *)to.bias + rows.expert * 2 * shape.units : nullptr;
@@ -80,10 +81,8 @@ activate_gated(const struct activate_rows &to, const struct row_tile &rows, int3
                 two_units kept = unpack_units<Type>(apart, words);
                 if (planted(FAULT_GATE_AND_UP_SWAPPED))
                     kept = {kept.up, kept.gate};
-                const float one = gate<ACT>(kept.gate.x, shape.clamp).value *
-                                  up<ACT>(kept.up.x, shape.clamp).value;
-                const float two = gate<ACT>(kept.gate.y, shape.clamp).value *
-                                  up<ACT>(kept.up.y, shape.clamp).value;
+                const float one = gate<ACT>(kept.gate.x, how).value * up<ACT>(kept.up.x, how).value;
+                const float two = gate<ACT>(kept.gate.y, how).value * up<ACT>(kept.up.y, how).value;
                 word[0][block] = words.first;
                 word[1][block] = words.second;
                 word[2][block] = pack<Type>(of_a * one, of_a * two);
@@ -104,6 +103,7 @@ activate_plain(const struct activate_rows &to, const struct row_tile &rows, int3
     constexpr int GROUPS = Shape::TILE_COLS / 8 / QUAD_BLOCKS;
     const warp_turn<Shape> turn;
     const struct unit_shape &shape = to.shape;
+    const act_parameters how = parameters_of(shape.act, shape.clamp);
     const uint16_t *const bias =
         to.bias ? (const uint16_t *)to.bias + rows.expert * shape.units : nullptr;
 #pragma unroll
@@ -131,8 +131,8 @@ activate_plain(const struct activate_rows &to, const struct row_tile &rows, int3
             for (int block = 0; block < QUAD_BLOCKS; block++) {
                 word[0][block] = pack<Type>(value[block].x, value[block].y);
                 const float2 kept = unpack<Type>(word[0][block]);
-                word[1][block] = pack<Type>(of_a * gate<ACT>(kept.x, shape.clamp).value,
-                                            of_a * gate<ACT>(kept.y, shape.clamp).value);
+                word[1][block] = pack<Type>(of_a * gate<ACT>(kept.x, how).value,
+                                            of_a * gate<ACT>(kept.y, how).value);
             }
             turn.out(half * GROUPS + group, word);
             store_quad(z + at, at < left, word[0]);
@@ -144,12 +144,15 @@ activate_plain(const struct activate_rows &to, const struct row_tile &rows, int3
 // Which activations a kernel knows.
 struct swiglu_forward : activate_rows {
 };
+struct clamped_forward : activate_rows {
+};
 struct gated_forward : activate_rows {
 };
 struct plain_forward : activate_rows {
 };
 
 template <> constexpr bool by_layout<swiglu_forward> = true;
+template <> constexpr bool by_layout<clamped_forward> = true;
 
 static __device__ __forceinline__ int layout_of(const struct activate_rows &to)
 {
@@ -162,6 +165,14 @@ finish(const swiglu_forward &to, const struct row_tile &rows, int32_t column, in
        const ready_forward &ready, const float (&sum)[Shape::TILE_COLS / 2])
 {
     activate_gated<Shape, MOE_SWIGLU>(to, rows, column / 2, layout, ready, sum);
+}
+
+template <class Shape>
+static __device__ __forceinline__ void
+finish(const clamped_forward &to, const struct row_tile &rows, int32_t column, int layout,
+       const ready_forward &ready, const float (&sum)[Shape::TILE_COLS / 2])
+{
+    activate_gated<Shape, ACT_CLAMPED>(to, rows, column / 2, layout, ready, sum);
 }
 
 template <class Shape>

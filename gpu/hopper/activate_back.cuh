@@ -5,12 +5,15 @@
 
 struct swiglu_back : activate_back {
 };
+struct clamped_back : activate_back {
+};
 struct gated_back : activate_back {
 };
 struct plain_back : activate_back {
 };
 
 template <> constexpr bool by_layout<swiglu_back> = true;
+template <> constexpr bool by_layout<clamped_back> = true;
 
 static __device__ __forceinline__ int layout_of(const struct activate_back &to)
 {
@@ -24,9 +27,9 @@ struct unit_back {
 
 template <int ACT>
 static __device__ __forceinline__ unit_back back_gated(float z_gate, float z_up, float sum,
-                                                       float score, float clamp)
+                                                       float score, const act_parameters &how)
 {
-    const activated g = gate<ACT>(z_gate, clamp), u = up<ACT>(z_up, clamp);
+    const activated g = gate<ACT>(z_gate, how), u = up<ACT>(z_up, how);
     const float value = g.value * u.value, d = planted(FAULT_DZ_WITHOUT_SCORE) ? sum : score * sum;
     return {d * u.value * g.slope, d * g.value * u.slope,
             planted(FAULT_DW2_WITHOUT_SCORE) ? value : score * value,
@@ -108,6 +111,13 @@ prepare(const swiglu_back &to, const struct row_tile &rows, int32_t first, int l
 
 template <class Shape>
 static __device__ __forceinline__ ready_back<2>
+prepare(const clamped_back &to, const struct row_tile &rows, int32_t first, int layout)
+{
+    return read_ahead<Shape, 2>(to, rows, first, layout);
+}
+
+template <class Shape>
+static __device__ __forceinline__ ready_back<2>
 prepare(const gated_back &to, const struct row_tile &rows, int32_t first, int layout)
 {
     return read_ahead<Shape, 2>(to, rows, first, layout);
@@ -131,6 +141,7 @@ static __device__ __forceinline__ void prefetch(const Back &to, const struct row
     if (thread >= rows.rows)
         return;
     const struct unit_shape &shape = to.shape;
+    const act_parameters how = parameters_of(shape.act, shape.clamp);
     const int64_t left = shape.units - column;
     const uint32_t bytes = 2 * (uint32_t)(left < Shape::TILE_COLS ? left : Shape::TILE_COLS);
     const uint16_t *const z =
@@ -156,6 +167,7 @@ go_back_gated(const struct activate_back &to, const struct row_tile &rows, int32
     constexpr int GROUPS = Shape::TILE_COLS / 8 / QUAD_BLOCKS;
     const warp_turn<Shape> turn;
     const struct unit_shape &shape = to.shape;
+    const act_parameters how = parameters_of(shape.act, shape.clamp);
     const bool apart = layout == MOE_W1_INTERLEAVED;
     const int32_t all = pinned((int32_t)shape.units - first);
     row_of_z<2> z_ahead(to, rows, first, layout, 0);
@@ -183,10 +195,8 @@ go_back_gated(const struct activate_back &to, const struct row_tile &rows, int32
             for (int block = 0; block < QUAD_BLOCKS; block++) {
                 const two_units kept = unpack_units<Type>(apart, {z[0][block], z[1][block]});
                 const float *const mine = &sum[at / 2 + 4 * block + 2 * half];
-                const unit_back one =
-                    back_gated<ACT>(kept.gate.x, kept.up.x, mine[0], score, shape.clamp);
-                const unit_back two =
-                    back_gated<ACT>(kept.gate.y, kept.up.y, mine[1], score, shape.clamp);
+                const unit_back one = back_gated<ACT>(kept.gate.x, kept.up.x, mine[0], score, how);
+                const unit_back two = back_gated<ACT>(kept.gate.y, kept.up.y, mine[1], score, how);
                 const unit_words words =
                     pack_units<Type>(apart, {{one.gate, two.gate}, {one.up, two.up}});
                 word[0][block] = words.first;
@@ -212,6 +222,7 @@ go_back_plain(const struct activate_back &to, const struct row_tile &rows, int32
     constexpr int GROUPS = Shape::TILE_COLS / 8 / QUAD_BLOCKS;
     const warp_turn<Shape> turn;
     const struct unit_shape &shape = to.shape;
+    const act_parameters how = parameters_of(shape.act, shape.clamp);
     const int32_t all = pinned((int32_t)shape.units - first);
     row_of_z<1> z_ahead(to, rows, first, shape.layout, 0);
 #pragma unroll
@@ -240,8 +251,8 @@ go_back_plain(const struct activate_back &to, const struct row_tile &rows, int32
 #pragma unroll
             for (int block = 0; block < QUAD_BLOCKS; block++) {
                 const float2 kept = unpack<Type>(z[0][block]);
-                const activated one = gate<ACT>(kept.x, shape.clamp);
-                const activated two = gate<ACT>(kept.y, shape.clamp);
+                const activated one = gate<ACT>(kept.x, how);
+                const activated two = gate<ACT>(kept.y, how);
                 const float *const d = &sum[at / 2 + 4 * block + 2 * half];
                 word[0][block] = pack<Type>(score * d[0] * one.slope, score * d[1] * two.slope);
                 word[1][block] = pack<Type>(score * one.value, score * two.value);
@@ -262,6 +273,14 @@ static __device__ __forceinline__ void finish(const swiglu_back &to, const struc
                                               const float (&sum)[Shape::TILE_COLS / 2])
 {
     go_back_gated<Shape, MOE_SWIGLU>(to, rows, first, layout, ready, sum);
+}
+
+template <class Shape>
+static __device__ __forceinline__ void finish(const clamped_back &to, const struct row_tile &rows,
+                                              int32_t first, int layout, ready_back<2> &ready,
+                                              const float (&sum)[Shape::TILE_COLS / 2])
+{
+    go_back_gated<Shape, ACT_CLAMPED>(to, rows, first, layout, ready, sum);
 }
 
 template <class Shape>

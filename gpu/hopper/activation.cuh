@@ -15,6 +15,21 @@ struct activated {
     float value, slope;
 };
 
+// Those whose gate and up are clamped, swiglu-oai and swiglu-clamp, are one functor: x sigma(b x)
+// of x up to a limit, times an up within it, shifted.
+constexpr int ACT_CLAMPED = -1;
+
+struct act_parameters {
+    float limit, b, shift;
+};
+
+static __device__ __forceinline__ act_parameters parameters_of(int act, float clamp)
+{
+    if (act == MOE_SWIGLU_OAI)
+        return {7, 1.702f, 1};
+    return {clamp, 1, 0};
+}
+
 static __device__ __forceinline__ float fast_exp2(float x)
 {
     float y;
@@ -70,7 +85,8 @@ static __device__ __forceinline__ activated gelu_tanh(float x)
 }
 
 // Of every activation the gate, at x; a clamp's slope is 1 at its limit.
-template <int ACT> static __device__ __forceinline__ activated gate(float x, float clamp)
+template <int ACT>
+static __device__ __forceinline__ activated gate(float x, const act_parameters &how)
 {
     if constexpr (ACT == MOE_GEGLU || ACT == MOE_GELU) {
         return gelu(x);
@@ -80,29 +96,28 @@ template <int ACT> static __device__ __forceinline__ activated gate(float x, flo
         return {x > 0 ? x : (x == x ? 0 : x), x > 0 ? 1 : (x == x ? 0 : x)};
     } else if constexpr (ACT == MOE_RELU2) {
         return {x > 0 ? x * x : (x == x ? 0 : x), x > 0 ? 2 * x : (x == x ? 0 : x)};
-    } else if constexpr (ACT == MOE_SWIGLU_OAI || ACT == MOE_SWIGLU_CLAMP) {
-        const float limit = ACT == MOE_SWIGLU_OAI ? 7 : clamp;
-        const activated a = swish(at_most(x, limit), ACT == MOE_SWIGLU_OAI ? 1.702f : 1);
-        return {a.value, x > limit ? 0 : a.slope};
+    } else if constexpr (ACT == ACT_CLAMPED) {
+        const activated a = swish(at_most(x, how.limit), how.b);
+        return {a.value, x > how.limit ? 0 : a.slope};
     } else {
         return swish(x, 1);
     }
 }
 
 // And what the gate is multiplied with.
-template <int ACT> static __device__ __forceinline__ activated up(float u, float clamp)
+template <int ACT>
+static __device__ __forceinline__ activated up(float u, const act_parameters &how)
 {
-    if constexpr (ACT == MOE_SWIGLU_OAI || ACT == MOE_SWIGLU_CLAMP) {
-        const float limit = ACT == MOE_SWIGLU_OAI ? 7 : clamp, shift = ACT == MOE_SWIGLU_OAI;
-        const float held = at_least(at_most(u, limit), -limit);
-        return {held + shift, u != u ? u : u > limit || u < -limit ? 0.f : 1.f};
+    if constexpr (ACT == ACT_CLAMPED) {
+        const float held = at_least(at_most(u, how.limit), -how.limit);
+        return {held + how.shift, u != u ? u : u > how.limit || u < -how.limit ? 0.f : 1.f};
     } else {
         return {u, 1};
     }
 }
 
 // take(integral_constant<int, ACT>) of the case's activation, so that the branch stands outside of
-// loops.
+// loops. Of the gated ones, those that have no kernels of their own.
 template <class Take> static __device__ __forceinline__ void with_gated(int act, const Take &take)
 {
     switch (act) {
@@ -110,12 +125,8 @@ template <class Take> static __device__ __forceinline__ void with_gated(int act,
         return take(std::integral_constant<int, MOE_GEGLU>());
     case MOE_GEGLU_TANH:
         return take(std::integral_constant<int, MOE_GEGLU_TANH>());
-    case MOE_REGLU:
-        return take(std::integral_constant<int, MOE_REGLU>());
-    case MOE_SWIGLU_OAI:
-        return take(std::integral_constant<int, MOE_SWIGLU_OAI>());
     default:
-        return take(std::integral_constant<int, MOE_SWIGLU_CLAMP>());
+        return take(std::integral_constant<int, MOE_REGLU>());
     }
 }
 

@@ -1,6 +1,6 @@
 // forward.cu - grouped products that go through the activation, by activation, type and tile
-// width. SwiGLU has wide tiles; the others share kernels of narrow ones, since all of them unrolled
-// in wide tiles would be megabytes of code.
+// width. SwiGLU and its clamped kin have wide tiles; the others share kernels of narrow ones, since
+// all of them unrolled in wide tiles would be megabytes of code.
 #include <cuda.h>
 
 #include "gpu/hopper/by_rows.cuh"
@@ -45,6 +45,38 @@ extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
                                   const __grid_constant__ struct activate_rows epilogue)
 {
     run<128, 6, wgmma_f16, swiglu_forward, true>(weights, arguments, epilogue);
+}
+
+extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
+    hopper_clamped_forward_bf16_256(const __grid_constant__ CUtensorMap weights,
+                                    const __grid_constant__ struct product_arguments arguments,
+                                    const __grid_constant__ struct activate_rows epilogue)
+{
+    run<256, 4, wgmma_bf16, clamped_forward, true>(weights, arguments, epilogue);
+}
+
+extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
+    hopper_clamped_forward_bf16_128(const __grid_constant__ CUtensorMap weights,
+                                    const __grid_constant__ struct product_arguments arguments,
+                                    const __grid_constant__ struct activate_rows epilogue)
+{
+    run<128, 6, wgmma_bf16, clamped_forward, true>(weights, arguments, epilogue);
+}
+
+extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
+    hopper_clamped_forward_f16_256(const __grid_constant__ CUtensorMap weights,
+                                   const __grid_constant__ struct product_arguments arguments,
+                                   const __grid_constant__ struct activate_rows epilogue)
+{
+    run<256, 4, wgmma_f16, clamped_forward, true>(weights, arguments, epilogue);
+}
+
+extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
+    hopper_clamped_forward_f16_128(const __grid_constant__ CUtensorMap weights,
+                                   const __grid_constant__ struct product_arguments arguments,
+                                   const __grid_constant__ struct activate_rows epilogue)
+{
+    run<128, 6, wgmma_f16, clamped_forward, true>(weights, arguments, epilogue);
 }
 
 extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)

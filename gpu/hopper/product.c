@@ -31,6 +31,12 @@ static const struct product_configuration tables[PRODUCT_FORMS][MOST_ROWS] = {
     [PRODUCT_SWIGLU] =
         {{"128x256", 256, 4, {"hopper_swiglu_forward_bf16_256", "hopper_swiglu_forward_f16_256"}},
          {"128x128", 128, 6, {"hopper_swiglu_forward_bf16_128", "hopper_swiglu_forward_f16_128"}}},
+    [PRODUCT_CLAMPED] =
+        {{"128x256", 256, 4, {"hopper_clamped_forward_bf16_256", "hopper_clamped_forward_f16_256"}},
+         {"128x128",
+          128,
+          6,
+          {"hopper_clamped_forward_bf16_128", "hopper_clamped_forward_f16_128"}}},
     [PRODUCT_GATED] =
         {{"128x64", 64, 8, {"hopper_gated_forward_bf16_64", "hopper_gated_forward_f16_64"}}},
     [PRODUCT_PLAIN] =
@@ -38,6 +44,10 @@ static const struct product_configuration tables[PRODUCT_FORMS][MOST_ROWS] = {
     [PRODUCT_SWIGLU_BACK] =
         {{"128x256", 256, 4, {"hopper_swiglu_back_bf16_256", "hopper_swiglu_back_f16_256"}},
          {"128x128", 128, 6, {"hopper_swiglu_back_bf16_128", "hopper_swiglu_back_f16_128"}}},
+    [PRODUCT_CLAMPED_BACK] =
+        /* the sums of 256 columns leave too few registers */
+    {{"128x192", 192, 5, {"hopper_clamped_back_bf16_192", "hopper_clamped_back_f16_192"}},
+     {"128x128", 128, 6, {"hopper_clamped_back_bf16_128", "hopper_clamped_back_f16_128"}}},
     [PRODUCT_GATED_BACK] =
         {{"128x64", 64, 8, {"hopper_gated_back_bf16_64", "hopper_gated_back_f16_64"}}},
     [PRODUCT_PLAIN_BACK] =
@@ -53,9 +63,11 @@ static const struct {
     [PRODUCT_FORWARD] = {0, 0, offsetof(struct hopper_product, store)},
     [PRODUCT_BACKWARD] = {1, 0, offsetof(struct hopper_product, store)},
     [PRODUCT_SWIGLU] = {0, 1, offsetof(struct hopper_product, activate)},
+    [PRODUCT_CLAMPED] = {0, 1, offsetof(struct hopper_product, activate)},
     [PRODUCT_GATED] = {0, 1, offsetof(struct hopper_product, activate)},
     [PRODUCT_PLAIN] = {0, 0, offsetof(struct hopper_product, activate)},
     [PRODUCT_SWIGLU_BACK] = {1, 0, offsetof(struct hopper_product, back)},
+    [PRODUCT_CLAMPED_BACK] = {1, 0, offsetof(struct hopper_product, back)},
     [PRODUCT_GATED_BACK] = {1, 0, offsetof(struct hopper_product, back)},
     [PRODUCT_PLAIN_BACK] = {1, 0, offsetof(struct hopper_product, back)},
 };
@@ -64,6 +76,8 @@ enum product_form hopper_activation_form(enum moe_act act, int back)
 {
     if (act == MOE_SWIGLU)
         return back ? PRODUCT_SWIGLU_BACK : PRODUCT_SWIGLU;
+    if (act == MOE_SWIGLU_OAI || act == MOE_SWIGLU_CLAMP)
+        return back ? PRODUCT_CLAMPED_BACK : PRODUCT_CLAMPED;
     if (moe_act_info(act)->gated)
         return back ? PRODUCT_GATED_BACK : PRODUCT_GATED;
     return back ? PRODUCT_PLAIN_BACK : PRODUCT_PLAIN;

@@ -95,10 +95,12 @@ enum product_form {
     PRODUCT_FORWARD,  /* A_r B_e^T, stored */
     PRODUCT_BACKWARD, /* A_r B_e, stored */
     PRODUCT_GRADIENT,
-    PRODUCT_SWIGLU, /* forward, and through the activation: its own kernels */
-    PRODUCT_GATED,  /* the other gated ones */
+    PRODUCT_SWIGLU,  /* forward, and through the activation: its own kernels */
+    PRODUCT_CLAMPED, /* swiglu-oai and swiglu-clamp: theirs */
+    PRODUCT_GATED,   /* the other gated ones */
     PRODUCT_PLAIN,
     PRODUCT_SWIGLU_BACK, /* backward, and back through the activation */
+    PRODUCT_CLAMPED_BACK,
     PRODUCT_GATED_BACK,
     PRODUCT_PLAIN_BACK,
     PRODUCT_FORMS
