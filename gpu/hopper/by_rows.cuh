@@ -61,7 +61,8 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
     const Epilogue &epilogue;
     const void *weights; // tensor map: [E,C,k], [E,k,C], or, where PAIRED, [E,C/16,2,8,k]
 
-    // Thread t copies piece t % 8 of the rows t / 8, t / 8 + 16, ...
+    // Thread t copies piece t % 8 of the rows t / 8, t / 8 + 16, ... If the second warpgroup has no
+    // rows, half of them do.
     static constexpr int ROWS = TILE_ROWS / 16;
 
     __device__ __forceinline__ tile_walk walk() const
@@ -134,6 +135,8 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
                     fetch_weights(a + Shape::A_BYTES, ring.full(at.stage), k, column, rows.expert);
 #pragma unroll
                 for (int i = 0; i < ROWS; i++) {
+                    if (i == ROWS / 2 && rows.rows <= WARPGROUP_ROWS)
+                        break;
                     const bool there = within && from[i];
                     copy_async_16(a + to_row + 16 * i * ROW_BYTES,
                                   there ? from[i] + 2 * (int64_t)k : (const char *)arguments.a,
@@ -152,11 +155,17 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
     {
         const int layout = LAYOUT >= 0 ? LAYOUT : layout_of(epilogue);
         const int64_t steps = (arguments.k + STAGE_K - 1) / STAGE_K;
+        // the first row of this warpgroup, the same number in all its lanes
+        const int own_rows = __shfl_sync(~0u, (int)threadIdx.x / GROUP, 0) * WARPGROUP_ROWS;
         typename Shape::Place at;
         float sum[Shape::TILE_COLS / 2];
         for (tile_walk tiles = walk(); tiles.more(); tiles.step()) {
             const struct row_tile rows = tiles.rows();
             const int32_t column = tiles.column_tile() * Shape::TILE_COLS;
+            if (own_rows >= rows.rows) {
+                pass<Shape>(steps, ring, at);
+                continue;
+            }
             decltype(prepare<Shape>(epilogue, rows, column, layout)) ready;
             multiply<Shape>(sum, steps, stages, ring, at,
                             [&] { ready = prepare<Shape>(epilogue, rows, column, layout); });

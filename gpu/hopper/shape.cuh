@@ -20,6 +20,7 @@ constexpr uint32_t COLUMN_BYTES =
     STAGE_K * ROW_BYTES;     // 64 rows of an operand that lies by rows of k
 constexpr int GROUP = 128;   // threads of a warpgroup
 constexpr int CONSUMERS = 2; // warpgroups that multiply
+constexpr int WARPGROUP_ROWS = TILE_ROWS / CONSUMERS;
 constexpr int PRODUCT_THREADS = GROUP * (CONSUMERS + 1);
 constexpr int FILLER_REGISTERS = 56, CONSUMER_REGISTERS = 224;
 
@@ -95,6 +96,18 @@ multiply(float (&sum)[Shape::TILE_COLS / 2], int64_t steps, uint32_t stages,
     wgmma_settle(sum);
     if (speaks)
         barrier_arrive(used);
+}
+
+// The stages of a tile that has no rows for this warpgroup: the tensor cores are the other's alone.
+template <class Shape>
+static __device__ __forceinline__ void pass(int64_t steps, const typename Shape::Ring &ring,
+                                            typename Shape::Place &at)
+{
+    for (int64_t done = planted(FAULT_PASS_SHORT); done < steps; done++, at.step()) {
+        ring.wait_full(at);
+        if (threadIdx.x % 32 == 0)
+            barrier_arrive(ring.empty(at.stage));
+    }
 }
 
 // This thread's copies of a stage have all begun; `last`: of a tile.
