@@ -103,8 +103,9 @@ template <class Shape>
 static __device__ __forceinline__ void pass(int64_t steps, const typename Shape::Ring &ring,
                                             typename Shape::Place &at)
 {
-    for (int64_t done = planted(FAULT_PASS_SHORT); done < steps; done++, at.step()) {
-        ring.wait_full(at);
+    for (int64_t done = 0; done < steps; done++, at.step()) {
+        if (!planted(FAULT_PASS_UNAWAITED))
+            ring.wait_full(at);
         if (threadIdx.x % 32 == 0)
             barrier_arrive(ring.empty(at.stage));
     }
