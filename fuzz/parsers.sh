@@ -12,13 +12,13 @@ folder=${2:-$(mktemp -d)}
 clang=$(command -v clang || command -v clang-14) || { echo "parsers.sh needs clang"; exit 77; }
 mkdir -p "$folder"
 
-ref="act dtype draw draw_lists draw_values models philox problem problem_keys problem_names
+ref="act dtype draw draw_edges draw_exact draw_lists draw_values models philox problem problem_keys problem_names
      problem_number problem_validate status tensor"
 verify="aside convert safetensors_read safetensors_write tensors"
 sources=$(for name in $ref; do echo "$top/ref/$name.c"; done
     for name in $verify; do echo "$top/verify/$name.c"; done
     for file in "$top"/gpu/ptx/*.c; do
-        case $file in */device_ptx.c | */run.c) ;; *) echo "$file" ;; esac
+        case $file in */device_*.c | */run.c) ;; *) echo "$file" ;; esac
     done)
 
 failed=0

@@ -106,7 +106,7 @@ struct common {
     uint32_t agent; /* 0: none */
     uint32_t known[PTX_LANES], fenced[PTX_LANES];
 };
-#define COMMONS 8u
+#define COMMONS 16u
 
 /* Kept, by number: what is under way longer is forgotten. A ring of stages that lanes fill one by
  * one has 8192 and more. */
