@@ -5,6 +5,7 @@
 
 #include "gpu/hopper/by_rows.cuh"
 #include "gpu/hopper/over_rows.cuh"
+#include "gpu/hopper/store_gradient.cuh"
 #include "gpu/hopper/padded.cu"
 #include "gpu/hopper/picks.cu"
 #include "gpu/hopper/router.cu"

@@ -2,7 +2,7 @@
 #include <cuda.h>
 
 #include "gpu/hopper/over_rows.cuh"
-#include "gpu/hopper/store.cuh"
+#include "gpu/hopper/store_gradient.cuh"
 
 template <int COLS, int STAGES, class Type>
 static __device__ __forceinline__ void run(const CUtensorMap &p, const CUtensorMap &q,

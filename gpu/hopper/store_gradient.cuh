@@ -1,0 +1,192 @@
+// store_gradient.cuh - gradients of weights are stored: as they are or turned, in f32 or in the
+// operands' type, over what is there or added to it.
+#pragma once
+
+#include "gpu/hopper/store.cuh"
+
+// Two neighbours in memory of a gradient, as f32 or as the operands' type.
+template <class Type> struct narrow_pair {
+    using Element = uint16_t;
+    static __device__ __forceinline__ float2 load(const uint16_t *at)
+    {
+        return unpack<Type>(*(const uint32_t *)at);
+    }
+    static __device__ __forceinline__ void store(uint16_t *at, float2 pair)
+    {
+        *(uint32_t *)at = pack<Type>(pair.x, pair.y);
+    }
+};
+
+struct wide_pair {
+    using Element = float;
+    static __device__ __forceinline__ float2 load(const float *at)
+    {
+        return *(const float2 *)at;
+    }
+    static __device__ __forceinline__ void store(float *at, float2 pair)
+    {
+        *(float2 *)at = pair;
+    }
+};
+
+// An 8 x 8 block of 16-bit elements of a warp, two neighbours of row lane / 4 in each lane:
+// transposed.
+static __device__ __forceinline__ uint32_t transpose_16(uint32_t pair)
+{
+    uint32_t turned;
+    asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(turned) : "r"(pair));
+    return turned;
+}
+
+// In a form that the compiler cannot carry into the loop that makes the sums: it would keep those
+// as integers, and move them to and fro around wgmma.
+static __device__ __forceinline__ uint32_t bits_of(float value)
+{
+    uint32_t bits;
+    asm("mov.b32 %0, %1;" : "=r"(bits) : "f"(value));
+    return bits;
+}
+
+// The same of f32, in halves.
+static __device__ __forceinline__ float2 transpose_pair(float first, float second)
+{
+    const uint32_t a = bits_of(first), b = bits_of(second);
+    const uint32_t low = transpose_16((a & 0xffff) | b << 16);
+    const uint32_t high = transpose_16(a >> 16 | (b & 0xffff0000u));
+    return {__uint_as_float((low & 0xffff) | high << 16),
+            __uint_as_float(low >> 16 | (high & 0xffff0000u))};
+}
+
+// D_e [P,Q] = the sums, or D_e + the sums; TURNED: D_e is [Q,P].
+struct store_gradient {
+    template <class Pair, bool ADD>
+    static __device__ __forceinline__ void put(typename Pair::Element *at, float2 sum)
+    {
+        const float2 old = ADD ? Pair::load(at) : make_float2(0, 0);
+        Pair::store(at, ADD ? make_float2(old.x + sum.x, old.y + sum.y) : sum);
+    }
+
+    template <class Shape, class Pair, bool ADD>
+    static __device__ __forceinline__ void straight(const struct gradient_arguments &arguments,
+                                                    int32_t expert, int32_t p, int32_t q,
+                                                    const float (&sum)[Shape::TILE_COLS / 2])
+    {
+        using Element = typename Pair::Element;
+        Element *const d = (Element *)arguments.d +
+                           ((int64_t)expert * arguments.p_cols + p) * arguments.q_cols + q;
+        take_pairs<Shape>(sum, [&](int row, int c, float first, float second) {
+            if (p + row < arguments.p_cols && q + c < arguments.q_cols)
+                put<Pair, ADD>(d + (int64_t)row * arguments.q_cols + c, {first, second});
+        });
+    }
+
+    template <class Shape, class Pair, bool ADD>
+    static __device__ __forceinline__ void turned(const struct gradient_arguments &arguments,
+                                                  int32_t expert, int32_t p, int32_t q,
+                                                  const float (&sum)[Shape::TILE_COLS / 2])
+    {
+        using Element = typename Pair::Element;
+        const int thread = threadIdx.x % GROUP, lane = thread % 32;
+        const int row = (int)threadIdx.x / GROUP * 64 + thread / 32 * 16 + lane % 4 * 2;
+        Element *const d = (Element *)arguments.d +
+                           ((int64_t)expert * arguments.q_cols + q) * arguments.p_cols + p;
+#pragma unroll
+        for (int i = 0; i < Shape::TILE_COLS / 8; i++)
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                const int c = 8 * i + lane / 4, r = row + 8 * half;
+                const float2 pair =
+                    transpose_pair(sum[4 * i + 2 * half], sum[4 * i + 2 * half + 1]);
+                if ((p + r < arguments.p_cols || planted(FAULT_TURNED_UNMASKED)) &&
+                    q + c < arguments.q_cols)
+                    put<Pair, ADD>(d + (int64_t)c * arguments.p_cols + r, pair);
+            }
+    }
+
+    // Stored as they are, 16 bytes a thread.
+    template <class Shape>
+    static __device__ __forceinline__ void
+    straight_quads(const struct gradient_arguments &arguments, int32_t expert, int32_t p, int32_t q,
+                   const float (&sum)[Shape::TILE_COLS / 2])
+    {
+        store_sums<Shape>(
+            sum,
+            [&](int half) -> row_place {
+                const int row = p + thread_row(half);
+                return {(uint16_t *)arguments.d +
+                            ((int64_t)expert * arguments.p_cols + row) * arguments.q_cols + q +
+                            quad_column(),
+                        columns_left(row < arguments.p_cols, arguments.q_cols, q)};
+            },
+            [](int32_t, float2(&)[QUAD_BLOCKS]) {});
+    }
+
+    // The same, turned: the four blocks are two by two, of 16 rows of P and 16 columns of Q, and
+    // each is transposed on its way.
+    template <class Shape>
+    static __device__ __forceinline__ void turned_quads(const struct gradient_arguments &arguments,
+                                                        int32_t expert, int32_t p, int32_t q,
+                                                        const float (&sum)[Shape::TILE_COLS / 2])
+    {
+        const warp_turn<Shape> turn;
+        const int lane = threadIdx.x % 32;
+        const int row = p + (int)threadIdx.x / 32 * 16 + lane % 2 * 8;
+        const int column = q + lane % 4 / 2 * 8 + lane / 4;
+        const bool there = row < arguments.p_cols || planted(FAULT_TURNED_UNMASKED);
+        const int32_t left = pinned(there ? arguments.q_cols - column : 0);
+        uint16_t *d = (uint16_t *)arguments.d +
+                      ((int64_t)expert * arguments.q_cols + column) * arguments.p_cols + row;
+#pragma unroll
+        for (int i = 0; i < Shape::TILE_COLS / 8; i += QUAD_BLOCKS / 2) {
+            uint32_t word[1][QUAD_BLOCKS];
+#pragma unroll
+            for (int block = 0; block < QUAD_BLOCKS; block++) {
+                const float *const mine = &sum[4 * (i + block / 2) + 2 * (block % 2)];
+                word[0][block] = pack<typename Shape::Type>(mine[0], mine[1]);
+            }
+            if (i / 2 % 2)
+                turn.template out<1, 1, true>(word);
+            else
+                turn.template out<0, 1, true>(word);
+            store_quad(d, 8 * i < left, word[0]);
+            d += 16 * (int64_t)arguments.p_cols;
+        }
+    }
+
+    template <class Shape, class Pair, bool ADD>
+    static __device__ __forceinline__ void either(const struct gradient_arguments &arguments,
+                                                  int32_t expert, int32_t p, int32_t q,
+                                                  const float (&sum)[Shape::TILE_COLS / 2])
+    {
+        if (arguments.turned)
+            turned<Shape, Pair, ADD>(arguments, expert, p, q, sum);
+        else
+            straight<Shape, Pair, ADD>(arguments, expert, p, q, sum);
+    }
+
+    template <class Shape, class Pair>
+    static __device__ __forceinline__ void as(const struct gradient_arguments &arguments,
+                                              int32_t expert, int32_t p, int32_t q,
+                                              const float (&sum)[Shape::TILE_COLS / 2])
+    {
+        if (arguments.add)
+            either<Shape, Pair, true>(arguments, expert, p, q, sum);
+        else
+            either<Shape, Pair, false>(arguments, expert, p, q, sum);
+    }
+
+    template <class Shape>
+    static __device__ __forceinline__ void run(const struct gradient_arguments &arguments,
+                                               int32_t expert, int32_t p, int32_t q,
+                                               const float (&sum)[Shape::TILE_COLS / 2])
+    {
+        if (arguments.wide)
+            as<Shape, wide_pair>(arguments, expert, p, q, sum);
+        else if (arguments.add)
+            either<Shape, narrow_pair<typename Shape::Type>, true>(arguments, expert, p, q, sum);
+        else if (arguments.turned)
+            turned_quads<Shape>(arguments, expert, p, q, sum);
+        else
+            straight_quads<Shape>(arguments, expert, p, q, sum);
+    }
+};
