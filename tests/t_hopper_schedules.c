@@ -52,6 +52,10 @@ static const struct {
     {3, "T=16 H=64 I=16 E=7 K=2 act=gelu-tanh router=softmax-topk round=stochastic round-to=4"},
     {2, "T=21 H=64 I=40 E=3 K=2 act=relu router=lists beta=1 routing=zipf:1.2"},
     {0, "T=5 H=9 I=7 E=2 K=1 dtype=f16 act=relu2 beta=1"},
+    /* more than 64 rows an expert: the second warpgroup has some */
+    {0, "T=66 H=64 I=72 E=1 K=1 act=swiglu-oai w1=halves bias=1"},
+    {2, "T=67 H=64 I=40 E=1 K=1 dtype=f16 weight=before-w2"},
+    {3, "T=90 H=64 I=72 E=3 K=1 act=geglu router=lists routing=zipf:1.5"},
 };
 
 /* ---- what was met ---------------------------------------------------------------------------- */

@@ -153,6 +153,8 @@ static const struct {
      "T=64 H=64 I=24 E=4 K=1 dtype=bf16 act=silu scale=0.99727 weight=input seed=5"},
     {"model-pairwise", "T=200 H=32 I=24 E=8 K=1 dtype=bf16 act=silu router=sigmoid renorm=1 "
                        "scale=0.998 weight=input seed=1953108600"},
+    /* one row among eleven experts: a gain that is a rounding or two */
+    {"ref", "T=1 H=97 I=9 E=11 K=1 dtype=bf16 scale=2.5 beta=1 seed=4"},
 };
 
 static const struct moe_variant *model_named(const char *name)

@@ -51,6 +51,7 @@ struct statistics {
     struct statistic_sums sums[MOE_TENSOR_COUNT]; /* of whole tensors */
     struct {
         double error, value, spread, both; /* sums of err*ref, ref^2, sigma^2, sigma^2 ref^2 */
+        double shared; /* sum over blocks of what shared roundings make of the first's variance */
     } gain[MOE_TENSOR_COUNT];
     double shared[MOE_TENSOR_COUNT];   /* sum over blocks of n^2 / d, see statistics_shared() */
     int64_t longest;                   /* rows of the busiest expert */

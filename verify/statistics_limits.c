@@ -162,10 +162,8 @@ double statistics_bias(const struct statistics *statistics, enum moe_tensor_id t
 /* Beyond the bias, random errors: each element's own, and shared ones, d of them. */
 double statistics_gain_limit(const struct statistics *statistics, enum moe_tensor_id tensor)
 {
-    const struct statistic_sums *sums = &statistics->sums[tensor];
-    double n = (double)sums->n, f = 1 - sums->own / n, ref = statistics->gain[tensor].value;
-    double of_one = statistics->gain[tensor].spread / ref; /* (sigma / ref)^2 */
-    double variance = statistics->gain[tensor].both / (ref * ref) +
-                      f * f * of_one * statistics->shared[tensor] / (n * n);
+    double ref = statistics->gain[tensor].value;
+    double variance =
+        (statistics->gain[tensor].both + statistics->gain[tensor].shared) / (ref * ref);
     return statistics_bias(statistics, tensor) + sqrt(2 * (1 + MODEL) * variance * exponent(1));
 }

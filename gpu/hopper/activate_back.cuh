@@ -141,7 +141,6 @@ static __device__ __forceinline__ void prefetch(const Back &to, const struct row
     if (thread >= rows.rows)
         return;
     const struct unit_shape &shape = to.shape;
-    const act_parameters how = parameters_of(shape.act, shape.clamp);
     const int64_t left = shape.units - column;
     const uint32_t bytes = 2 * (uint32_t)(left < Shape::TILE_COLS ? left : Shape::TILE_COLS);
     const uint16_t *const z =
@@ -205,7 +204,7 @@ go_back_gated(const struct activate_back &to, const struct row_tile &rows, int32
                 if (at + 8 * block < all)
                     share += one.share + two.share;
             }
-            turn.template out<2>(word);
+            turn.template out<2>(word); // behind those of z
             store_pieces(apart, dz, group, at < left, word[0], word[1]);
             store_quad(sa + at, at < left, word[2]);
         }

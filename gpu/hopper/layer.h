@@ -89,7 +89,8 @@ static inline void *hopper_data(const struct hopper_layer *layer, enum moe_tenso
     return layer->tensors[id].data;
 }
 
-/* The configuration of a form's table that is nearest to the variant's. */
+/* Of a form's table the widest tile that is not wider than the variant's configuration, or the
+ * narrowest: not every form has every width. */
 int hopper_choose(const struct hopper_layer *layer, enum product_form form);
 
 /* What stands in kept memory at a call's beginning: its places, not its contents. */

@@ -235,6 +235,28 @@ static struct moe_tensor_map_spec paired_map(const struct hopper_product *produc
     return spec;
 }
 
+/* Rows that the form's epilogue reads and stores in pieces of 16 bytes. */
+static int check_epilogue(const struct hopper_product *product)
+{
+    const size_t epilogue = forms[product->form].epilogue;
+    const struct activate_rows *to = &product->activate;
+    const struct activate_back *back = &product->back;
+    int status = MOE_OK;
+    if (epilogue == offsetof(struct hopper_product, store))
+        return product->store.wide ? MOE_OK
+                                   : check_rows("d", product->store.d, product->store.stride, 16);
+    if (epilogue == offsetof(struct hopper_product, activate)) {
+        status = check_rows("z", to->z, to->shape.units, 16);
+        if (status == MOE_OK)
+            status = check_rows("a", to->a, to->shape.units, 16);
+        return status == MOE_OK ? check_rows("bias", to->bias, to->shape.units, 16) : status;
+    }
+    status = check_rows("z", back->z, back->shape.units, 16);
+    if (status == MOE_OK)
+        status = check_rows("dz", back->dz, back->shape.units, 16);
+    return status == MOE_OK ? check_rows("sa", back->sa, back->shape.units, 16) : status;
+}
+
 static int check_product(const struct hopper_product *product)
 {
     const int paired = forms[product->form].paired;
@@ -248,9 +270,7 @@ static int check_product(const struct hopper_product *product)
         status = check_rows("a", product->a, product->a_stride, 16);
     if (status == MOE_OK)
         status = check_rows("weights", product->weights, 8, 16);
-    if (status == MOE_OK && !product->store.wide)
-        status = check_rows("d", product->store.d, product->store.stride, 16);
-    return status;
+    return status == MOE_OK ? check_epilogue(product) : status;
 }
 
 int hopper_product_run(const struct moe_gpu_queue *queue, int configuration,

@@ -22,7 +22,7 @@ extern "C" {
 
 /* ---- what the kernels are told ------------------------------------------------------------ */
 
-struct product_arguments { /* of product.cu and layer.cu; the weights come as a tensor map */
+struct product_arguments { /* of all but gradient.cu; the weights come as a tensor map */
     const void *a;
     const int64_t *gather;         /* [N] rows of a, or NULL */
     int64_t a_stride;              /* elements from row to row; a multiple of 8 */
@@ -39,7 +39,8 @@ struct store_rows { /* D_r = sums + bias */
     int64_t stride;
     const void *bias; /* [E,C], or NULL */
     int32_t cols;
-    int32_t wide; /* 1: D and bias are f32; C is any number then, and even else */
+    int32_t wide; /* 1: D and bias are f32; C is any number then in products with B_e^T; else a
+                     multiple of 8 */
 };
 
 struct unit_shape { /* of Z and A */
@@ -59,7 +60,7 @@ struct activate_rows { /* Z_r = s sums + bias, as stored; A_r = s act(Z_r) */
 struct activate_back { /* dA' = sums; dZ_r = act'(Z_r) s dA'_r; sA_r = s act(Z_r); <dA', A> in parts
                         */
     struct unit_shape shape;
-    const void *z;
+    const void *z; /* not where dz is: loads of it pass stores */
     void *dz, *sa;
     const float *score; /* [N], or NULL: 1 */
     float *parts;       /* [N, parts of a row], or NULL */
@@ -74,12 +75,13 @@ struct gradient_operand {
 
 struct gradient_arguments { /* gradient.cu */
     struct gradient_operand p, q;
-    const int64_t *expert_begin;     /* [E+1] */
-    void *d;                         /* dense */
-    int32_t experts, p_cols, q_cols; /* rows of D: any number; columns: multiples of 8 */
-    int32_t wide;                    /* 1: D is f32 */
-    int32_t add;                     /* 1: the sums are added to what D holds */
-    int32_t turned;                  /* 1: D is [E,Q,P] */
+    const int64_t *expert_begin; /* [E+1] */
+    void *d;                     /* dense */
+    int32_t experts, p_cols,
+        q_cols;   /* rows of D: any number, or, turned, a multiple of 8; columns: multiples of 8 */
+    int32_t wide; /* 1: D is f32 */
+    int32_t add;  /* 1: the sums are added to what D holds */
+    int32_t turned; /* 1: D is [E,Q,P] */
 };
 
 /* ---- product.c ---------------------------------------------------------------------------- */

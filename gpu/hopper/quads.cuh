@@ -77,7 +77,7 @@ template <class Shape> struct warp_turn {
     template <int COUNT>
     __device__ __forceinline__ void out(int number, uint32_t (&word)[COUNT][QUAD_BLOCKS]) const
     {
-        if (number % 2)
+        if (number % 2 && !planted(FAULT_TURN_SLOT_KEPT))
             out<TURN_SLOTS / 2, COUNT>(word);
         else
             out<0, COUNT>(word);

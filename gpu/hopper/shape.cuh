@@ -27,6 +27,7 @@ constexpr int FILLER_REGISTERS = 56, CONSUMER_REGISTERS = 224;
 // COLS columns of a tile of TILE_ROWS rows, in a ring of COUNT stages.
 template <int COLS, int COUNT, class OperandType, int A_LIES_BY_ROW, int B_LIES_BY_ROW>
 struct product_shape {
+    static_assert(COLS % 64 == 0, "turns of a tile are even in number (quads.cuh)");
     static constexpr int TILE_COLS = COLS, STAGES = COUNT, A_BY_ROW = A_LIES_BY_ROW,
                          B_BY_ROW = B_LIES_BY_ROW;
     static constexpr uint32_t A_BYTES = TILE_ROWS * ROW_BYTES, B_BYTES = COLS * ROW_BYTES;
@@ -35,6 +36,10 @@ struct product_shape {
     using Ring = ring<COUNT>;
     using Place = ring_place<COUNT>;
 };
+
+// Has an epilogue a copy of its loop for each layout of W1 (by_rows.cuh)? Others are told of it as
+// they run.
+template <class Epilogue> constexpr bool by_layout = false;
 
 // Shared memory of a block: the stages, what warps turn words in (quads.cuh), the barriers.
 static __device__ __forceinline__ uint32_t stages_begin()
@@ -106,6 +111,7 @@ static __device__ __forceinline__ void pass(int64_t steps, const typename Shape:
     for (int64_t done = 0; done < steps; done++, at.step()) {
         if (!planted(FAULT_PASS_UNAWAITED))
             ring.wait_full(at);
+        __syncwarp(); // nothing else keeps a lane from running on
         if (threadIdx.x % 32 == 0)
             barrier_arrive(ring.empty(at.stage));
     }

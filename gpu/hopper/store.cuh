@@ -26,28 +26,26 @@ template <class Type> static __device__ __forceinline__ float2 unpack(uint32_t p
         return __half22float2(*(const __half2 *)&pair);
 }
 
-// take(row, column, first, second) for every pair of neighbours that this thread holds; row and
-// column within the tile.
-template <class Shape, class Take>
-static __device__ __forceinline__ void take_pairs(const float (&sum)[Shape::TILE_COLS / 2],
-                                                  const Take &take)
-{
-    const int thread = threadIdx.x % GROUP;
-    const int row = (int)threadIdx.x / GROUP * 64 + thread / 32 * 16 + thread % 32 / 4;
-#pragma unroll
-    for (int half = 0; half < 2; half++)
-#pragma unroll
-        for (int i = 0; i < Shape::TILE_COLS / 8; i++)
-            take(row + 8 * half, thread % 4 * 2 + 8 * i, sum[4 * i + 2 * half],
-                 sum[4 * i + 2 * half + 1]);
-}
-
 // The row of this thread within the tile: its first eight rows, or its second.
 static __device__ __forceinline__ int thread_row(int half)
 {
     const int thread = threadIdx.x % GROUP;
     const int warpgroup = planted(FAULT_WARPGROUPS_SHARE) ? 0 : (int)threadIdx.x / GROUP;
     return warpgroup * 64 + thread / 32 * 16 + thread % 32 / 4 + 8 * half;
+}
+
+// take(row, column, first, second) for every pair of neighbours that this thread holds; row and
+// column within the tile.
+template <class Shape, class Take>
+static __device__ __forceinline__ void take_pairs(const float (&sum)[Shape::TILE_COLS / 2],
+                                                  const Take &take)
+{
+#pragma unroll
+    for (int half = 0; half < 2; half++)
+#pragma unroll
+        for (int i = 0; i < Shape::TILE_COLS / 8; i++)
+            take(thread_row(half), threadIdx.x % 4 * 2 + 8 * i, sum[4 * i + 2 * half],
+                 sum[4 * i + 2 * half + 1]);
 }
 
 // Adds what this thread has of a bias [C] to four blocks of sums; `column` is the first of the
@@ -126,9 +124,6 @@ static __device__ __forceinline__ void store_narrow(const struct store_rows &sto
                 add_bias<typename Shape::Type>(value, bias, column + at, store.cols);
         });
 }
-
-// Has an epilogue a copy of its loop for each layout of W1? Others are told of it as they run.
-template <class Epilogue> constexpr bool by_layout = false;
 
 static __device__ __forceinline__ int layout_of(const struct store_rows &)
 {

@@ -22,7 +22,8 @@ struct row_tiles {
 
 #define TILE_ROWS 128
 
-/* Of a block's shared memory, for its eight multiplying warps to turn words in (quads.cuh). */
+/* Of a block's shared memory, for its eight multiplying warps to turn words in (quads.cuh): the
+ * host asks for it. */
 #define TURN_SLOTS 6
 #define TURN_BYTES (8 * TURN_SLOTS * 512)
 
