@@ -247,6 +247,7 @@ static const struct harmless {
     {"route_top", "bar.sync", 1, 1,
      "threads read what they wrote; next_best's barriers do the rest"},
     {"hopper_", "wgmma.fence", 2, -1, "registers are not touched since the wgmma before"},
+    {"hopper_", "bar.warp.sync", 1, 1, "lanes at one instruction go on together on the machine"},
     {"hopper_", "setmaxnreg.inc", 1, 1, "registers beyond a thread's number are ptxas's to use"},
 };
 

@@ -50,7 +50,7 @@ const struct moe_fault fault_special[] = {
      "router=sigmoid data=large routing=hot H=96", MOE_FAULT_ON_CPU, NULL},
     {"softplus-overflows", MOE_FAULT_SPECIAL, MOE_FAULT_IN_STEP, 0, SOFTPLUS_OVERFLOWS, 0, 0,
      "the router has log(1 + exp(l)) in f32", "", "bound,routing,containment",
-     "router=sqrt-softplus data=large routing=hot", MOE_FAULT_ON_CPU, NULL},
+     "router=sqrt-softplus data=large routing=hot H=96", MOE_FAULT_ON_CPU, NULL},
     {"softmax-without-max", MOE_FAULT_SPECIAL, MOE_FAULT_IN_STEP, 0, SOFTMAX_WITHOUT_MAX, 0, 0,
      "softmax without subtracting the largest", "", "bound,routing,containment",
      "router=softmax-topk data=large routing=hot H=96", MOE_FAULT_ON_CPU, NULL},

@@ -108,6 +108,7 @@ template <class Shape>
 static __device__ __forceinline__ void pass(int64_t steps, const typename Shape::Ring &ring,
                                             typename Shape::Place &at)
 {
+#pragma unroll 1
     for (int64_t done = 0; done < steps; done++, at.step()) {
         if (!planted(FAULT_PASS_UNAWAITED))
             ring.wait_full(at);
