@@ -184,7 +184,8 @@ static const struct {
     {drop_nan, MOE_DWS1, 1, 1, "router=lists shared=8"},
     {drop_nan, MOE_DWS2, 1, 1, "router=lists shared=8 shared-gate=1"},
     {drop_nan, MOE_DWSG, 1, 1, "router=lists shared=8 shared-gate=1"},
-    {drop_nan, MOE_X, 1, 1, "router=lists"}, /* an input, when all results are made */
+    {drop_nan, MOE_X, 1, 1, "router=lists"},               /* an input, when all results are made */
+    {drop_nan, MOE_W1, 1, 0, "router=lists routing=last"}, /* that of experts without rows is NaN */
     {spread_nan, MOE_O, 0, 1, "router=lists"},
     {spread_nan, MOE_O, 0, 0, "router=topk-softmax"},
     {spread_nan, MOE_LOGITS, 0, 0, "router=topk-softmax"},

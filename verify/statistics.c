@@ -188,30 +188,30 @@ static void offer_picks(struct taking *taking)
     }
 }
 
-/* Roundings that the block's elements share, as many of them as would count alike. */
-static double shared_roundings(const struct taking *taking, const struct statistic_sums *all)
+/* What the block's elements share, d roundings: n^2 / d of the tensor's mean square; and to the
+ * variance of <err,ref> they add f^2 sigma^2 ref^2 / d, of the block's own sums: experts without
+ * rows, which hold what was there, take no part in what the others share. */
+static void add_shared(struct taking *taking, double spread, double value,
+                       const struct statistic_sums *all)
 {
     const struct moe_block *block = taking->block;
-    double d = statistics_shared(taking->statistics->problem, block->tensor, block->rows,
-                                 block->cols, taking->expert_rows);
-    return d * (double)all->n / (double)(block->rows * block->cols); /* the rest stays out */
-}
-
-/* A block of expert e adds f^2 sigma^2 ref^2 / d to the variance of <err,ref>, its own sums:
- * experts without rows, which hold what was there, take no part in what the others share. */
-static void add_shared_gain(struct taking *taking, double spread, double value,
-                            const struct statistic_sums *all)
-{
-    double f = all->n > 0 ? 1 - all->own / (double)all->n : 0, d = shared_roundings(taking, all);
-    if (f > 0 && d > 0)
-        taking->statistics->gain[taking->block->tensor].shared += f * f * spread * value / d;
+    struct statistics *statistics = taking->statistics;
+    if (all->n == 0)
+        return;
+    double n = (double)all->n, f = 1 - all->own / n, size = (double)(block->rows * block->cols);
+    double d = statistics_shared(statistics->problem, block->tensor, block->rows, block->cols,
+                                 taking->expert_rows) *
+               n / size; /* the rest stays out */
+    statistics->shared[block->tensor] += n * n / d;
+    statistics->gain[block->tensor].shared += f * f * spread * value / d;
 }
 
 static void take_all(struct taking *taking)
 {
     const struct moe_block *block = taking->block;
-    const double spread = taking->statistics->gain[block->tensor].spread;
-    const double value = taking->statistics->gain[block->tensor].value;
+    struct statistics *statistics = taking->statistics;
+    const double spread = statistics->gain[block->tensor].spread;
+    const double value = statistics->gain[block->tensor].value;
     struct statistic_sums all = {0};
     for (int64_t r = 0; r < block->rows; r++) {
         take_row(taking, r);
@@ -222,13 +222,9 @@ static void take_all(struct taking *taking)
     }
     for (int64_t c = 0; c < block->cols; c++)
         offer_group(taking, STATISTIC_COLUMN, 0, block->rows, c, 1, taking->column[c], 1);
-    add_to(&taking->statistics->sums[block->tensor], all);
-    add_shared_gain(taking, taking->statistics->gain[block->tensor].spread - spread,
-                    taking->statistics->gain[block->tensor].value - value, &all);
-    taking->statistics->shared[block->tensor] +=
-        (double)all.n * (double)(block->rows * block->cols) /
-        statistics_shared(taking->statistics->problem, block->tensor, block->rows, block->cols,
-                          taking->expert_rows);
+    add_to(&statistics->sums[block->tensor], all);
+    add_shared(taking, statistics->gain[block->tensor].spread - spread,
+               statistics->gain[block->tensor].value - value, &all);
     if (taking->expert >= 0)
         offer_group(taking, STATISTIC_EXPERT, 0, block->rows, 0, block->cols, all, 1);
     else if (moe_tensor_info(block->tensor)->shape[0] == 'T' && block->rows == taking->routing->T)

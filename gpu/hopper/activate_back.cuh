@@ -102,32 +102,13 @@ read_ahead(const struct activate_back &to, const struct row_tile &rows, int32_t 
     return ready;
 }
 
-template <class Shape>
-static __device__ __forceinline__ ready_back<2>
-prepare(const swiglu_back &to, const struct row_tile &rows, int32_t first, int layout)
+template <class Shape, class Back,
+          class = std::enable_if_t<std::is_base_of_v<struct activate_back, Back>>>
+static __device__ __forceinline__ auto prepare(const Back &to, const struct row_tile &rows,
+                                               int32_t first, int layout)
 {
-    return read_ahead<Shape, 2>(to, rows, first, layout);
-}
-
-template <class Shape>
-static __device__ __forceinline__ ready_back<2>
-prepare(const clamped_back &to, const struct row_tile &rows, int32_t first, int layout)
-{
-    return read_ahead<Shape, 2>(to, rows, first, layout);
-}
-
-template <class Shape>
-static __device__ __forceinline__ ready_back<2>
-prepare(const gated_back &to, const struct row_tile &rows, int32_t first, int layout)
-{
-    return read_ahead<Shape, 2>(to, rows, first, layout);
-}
-
-template <class Shape>
-static __device__ __forceinline__ ready_back<1>
-prepare(const plain_back &to, const struct row_tile &rows, int32_t first, int layout)
-{
-    return read_ahead<Shape, 1>(to, rows, first, layout);
+    constexpr int PIECES = std::is_same_v<Back, plain_back> ? 1 : 2;
+    return read_ahead<Shape, PIECES>(to, rows, first, layout);
 }
 
 // What the epilogue will read, by a thread of the warpgroup that fills, as the tile begins: a row's
