@@ -141,6 +141,14 @@ __device__ __forceinline__ void store_global_16(void *to, bool there, uint32_t a
                  : "memory");
 }
 
+// `rows` rows of so many bytes on; in one instruction, and made here, not where it is used.
+__device__ __forceinline__ const char *rows_on(const char *from, uint32_t rows, uint32_t bytes)
+{
+    const char *to;
+    asm volatile("mad.wide.u32 %0, %1, %2, %3;" : "=l"(to) : "r"(rows), "r"(bytes), "l"(from));
+    return to;
+}
+
 // A value that is kept in a register, and not made again from what it came of.
 template <class Value> __device__ __forceinline__ Value *pinned(Value *pointer)
 {

@@ -14,14 +14,14 @@
 // The tiles of a block, in turn: experts one after another, all columns of 128 rows of D, then the
 // next 128.
 struct gradient_walk {
-    int64_t tile, count;
-    int32_t row_tiles, column_tiles;
+    uint32_t tile, count; // memory for D ends before 2^32 of them
+    uint32_t row_tiles, column_tiles;
 
     __device__ gradient_walk(const struct gradient_arguments &arguments, int32_t tile_cols)
         : tile(blockIdx.x), row_tiles((arguments.p_cols + TILE_ROWS - 1) / TILE_ROWS),
           column_tiles((arguments.q_cols + tile_cols - 1) / tile_cols)
     {
-        count = (int64_t)arguments.experts * row_tiles * column_tiles;
+        count = (uint32_t)arguments.experts * row_tiles * column_tiles;
     }
 
     __device__ bool more() const
@@ -50,54 +50,47 @@ struct gradient_walk {
     }
 };
 
-// One operand of the stages of a tile, in COLS columns, as a filling thread sees it: it copies 8
-// columns of the rows thread / (COLS / 8) and further ones at that distance. Lane l looks up the
-// places of rows l and l + 32 of a slice, one slice ahead.
-template <int COLS> struct slice_copy {
+// Rows of the slice from `row` on that the expert has: none beyond its end.
+static __device__ __forceinline__ int rows_left(uint32_t row, uint32_t end)
+{
+    return (int)(end - row < STAGE_K ? end - row : STAGE_K) + planted(FAULT_WGRAD_NEXT_ROW);
+}
+
+// One operand of the stages of a tile, in COLS columns, as a filling thread sees it: of slices that
+// are copied it has 8 columns of the rows thread / (COLS / 8) and further ones at that distance.
+template <int COLS> struct slice_operand {
     static constexpr int PIECES = COLS / 8, STEP = GROUP / PIECES, ROWS = STAGE_K / STEP;
     static_assert(PIECES % 8 == 0 && 32 % STEP == 0, "a thread's pieces are alike");
-    static constexpr uint32_t NO_PLACE = ~0u, BYTES = COLS * ROW_BYTES;
+    static constexpr uint32_t BYTES = COLS * ROW_BYTES;
 
     const struct gradient_operand &operand;
     const void *map;
     int32_t column;
-    const char *from;                             // the thread's piece of row 0
-    bool within;                                  // the piece has columns of the operand
-    uint32_t to;                                  // the thread's piece of row 0 of the stage
-    uint32_t first = NO_PLACE, second = NO_PLACE; // places of rows l and l + 32 of the slice
+    bool within;      // the thread's piece has columns of the operand
+    const char *from; // it, of row 0; where there are none, some other of the operand
+    uint32_t to;      // it, of row 0 of the stage
+    uint32_t stride;  // bytes
 
-    __device__ __forceinline__ slice_copy(const struct gradient_operand &operand, const void *map,
-                                          int32_t cols, int32_t column, int thread)
+    __device__ __forceinline__ slice_operand(const struct gradient_operand &operand,
+                                             const void *map, int32_t cols, int32_t column,
+                                             int thread)
         : operand(operand), map(map), column(column), within(column + thread % PIECES * 8 < cols),
-          to(thread % PIECES / 8 * COLUMN_BYTES)
+          to(thread % PIECES / 8 * COLUMN_BYTES + thread / PIECES * ROW_BYTES +
+             (thread % 8 ^ thread / PIECES % 8) * 16),
+          stride(2 * (uint32_t)operand.stride)
     {
-        // where nothing is copied the address is one of the operand's all the same
-        from = (const char *)operand.data + (within ? 2 * (column + thread % PIECES * 8) : 0);
-    }
-
-    __device__ __forceinline__ uint32_t place_of(int64_t row, int64_t end) const
-    {
-        return row >= end + planted(FAULT_WGRAD_NEXT_ROW)
-                   ? NO_PLACE
-                   : (uint32_t)(operand.gather ? operand.gather[row] : row);
-    }
-
-    __device__ __forceinline__ void look_up(int64_t row, int64_t end)
-    {
-        if (boxed(row, end))
-            return;
-        first = place_of(row + threadIdx.x % 32, end);
-        second = place_of(row + threadIdx.x % 32 + 32, end);
+        from =
+            pinned((const char *)operand.data + (within ? 2 * (column + thread % PIECES * 8) : 0));
     }
 
     // Can the slice come as boxes?
-    __device__ __forceinline__ bool boxed(int64_t row, int64_t end) const
+    __device__ __forceinline__ bool boxed(uint32_t row, uint32_t end) const
     {
         return !operand.gather && row + (planted(FAULT_WGRAD_BOX) ? 1 : STAGE_K) <= end;
     }
 
     // By one thread.
-    __device__ __forceinline__ void fetch(uint32_t stage, uint32_t full, int64_t row) const
+    __device__ __forceinline__ void fetch(uint32_t stage, uint32_t full, uint32_t row) const
     {
         barrier_expect(full, BYTES);
 #pragma unroll
@@ -105,19 +98,81 @@ template <int COLS> struct slice_copy {
             copy_box_2(stage + i * COLUMN_BYTES, map, full, column + 64 * i, (int32_t)row);
     }
 
-    __device__ __forceinline__ void copy(uint32_t stage, int thread) const
+    // Row `i` of the slice, or the last that it has.
+    __device__ __forceinline__ uint32_t place_of(uint32_t row, int i, int left) const
     {
-        const uint32_t at = stage + to + thread / PIECES * ROW_BYTES;
-        const uint64_t stride = 2 * (uint64_t)operand.stride;
+        const uint32_t at = row + (i < left ? i : left - 1);
+        return (uint32_t)(operand.gather ? operand.gather[at] : at);
+    }
+
+    __device__ __forceinline__ const char *piece_at(uint32_t place) const
+    {
+        return rows_on(from, place, stride);
+    }
+
+    // Rows from the thread's first on that have its piece, of the `left` first of the slice.
+    __device__ __forceinline__ int rows_there(int thread, int left) const
+    {
+        return planted(FAULT_WGRAD_TAIL) ? STAGE_K : within ? left - thread / PIECES : 0;
+    }
+
+    // The thread's piece number `i`; zeros where it has none.
+    __device__ __forceinline__ void copy_piece(uint32_t stage, int i, const char *piece,
+                                               int rows) const
+    {
+        // the swizzle of row i * STEP on top of that of the thread's first: no bit is in both
+        copy_async_16(stage + (to ^ STEP * i % 8 * 16) + STEP * i * ROW_BYTES, piece,
+                      STEP * i < rows ? 16 : 0);
+    }
+
+    // Every piece is looked up and copied: for the few slices that do not come as boxes.
+    __device__ __forceinline__ void copy(uint32_t stage, int thread, uint32_t row, int left) const
+    {
+        const int rows = rows_there(thread, left);
 #pragma unroll
-        for (int i = 0; i < ROWS; i++) {
-            const int row = thread / PIECES + STEP * i;
-            const uint32_t found = __shfl_sync(~0u, i * STEP < 32 ? first : second, row % 32);
-            const bool there = within && found != NO_PLACE;
-            copy_async_16(at + STEP * i * ROW_BYTES + (thread % 8 ^ row % 8) * 16,
-                          from + (there ? found * stride : 0),
-                          there || planted(FAULT_WGRAD_TAIL) ? 16 : 0);
+        for (int i = 0; i < ROWS; i++)
+            copy_piece(stage, i, piece_at(place_of(row, thread / PIECES + STEP * i, left)), rows);
+    }
+};
+
+// An operand that is gathered: where the pieces of a slice lie is found before there is a stage for
+// them, in registers of their own, so that nothing is left between one copy and the next. What that
+// takes, the places of its rows, is looked up a slice before.
+template <int COLS> struct gathered_operand : slice_operand<COLS> {
+    using slice_operand<COLS>::slice_operand;
+    using Slice = slice_operand<COLS>;
+
+    struct places {
+        uint32_t first, second; // of rows l and l + 32 of a slice, in lane l
+    };
+
+    const char *piece[Slice::ROWS];
+
+    // Of the slice from `row` on, if there is one and it is copied.
+    __device__ __forceinline__ places look_up(uint32_t row, uint32_t end) const
+    {
+        if (row >= end || Slice::boxed(row, end))
+            return {};
+        const int lane = threadIdx.x % 32, left = rows_left(row, end);
+        return {Slice::place_of(row, lane, left), Slice::place_of(row, lane + 32, left)};
+    }
+
+    __device__ __forceinline__ void find(places of, int thread)
+    {
+#pragma unroll
+        for (int i = 0; i < Slice::ROWS; i++) {
+            const int row = thread / Slice::PIECES + Slice::STEP * i;
+            piece[i] = Slice::piece_at(
+                __shfl_sync(~0u, i * Slice::STEP < 32 ? of.first : of.second, row % 32));
         }
+    }
+
+    __device__ __forceinline__ void copy(uint32_t stage, int thread, int left) const
+    {
+        const int rows = Slice::rows_there(thread, left);
+#pragma unroll
+        for (int i = 0; i < Slice::ROWS; i++)
+            Slice::copy_piece(stage, i, piece[i], rows);
     }
 };
 
@@ -130,30 +185,34 @@ template <class Shape, class Epilogue> struct over_rows {
         const int thread = threadIdx.x % GROUP;
         typename Shape::Place at;
         for (gradient_walk tiles(arguments, Shape::TILE_COLS); tiles.more(); tiles.step()) {
-            slice_copy<TILE_ROWS> p(arguments.p, p_map, arguments.p_cols,
-                                    tiles.row_tile() * TILE_ROWS, thread);
-            slice_copy<Shape::TILE_COLS> q(arguments.q, q_map, arguments.q_cols,
-                                           tiles.column_tile() * Shape::TILE_COLS, thread);
-            int64_t row = arguments.expert_begin[tiles.expert()];
-            const int64_t end = arguments.expert_begin[tiles.expert() + 1];
-            p.look_up(row, end);
-            q.look_up(row, end);
+            gathered_operand<TILE_ROWS> p(arguments.p, p_map, arguments.p_cols,
+                                          tiles.row_tile() * TILE_ROWS, thread);
+            const slice_operand<Shape::TILE_COLS> q(arguments.q, q_map, arguments.q_cols,
+                                                    tiles.column_tile() * Shape::TILE_COLS, thread);
+            uint32_t row = (uint32_t)arguments.expert_begin[tiles.expert()];
+            const uint32_t end = (uint32_t)arguments.expert_begin[tiles.expert() + 1];
+            const auto now = p.look_up(row, end);
+            auto next = p.look_up(row + STAGE_K, end);
+            p.find(now, thread);
             for (; row < end; row += STAGE_K) {
                 const uint32_t stage = stages + at.stage * Shape::STAGE_BYTES;
                 const uint32_t full = ring.full(at.stage);
+                const int left = rows_left(row, end);
+                // boxes take a warp longer than copies: the warps take turns
+                const bool fetches = thread == (int)at.stage % (GROUP / 32) * 32;
                 ring.wait_empty(at);
                 // boxes first: they take one instruction, and as long to come
-                if (thread == 0 && p.boxed(row, end))
+                if (fetches && p.boxed(row, end))
                     p.fetch(stage, full, row);
-                if (thread == 0 && q.boxed(row, end))
+                if (fetches && q.boxed(row, end))
                     q.fetch(stage + Shape::A_BYTES, full, row);
                 if (!p.boxed(row, end))
-                    p.copy(stage, thread);
+                    p.copy(stage, thread, left);
                 if (!q.boxed(row, end))
-                    q.copy(stage + Shape::A_BYTES, thread);
+                    q.copy(stage + Shape::A_BYTES, thread, row, left);
                 hand_over(full, row + STAGE_K >= end);
-                p.look_up(row + STAGE_K, end);
-                q.look_up(row + STAGE_K, end);
+                p.find(next, thread);
+                next = p.look_up(row + 2 * STAGE_K, end);
                 at.step();
             }
         }

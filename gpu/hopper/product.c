@@ -299,11 +299,15 @@ int hopper_product_run(const struct moe_gpu_queue *queue, int configuration,
     return status == MOE_OK ? launch(queue, how, product.dtype, tiles, args) : status;
 }
 
-/* Places in an operand are numbers of 32 bits, but the last. */
+/* Places in an operand are numbers of 32 bits, but the last; rows of 31, and so are strides. */
 static int check_places(const struct hopper_gradient *product)
 {
     if (product->places >= UINT32_MAX)
         return moe_error(MOE_E_UNSUPPORTED, "operands of 2^32 rows and more");
+    if (product->N > INT32_MAX - 2 * STAGE_K)
+        return moe_error(MOE_E_UNSUPPORTED, "gradients that sum 2^31 rows and more");
+    if (product->p.stride > INT32_MAX || product->q.stride > INT32_MAX)
+        return moe_error(MOE_E_UNSUPPORTED, "operands with 2^31 elements a row and more");
     return MOE_OK;
 }
 
