@@ -211,7 +211,8 @@ template <class Shape, class Epilogue> struct over_rows {
                 if (!q.boxed(row, end))
                     q.copy(stage + Shape::A_BYTES, thread, row, left);
                 hand_over(full, row + STAGE_K >= end);
-                p.find(next, thread);
+                if (!planted(FAULT_WGRAD_PLACES_KEPT))
+                    p.find(next, thread);
                 next = p.look_up(row + 2 * STAGE_K, end);
                 at.step();
             }
