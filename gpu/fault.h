@@ -115,6 +115,7 @@ enum gpu_fault {
     FAULT_TURN_UNAWAITED,
     FAULT_TURN_SLOT_KEPT,
     FAULT_PASS_UNAWAITED,
+    FAULT_TALL_BLOCK,
     /* bounds and tails */
     FAULT_GATHER_LAST,
     FAULT_GATHER_BEYOND,

@@ -117,7 +117,7 @@ static double run_product(int hazards, int plain)
         struct array *weights = array_draw(MOE_BF16, EXPERTS * COLS * DEPTH, -2, 2);
         struct array *d = array_new(MOE_BF16, ROWS * COLS);
         struct array *expert_begin = array_of_places(EXPERTS + 1, begin);
-        struct array *tiles = array_new(MOE_U8, hopper_tiles_bytes(ROWS, EXPERTS));
+        struct array *tiles = array_new(MOE_U8, hopper_tiles_bytes(TILE_ROWS, ROWS, EXPERTS));
         const struct hopper_product product = {
             .form = PRODUCT_FORWARD,
             .dtype = MOE_BF16,
@@ -135,7 +135,8 @@ static double run_product(int hazards, int plain)
         /* once to read the PTX and to make its program */
         double start = 0;
         for (int again = 0; again < 2; again++) {
-            done(hopper_tiles_list(&queue, EXPERTS, expert_begin->device, tiles->device));
+            done(
+                hopper_tiles_list(&queue, TILE_ROWS, EXPERTS, expert_begin->device, tiles->device));
             start = now();
             done(hopper_product_run(&queue, 0, &product));
         }

@@ -76,7 +76,7 @@ static void make(struct operands *made)
     made->b = array_draw(made->dtype, summed ? N * k : EXPERTS * cols * k, -2, 2);
     make_result(made, summed ? EXPERTS * cols * k : N * cols);
     made->expert_begin = array_of_places(EXPERTS + 1, made->begin);
-    made->tiles = array_new(MOE_U8, hopper_tiles_bytes(N, EXPERTS));
+    made->tiles = array_new(MOE_U8, hopper_tiles_bytes(TILE_ROWS, N, EXPERTS));
 }
 
 static int run(const struct operands *made, int configuration)
@@ -100,8 +100,9 @@ static int run(const struct operands *made, int configuration)
         };
         return hopper_gradient_run(&queue, configuration, &gradient);
     }
-    const int status =
-        hopper_tiles_list(&queue, EXPERTS, made->expert_begin->device, made->tiles->device);
+    const int32_t tile_rows = hopper_configuration(made->form, configuration)->tile_rows;
+    const int status = hopper_tiles_list(&queue, tile_rows, EXPERTS, made->expert_begin->device,
+                                         made->tiles->device);
     const struct hopper_product product = {
         .form = made->form,
         .dtype = made->dtype,

@@ -26,7 +26,7 @@
 #define CHECKS "routing,machine,bound,bits"
 
 static const struct {
-    int32_t configuration; /* 128x256, 128x192, 128x128, 128x64 */
+    int32_t configuration; /* chosen, 128x192, 128x128, 128x64, 256x128 */
     const char *line;
 } rows[] = {
     {0, "T=9 H=64 I=72 E=2 K=1 aux=0.01"},
@@ -56,6 +56,11 @@ static const struct {
     {0, "T=66 H=64 I=72 E=1 K=1 act=swiglu-oai w1=halves bias=1"},
     {2, "T=67 H=64 I=40 E=1 K=1 dtype=f16 weight=before-w2"},
     {3, "T=90 H=64 I=72 E=3 K=1 act=geglu router=lists routing=zipf:1.5"},
+    /* tall tiles: both warpgroups have a second block, one has, or none */
+    {4, "T=200 H=64 I=40 E=1 K=1 shared=40"},
+    {4, "T=150 H=40 I=64 E=2 K=1 dtype=f16 act=swiglu-oai routing=zipf:2"},
+    {4, "T=66 H=64 I=24 E=1 K=1 dtype=f16 w1=halves weight=before-w2"},
+    {0, "T=130 H=64 I=40 E=1 K=1 act=swiglu-clamp:0.5 bias=1"},
 };
 
 /* ---- what was met ---------------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 // hopper.cu - the kernels of the variant `hopper` in one module, with faults to choose from. Of the
-// products there are those of narrow tiles and of 128 columns, for bf16: every line of a product
-// that a fault is planted in is in each of them.
+// products there are those of narrow tiles, of 128 columns and tall, for bf16: every line of a
+// product that a fault is planted in is in each of them.
 #include <cuda.h>
 
 #include "gpu/hopper/by_rows.cuh"
@@ -24,11 +24,11 @@ extern "C" __global__ void plant_hopper_fault(int fault)
     planted_fault = fault;
 }
 
-template <int COLS, int STAGES, int WEIGHTS_BY_ROW, class Epilogue, bool PAIRED>
+template <int COLS, int STAGES, int WEIGHTS_BY_ROW, class Epilogue, bool PAIRED, int HEIGHT = 1>
 static __device__ __forceinline__ void
 run(const CUtensorMap &weights, const struct product_arguments &arguments, const Epilogue &epilogue)
 {
-    using Shape = product_shape<COLS, STAGES, wgmma_bf16, 0, WEIGHTS_BY_ROW>;
+    using Shape = product_shape<COLS, STAGES, wgmma_bf16, 0, WEIGHTS_BY_ROW, HEIGHT>;
     run_block<Shape>(by_rows<Shape, Epilogue, PAIRED>{arguments, epilogue, &weights});
 }
 
@@ -44,6 +44,12 @@ PRODUCT_KERNEL hopper_nt_bf16_64(WEIGHTS, ARGUMENTS,
     run<64, 8, 0, store_rows, false>(weights, arguments, epilogue);
 }
 
+PRODUCT_KERNEL hopper_nt_bf16_tall(WEIGHTS, ARGUMENTS,
+                                   const __grid_constant__ struct store_rows epilogue)
+{
+    run<128, 4, 0, store_rows, false, 2>(weights, arguments, epilogue);
+}
+
 PRODUCT_KERNEL hopper_nn_bf16_128(WEIGHTS, ARGUMENTS,
                                   const __grid_constant__ struct store_rows epilogue)
 {
@@ -54,6 +60,20 @@ PRODUCT_KERNEL hopper_nn_bf16_64(WEIGHTS, ARGUMENTS,
                                  const __grid_constant__ struct store_rows epilogue)
 {
     run<64, 8, 1, store_rows, false>(weights, arguments, epilogue);
+}
+
+PRODUCT_KERNEL hopper_nn_bf16_tall(WEIGHTS, ARGUMENTS,
+                                   const __grid_constant__ struct store_rows epilogue)
+{
+    run<128, 4, 1, store_rows, false, 2>(weights, arguments, epilogue);
+}
+
+PRODUCT_KERNEL
+hopper_swiglu_forward_bf16_tall(WEIGHTS, ARGUMENTS,
+                                const __grid_constant__ struct activate_rows epilogue)
+{
+    run<128, 4, 0, swiglu_forward, true, 2>(weights, arguments,
+                                            static_cast<const swiglu_forward &>(epilogue));
 }
 
 PRODUCT_KERNEL hopper_swiglu_forward_bf16_128(WEIGHTS, ARGUMENTS,

@@ -122,6 +122,8 @@ static const struct hopper_fault rows[] = {
     {FAULT_PASS_UNAWAITED, "pass-unawaited",
      "a warpgroup without rows releases stages that are not there yet", "", SHOWS_MACHINE, TILES_64,
      "T=9 H=1280 I=64 E=2 K=1", "a GPU may hang, or come through", NULL},
+    {FAULT_TALL_BLOCK, "tall-block", "rows 128 to 255 of a tall tile are multiplied as rows 0 to 127",
+     "", SHOWS_BOTH, TILES_TALL, "T=140 H=64 I=64 E=1 K=1", NULL, NULL},
     {FAULT_GATHER_LAST, "gather-last", "the last row of a tile is the one before it", "",
      SHOWS_BOTH, TILES_64, "T=9 H=64 I=72 E=2 K=1", NULL, NULL},
     {FAULT_GATHER_BEYOND, "gather-beyond", "a row behind the last is gathered",

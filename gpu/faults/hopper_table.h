@@ -22,6 +22,7 @@ enum hopper_shows {
 /* Names of hopper's configurations that the plug-in has kernels for, by their index. */
 #define TILES_128 2
 #define TILES_64 3
+#define TILES_TALL 4
 
 struct hopper_fault {
     enum gpu_fault fault;

@@ -19,7 +19,7 @@
 #include "gpu/hopper/store.cuh"
 
 // The tiles of a block, in turn: row tiles one after another, all columns of each.
-struct tile_walk {
+template <int TILE_HEIGHT> struct tile_walk {
     const struct product_arguments &arguments;
     uint32_t tile, count; // row tiles times column tiles: memory ends before 2^32 of them
     uint32_t column_tiles;
@@ -27,7 +27,7 @@ struct tile_walk {
     __device__ tile_walk(const struct product_arguments &arguments, uint32_t column_tiles)
         : arguments(arguments), tile(blockIdx.x), column_tiles(column_tiles)
     {
-        const int64_t all = (arguments.rows + TILE_ROWS - 1) / TILE_ROWS;
+        const int64_t all = (arguments.rows + TILE_HEIGHT - 1) / TILE_HEIGHT;
         count = (uint32_t)(arguments.tiles ? arguments.tiles->count : all) * column_tiles;
     }
 
@@ -46,8 +46,8 @@ struct tile_walk {
         const uint32_t i = tile / column_tiles;
         if (arguments.tiles)
             return ((const struct row_tile *)(arguments.tiles + 1))[i];
-        const int64_t row = (int64_t)i * TILE_ROWS, left = arguments.rows - row;
-        return {row, (int32_t)(left < TILE_ROWS ? left : TILE_ROWS), 0};
+        const int64_t row = (int64_t)i * TILE_HEIGHT, left = arguments.rows - row;
+        return {row, (int32_t)(left < TILE_HEIGHT ? left : TILE_HEIGHT), 0};
     }
 
     __device__ int32_t column_tile() const
@@ -61,36 +61,42 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
     const Epilogue &epilogue;
     const void *weights; // tensor map: [E,C,k], [E,k,C], or, where PAIRED, [E,C/16,2,8,k]
 
-    // Thread t copies piece t % 8 of the rows t / 8, t / 8 + 16, ... If the second warpgroup has no
-    // rows, half of them do.
-    static constexpr int ROWS = TILE_ROWS / 16;
+    using Walk = tile_walk<Shape::BLOCKS * TILE_ROWS>;
 
-    __device__ __forceinline__ tile_walk walk() const
+    // Thread t copies piece t % 8 of the rows t / 8, t / 8 + 16, ..., as far as warpgroups have
+    // some.
+    static constexpr int ROWS = Shape::BLOCKS * TILE_ROWS / 16;
+    static constexpr uint32_t NO_ROW = ~0u;
+
+    __device__ __forceinline__ Walk walk() const
     {
         const int32_t whole = arguments.cols / Shape::TILE_COLS;
         if (planted(FAULT_LAST_COLUMN_TILE) && whole > 0)
-            return tile_walk(arguments, whole);
-        return tile_walk(arguments, (arguments.cols + Shape::TILE_COLS - 1) / Shape::TILE_COLS);
+            return Walk(arguments, whole);
+        return Walk(arguments, (arguments.cols + Shape::TILE_COLS - 1) / Shape::TILE_COLS);
     }
 
-    // First bytes that the thread copies of each of its rows of the tile; NULL: no such row.
+    // Where the thread's rows of the tile are in A.
     __device__ __forceinline__ void find_rows(const struct row_tile &rows, int thread,
-                                              const char *(&from)[ROWS]) const
+                                              uint32_t (&place)[ROWS]) const
     {
 #pragma unroll
         for (int i = 0; i < ROWS; i++) {
             const int row = thread / 8 + 16 * i;
-            from[i] = nullptr;
+            place[i] = NO_ROW;
             if (row < rows.rows + planted(FAULT_GATHER_BEYOND)) {
                 const int64_t at =
                     rows.row + row - (planted(FAULT_GATHER_LAST) && row && row == rows.rows - 1);
-                int64_t place = arguments.gather ? arguments.gather[at] : at;
-                if (planted(FAULT_GATHER_INT32))
-                    place = (int32_t)(place * arguments.a_stride) / arguments.a_stride;
-                from[i] =
-                    (const char *)arguments.a + place * arguments.a_stride * 2 + thread % 8 * 16;
+                place[i] = (uint32_t)(arguments.gather ? arguments.gather[at] : at);
             }
         }
+    }
+
+    // Bytes from the beginning of A.
+    __device__ __forceinline__ uint64_t distance(uint32_t place) const
+    {
+        const uint32_t stride = 2 * (uint32_t)arguments.a_stride;
+        return planted(FAULT_GATHER_INT32) ? place * stride : place * (uint64_t)stride;
     }
 
     __device__ __forceinline__ void fetch_weights(uint32_t to, uint32_t full, int32_t k,
@@ -120,27 +126,29 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
             thread / 8 * ROW_BYTES +
             (planted(FAULT_NO_SWIZZLE) ? thread % 8 : thread % 8 ^ thread / 8 % 8) * 16;
         typename Shape::Place at;
-        for (tile_walk tiles = walk(); tiles.more(); tiles.step()) {
+        for (Walk tiles = walk(); tiles.more(); tiles.step()) {
             const struct row_tile rows = tiles.rows();
             const int32_t column = tiles.column_tile() * Shape::TILE_COLS;
-            const char *from[ROWS];
-            find_rows(rows, thread, from);
+            uint32_t place[ROWS];
+            find_rows(rows, thread, place);
             if constexpr (std::is_base_of_v<activate_back, Epilogue>)
                 prefetch<Shape>(epilogue, rows, column, thread);
             for (int32_t k = 0; k < arguments.k; k += STAGE_K) {
                 const uint32_t a = stages + at.stage * Shape::STAGE_BYTES;
                 const bool within = planted(FAULT_K_TAIL_READ) || k + thread % 8 * 8 < arguments.k;
+                // where nothing is copied the address is one of A's all the same
+                const char *const from =
+                    (const char *)arguments.a + (within ? 2 * (int64_t)k + thread % 8 * 16 : 0);
                 ring.wait_empty(at);
                 if (thread == 0)
                     fetch_weights(a + Shape::A_BYTES, ring.full(at.stage), k, column, rows.expert);
 #pragma unroll
                 for (int i = 0; i < ROWS; i++) {
-                    if (i == ROWS / 2 && rows.rows <= WARPGROUP_ROWS)
+                    if (16 * i % WARPGROUP_ROWS == 0 && 16 * i >= rows.rows)
                         break;
-                    const bool there = within && from[i];
+                    const bool there = within && place[i] != NO_ROW;
                     copy_async_16(a + to_row + 16 * i * ROW_BYTES,
-                                  there ? from[i] + 2 * (int64_t)k : (const char *)arguments.a,
-                                  there ? 16 : 0);
+                                  from + distance(there ? place[i] : 0), there ? 16 : 0);
                 }
                 hand_over(ring.full(at.stage), k + STAGE_K >= arguments.k);
                 at.step();
@@ -158,18 +166,36 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
         // the first row of this warpgroup, the same number in all its lanes
         const int own_rows = __shfl_sync(~0u, (int)threadIdx.x / GROUP, 0) * WARPGROUP_ROWS;
         typename Shape::Place at;
-        float sum[Shape::TILE_COLS / 2];
-        for (tile_walk tiles = walk(); tiles.more(); tiles.step()) {
+        for (Walk tiles = walk(); tiles.more(); tiles.step()) {
             const struct row_tile rows = tiles.rows();
             const int32_t column = tiles.column_tile() * Shape::TILE_COLS;
-            if (own_rows >= rows.rows) {
+            if (own_rows >= rows.rows)
                 pass<Shape>(steps, ring, at);
-                continue;
-            }
-            decltype(prepare<Shape>(epilogue, rows, column, layout)) ready;
-            multiply<Shape>(sum, steps, stages, ring, at,
-                            [&] { ready = prepare<Shape>(epilogue, rows, column, layout); });
-            finish<Shape>(epilogue, rows, column, layout, ready, sum);
+            else
+                consume_tile(rows, column, layout, steps, stages, ring, at,
+                             Shape::BLOCKS == 2 && own_rows + TILE_ROWS < rows.rows ? 2 : 1);
+            meet_after(rows.rows);
+        }
+    }
+
+    // The rows of this warpgroup: `blocks` times up to 64.
+    __device__ __forceinline__ void consume_tile(const struct row_tile &rows, int32_t column,
+                                                 int layout, int64_t steps, uint32_t stages,
+                                                 const typename Shape::Ring &ring,
+                                                 typename Shape::Place &at, int blocks) const
+    {
+        float sum[Shape::BLOCKS][Shape::TILE_COLS / 2];
+        decltype(prepare<Shape>(epilogue, rows, column, layout)) ready;
+        multiply<Shape>(sum, blocks, steps, stages, ring, at,
+                        [&] { ready = prepare<Shape>(epilogue, rows, column, layout); });
+        finish<Shape>(epilogue, rows, column, layout, ready, sum[0]);
+        if constexpr (Shape::BLOCKS == 2) {
+            if (blocks < 2)
+                return;
+            const struct row_tile below = {rows.row + TILE_ROWS, rows.rows - TILE_ROWS,
+                                           rows.expert};
+            ready = prepare<Shape>(epilogue, below, column, layout);
+            finish<Shape>(epilogue, below, column, layout, ready, sum[1]);
         }
     }
 

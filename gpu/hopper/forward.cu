@@ -5,12 +5,12 @@
 
 #include "gpu/hopper/by_rows.cuh"
 
-template <int COLS, int STAGES, class Type, class Epilogue, bool PAIRED>
+template <int COLS, int STAGES, class Type, class Epilogue, bool PAIRED, int HEIGHT = 1>
 static __device__ __forceinline__ void run(const CUtensorMap &weights,
                                            const struct product_arguments &arguments,
                                            const struct activate_rows &epilogue)
 {
-    using Shape = product_shape<COLS, STAGES, Type, 0, 0>;
+    using Shape = product_shape<COLS, STAGES, Type, 0, 0, HEIGHT>;
     run_block<Shape>(by_rows<Shape, Epilogue, PAIRED>{
         arguments, static_cast<const Epilogue &>(epilogue), &weights});
 }
@@ -109,4 +109,36 @@ extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
                                 const __grid_constant__ struct activate_rows epilogue)
 {
     run<64, 8, wgmma_f16, plain_forward, false>(weights, arguments, epilogue);
+}
+
+extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
+    hopper_swiglu_forward_bf16_tall(const __grid_constant__ CUtensorMap weights,
+                                    const __grid_constant__ struct product_arguments arguments,
+                                    const __grid_constant__ struct activate_rows epilogue)
+{
+    run<128, 4, wgmma_bf16, swiglu_forward, true, 2>(weights, arguments, epilogue);
+}
+
+extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
+    hopper_swiglu_forward_f16_tall(const __grid_constant__ CUtensorMap weights,
+                                   const __grid_constant__ struct product_arguments arguments,
+                                   const __grid_constant__ struct activate_rows epilogue)
+{
+    run<128, 4, wgmma_f16, swiglu_forward, true, 2>(weights, arguments, epilogue);
+}
+
+extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
+    hopper_clamped_forward_bf16_tall(const __grid_constant__ CUtensorMap weights,
+                                     const __grid_constant__ struct product_arguments arguments,
+                                     const __grid_constant__ struct activate_rows epilogue)
+{
+    run<128, 4, wgmma_bf16, clamped_forward, true, 2>(weights, arguments, epilogue);
+}
+
+extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
+    hopper_clamped_forward_f16_tall(const __grid_constant__ CUtensorMap weights,
+                                    const __grid_constant__ struct product_arguments arguments,
+                                    const __grid_constant__ struct activate_rows epilogue)
+{
+    run<128, 4, wgmma_f16, clamped_forward, true, 2>(weights, arguments, epilogue);
 }

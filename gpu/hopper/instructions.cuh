@@ -19,6 +19,12 @@ __device__ __forceinline__ void barrier_init(uint32_t barrier, uint32_t arrivals
                  : "memory");
 }
 
+// All of so many threads wait for each other; what they wrote before, they see then.
+template <int THREADS> __device__ __forceinline__ void group_meet(int barrier)
+{
+    asm volatile("bar.sync %0, %1;" ::"r"(barrier), "n"(THREADS) : "memory");
+}
+
 // Makes inits visible to the asynchronous proxy; before the barrier that lets others use them.
 __device__ __forceinline__ void barrier_init_fence()
 {

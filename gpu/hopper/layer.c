@@ -10,25 +10,42 @@
 
 /* ---- configurations ----------------------------------------------------------------------- */
 
-const char *const hopper_configuration_names[HOPPER_CONFIGURATIONS] = {"128x256", "128x192",
-                                                                       "128x128", "128x64"};
-static const int32_t configuration_cols[HOPPER_CONFIGURATIONS] = {256, 192, 128, 64};
+const char *const hopper_configuration_names[HOPPER_CONFIGURATIONS] = {
+    "chosen", "128x192", "128x128", "128x64", "256x128"};
+static const int32_t configuration_cols[HOPPER_CONFIGURATIONS] = {256, 192, 128, 64, 128};
+#define TALL 4
 
-static int choose(int configuration, enum product_form form)
+/* Do experts have so few rows that a tall tile often has all of one, and reads its weights once? */
+static int has_few_rows(const struct hopper_layer *layer, int shared)
+{
+    const int64_t rows = shared ? layer->problem->T : layer->N / layer->problem->E;
+    return rows > TILE_ROWS * 3 / 4 && rows <= TALL_ROWS + 32;
+}
+
+/* The widest tile of a form that is that high and at most so wide; else the narrowest that high; -1
+ * where none is. */
+static int find_tile(enum product_form form, int32_t rows, int32_t cols)
 {
     const struct product_configuration *row;
-    int found = 0;
+    int found = -1;
     for (int i = 0; (row = hopper_configuration(form, i)); i++) {
+        if (row->tile_rows != rows)
+            continue;
         found = i;
-        if (row->tile_cols <= configuration_cols[configuration])
+        if (row->tile_cols <= cols)
             break;
     }
     return found;
 }
 
-int hopper_choose(const struct hopper_layer *layer, enum product_form form)
+int hopper_choose(const struct hopper_layer *layer, enum product_form form, int shared)
 {
-    return choose(layer->configuration, form);
+    const int configuration = layer->configuration;
+    const int32_t cols = configuration_cols[configuration];
+    const int tall = configuration == TALL || (configuration == 0 && has_few_rows(layer, shared))
+                         ? find_tile(form, TALL_ROWS, cols)
+                         : -1;
+    return tall >= 0 ? tall : find_tile(form, TILE_ROWS, cols);
 }
 
 /* ---- memory ------------------------------------------------------------------------------- */
@@ -36,8 +53,7 @@ int hopper_choose(const struct hopper_layer *layer, enum product_form form)
 /* Parts of a row in any configuration: those of the narrowest tiles. */
 static int64_t most_parts(int64_t units)
 {
-    const int32_t narrowest =
-        configuration_cols[planted(FAULT_PARTS_OF_WIDEST) ? 0 : HOPPER_CONFIGURATIONS - 1];
+    const int32_t narrowest = configuration_cols[planted(FAULT_PARTS_OF_WIDEST) ? 0 : TALL - 1];
     return (units + narrowest - 1) / narrowest;
 }
 
@@ -52,6 +68,7 @@ int64_t hopper_space_lay_out(const struct moe_problem *p, void *at, struct hoppe
     s->top = part_take(&next, rounded ? T * p->K * 4 : 0);
     s->counts = part_take(&next, hopper_chunks(p, NULL) * p->E * 4);
     s->tile_begin = part_take(&next, (p->E + 1) * 8);
+    s->tall_begin = part_take(&next, (p->E + 1) * 8);
     s->a = part_take(&next, N * I * 2);
     s->y = part_take(&next, N * H * 2);
     s->dz = part_take(&next, N * Z * 2);
@@ -87,7 +104,8 @@ int64_t hopper_kept_lay_out(const struct moe_problem *p, void *at, struct hopper
     k->row_entry = part_take(&next, N * 8);
     k->entry_row = part_take(&next, N * 8);
     k->row_score = part_take(&next, N * 4);
-    k->tile_memory = part_take(&next, hopper_tiles_bytes(N, p->E));
+    k->tile_memory = part_take(&next, hopper_tiles_bytes(TILE_ROWS, N, p->E));
+    k->tall_memory = part_take(&next, hopper_tiles_bytes(TALL_ROWS, N, p->E));
     k->token_begin = part_take(&next, 2 * 8);
     return next - (char *)at;
 }
@@ -112,6 +130,7 @@ void hopper_layer_find_kept(struct hopper_layer *layer, void *kept)
 {
     hopper_kept_lay_out(layer->problem, kept, &layer->kept);
     layer->tiles = hopper_tiles_at(layer->problem->E, layer->kept.tile_memory);
+    layer->tall_tiles = hopper_tiles_at(layer->problem->E, layer->kept.tall_memory);
 }
 
 /* ---- products ----------------------------------------------------------------------------- */
@@ -122,8 +141,11 @@ int hopper_layer_product(const struct hopper_layer *layer, int shared,
     product->dtype = layer->dtype;
     product->N = shared ? layer->problem->T : layer->N;
     product->E = shared ? 1 : layer->problem->E;
-    product->tiles = shared ? NULL : layer->tiles;
-    return hopper_product_run(&layer->queue, hopper_choose(layer, product->form), product);
+    product->places = layer->N > layer->problem->T ? layer->N : layer->problem->T;
+    const int chosen = hopper_choose(layer, product->form, shared);
+    const int tall = hopper_configuration(product->form, chosen)->tile_rows == TALL_ROWS;
+    product->tiles = shared ? NULL : tall ? layer->tall_tiles : layer->tiles;
+    return hopper_product_run(&layer->queue, chosen, product);
 }
 
 int hopper_layer_gradient(const struct hopper_layer *layer, int shared,
@@ -136,5 +158,6 @@ int hopper_layer_gradient(const struct hopper_layer *layer, int shared,
     product->places = layer->N > layer->problem->T ? layer->N : layer->problem->T;
     product->expert_begin = shared ? layer->kept.token_begin : layer->kept.expert_begin;
     product->add = layer->problem->beta;
-    return hopper_gradient_run(&layer->queue, hopper_choose(layer, PRODUCT_GRADIENT), product);
+    return hopper_gradient_run(&layer->queue, hopper_choose(layer, PRODUCT_GRADIENT, shared),
+                               product);
 }

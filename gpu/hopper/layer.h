@@ -17,33 +17,33 @@ struct hopper_kept {
     int32_t *picks; /* [P] lists: those that are allowed */
     int64_t *expert_begin, *row_token, *row_entry, *entry_row;
     float *row_score; /* [N] */
-    void *tile_memory;
+    void *tile_memory, *tall_memory;
     int64_t *token_begin; /* [2]: 0, T; all tokens as the rows of one expert, the shared one */
 };
 
 /* Parts of the workspace, of the case's type unless said. Sizes are for the most rows that the case
  * can have. */
 struct hopper_space {
-    void *rounding;             /* moe_gpu_round */
-    int32_t *top;               /* [T,K] before token rounding */
-    int32_t *counts;            /* of the sort: [chunks,E] */
-    int64_t *tile_begin;        /* and [E+1] */
-    void *a;                    /* [N,I] A, or s A */
-    void *y;                    /* [N,H] Y, or dX~ */
-    void *dz;                   /* [N,Z] */
-    void *sx;                   /* [N,H] s X, weight=input */
-    float *parts;               /* [N, parts of a row] */
-    void *shared_z, *shared_dz; /* [T,U] */
-    void *shared_a;             /* [T,S] */
-    void *shared_y;             /* [T,H] */
-    float *gate, *q;            /* [T] */
-    float *router_dx;           /* [T,H] */
-    float *router_dw;           /* [slices,E,H]; of pieces [slices,3,width,H] */
-    void *router_pieces;        /* [T,3,width] of dL, bf16 */
-    void *router_stack;         /* [3,width,H] */
-    int64_t *router_begin;      /* [slices+1] tokens */
-    float *gate_parts;          /* [slices,H] */
-    int64_t *gate_begin;        /* [slices+1] tokens */
+    void *rounding;                   /* moe_gpu_round */
+    int32_t *top;                     /* [T,K] before token rounding */
+    int32_t *counts;                  /* of the sort: [chunks,E] */
+    int64_t *tile_begin, *tall_begin; /* and [E+1] */
+    void *a;                          /* [N,I] A, or s A */
+    void *y;                          /* [N,H] Y, or dX~ */
+    void *dz;                         /* [N,Z] */
+    void *sx;                         /* [N,H] s X, weight=input */
+    float *parts;                     /* [N, parts of a row] */
+    void *shared_z, *shared_dz;       /* [T,U] */
+    void *shared_a;                   /* [T,S] */
+    void *shared_y;                   /* [T,H] */
+    float *gate, *q;                  /* [T] */
+    float *router_dx;                 /* [T,H] */
+    float *router_dw;                 /* [slices,E,H]; of pieces [slices,3,width,H] */
+    void *router_pieces;              /* [T,3,width] of dL, bf16 */
+    void *router_stack;               /* [3,width,H] */
+    int64_t *router_begin;            /* [slices+1] tokens */
+    float *gate_parts;                /* [slices,H] */
+    int64_t *gate_begin;              /* [slices+1] tokens */
 };
 
 /* The case as it was given and the one that the kernels run; they differ where padded.h says. */
@@ -65,8 +65,8 @@ struct hopper_layer {
     struct moe_gpu_queue queue;
     struct hopper_space space;
     struct hopper_kept kept;
-    struct row_tiles *tiles; /* in kept memory */
-    const int64_t *offsets;  /* on the device, or NULL: K a token */
+    struct row_tiles *tiles, *tall_tiles; /* in kept memory */
+    const int64_t *offsets;               /* on the device, or NULL: K a token */
 };
 
 /* Bytes; with `at` also cuts it up. */
@@ -89,9 +89,10 @@ static inline void *hopper_data(const struct hopper_layer *layer, enum moe_tenso
     return layer->tensors[id].data;
 }
 
-/* Of a form's table the widest tile that is not wider than the variant's configuration, or the
- * narrowest: not every form has every width. */
-int hopper_choose(const struct hopper_layer *layer, enum product_form form);
+/* Of a form's table the widest tile that is not wider than the variant's configuration and as high,
+ * or the narrowest: not every form has every tile. The first configuration has tall ones where
+ * `shared` says that experts have few rows. */
+int hopper_choose(const struct hopper_layer *layer, enum product_form form, int shared);
 
 /* What stands in kept memory at a call's beginning: its places, not its contents. */
 void hopper_layer_find_kept(struct hopper_layer *layer, void *kept);
@@ -131,7 +132,7 @@ int hopper_layer_forward(struct hopper_layer *layer, uint32_t *status_word);
 int hopper_layer_backward(struct hopper_layer *layer);
 
 /* The names of the variant's configurations. */
-#define HOPPER_CONFIGURATIONS 4
+#define HOPPER_CONFIGURATIONS 5
 extern const char *const hopper_configuration_names[HOPPER_CONFIGURATIONS];
 
 #endif

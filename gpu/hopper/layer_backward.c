@@ -15,7 +15,7 @@ static int back(struct hopper_layer *layer, int shared, int *part_count)
     const int64_t units = shared ? p->shared : p->I;
     const enum product_form form = hopper_activation_form(p->act, 1);
     const int scored = shared ? p->shared_gate : p->weight != MOE_WEIGHT_INPUT;
-    *part_count = (int)hopper_product_parts(form, hopper_choose(layer, form), units);
+    *part_count = (int)hopper_product_parts(form, hopper_choose(layer, form, shared), units);
     struct hopper_product product = {
         .form = form,
         .cols = units,

@@ -110,7 +110,7 @@ static int products_of_pieces(struct hopper_layer *layer)
     if (status == MOE_OK)
         status = hopper_layer_product(layer, 1, &dx);
     return status == MOE_OK
-               ? hopper_gradient_run(&layer->queue, hopper_choose(layer, PRODUCT_GRADIENT), &dw)
+               ? hopper_gradient_run(&layer->queue, hopper_choose(layer, PRODUCT_GRADIENT, 0), &dw)
                : status;
 }
 

@@ -68,10 +68,11 @@ static int choose_logits(const struct hopper_layer *layer, int *chosen)
     int64_t multiprocessors = 0;
     const int status =
         moe_device_attribute(layer->device, MOE_DEVICE_MULTIPROCESSORS, &multiprocessors);
-    *chosen = hopper_choose(layer, PRODUCT_FORWARD);
+    *chosen = hopper_choose(layer, PRODUCT_FORWARD, 1);
     for (int i = 1; layer->configuration == 0 && (row = hopper_configuration(PRODUCT_FORWARD, i));
          i++)
-        if (row_tiles * ((p->E + row->tile_cols - 1) / row->tile_cols) <= multiprocessors)
+        if (row->tile_rows == TILE_ROWS &&
+            row_tiles * ((p->E + row->tile_cols - 1) / row->tile_cols) <= multiprocessors)
             *chosen = i;
     return status;
 }
@@ -144,6 +145,8 @@ static int place(struct hopper_layer *layer, const int32_t *picks)
         .counts = layer->space.counts,
         .tile_begin = layer->space.tile_begin,
         .tiles = layer->tiles,
+        .tall_begin = layer->space.tall_begin,
+        .tall = layer->tall_tiles,
         .expert_begin = kept->expert_begin,
         .row_token = kept->row_token,
         .row_entry = kept->row_entry,

@@ -228,9 +228,9 @@ template <class Shape, class Epilogue> struct over_rows {
             const int32_t row = tiles.row_tile() * TILE_ROWS;
             const int32_t column = tiles.column_tile() * Shape::TILE_COLS;
             if (rows > 0) {
-                float sum[Shape::TILE_COLS / 2];
-                multiply<Shape>(sum, (rows + STAGE_K - 1) / STAGE_K, stages, ring, at, [] {});
-                Epilogue::template run<Shape>(arguments, tiles.expert(), row, column, sum);
+                float sum[1][Shape::TILE_COLS / 2];
+                multiply<Shape>(sum, 1, (rows + STAGE_K - 1) / STAGE_K, stages, ring, at, [] {});
+                Epilogue::template run<Shape>(arguments, tiles.expert(), row, column, sum[0]);
             } else if (!planted(FAULT_EMPTY_EXPERT_DW)) {
                 // not in `sum`: two ways to fill registers that wgmma adds to cost copies of them
                 const float nothing[Shape::TILE_COLS / 2] = {};

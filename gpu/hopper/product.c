@@ -15,43 +15,66 @@ enum { MAP_F16 = 6, MAP_BF16 = 9, MAP_SWIZZLE_128 = 3, MAP_PROMOTION_256 = 3 };
 enum { STAGE_K = 64, BOX_COLS = 64, THREADS = 384, LIST_THREADS = 256 };
 
 /* Rows of a form end with one without a name. */
-#define MOST_ROWS 5
+#define MOST_ROWS 6
 static const struct product_configuration tables[PRODUCT_FORMS][MOST_ROWS] = {
-    [PRODUCT_FORWARD] = {{"128x256", 256, 4, {"hopper_nt_bf16_256", "hopper_nt_f16_256"}},
-                         {"128x192", 192, 5, {"hopper_nt_bf16_192", "hopper_nt_f16_192"}},
-                         {"128x128", 128, 6, {"hopper_nt_bf16_128", "hopper_nt_f16_128"}},
-                         {"128x64", 64, 8, {"hopper_nt_bf16_64", "hopper_nt_f16_64"}}},
-    [PRODUCT_BACKWARD] = {{"128x256", 256, 4, {"hopper_nn_bf16_256", "hopper_nn_f16_256"}},
-                          {"128x192", 192, 5, {"hopper_nn_bf16_192", "hopper_nn_f16_192"}},
-                          {"128x128", 128, 6, {"hopper_nn_bf16_128", "hopper_nn_f16_128"}},
-                          {"128x64", 64, 8, {"hopper_nn_bf16_64", "hopper_nn_f16_64"}}},
-    [PRODUCT_GRADIENT] = {{"128x256", 256, 4, {"hopper_tn_bf16_256", "hopper_tn_f16_256"}},
-                          {"128x128", 128, 6, {"hopper_tn_bf16_128", "hopper_tn_f16_128"}},
-                          {"128x64", 64, 8, {"hopper_tn_bf16_64", "hopper_tn_f16_64"}}},
-    [PRODUCT_SWIGLU] =
-        {{"128x256", 256, 4, {"hopper_swiglu_forward_bf16_256", "hopper_swiglu_forward_f16_256"}},
-         {"128x128", 128, 6, {"hopper_swiglu_forward_bf16_128", "hopper_swiglu_forward_f16_128"}}},
-    [PRODUCT_CLAMPED] =
-        {{"128x256", 256, 4, {"hopper_clamped_forward_bf16_256", "hopper_clamped_forward_f16_256"}},
-         {"128x128",
-          128,
-          6,
-          {"hopper_clamped_forward_bf16_128", "hopper_clamped_forward_f16_128"}}},
+    [PRODUCT_FORWARD] = {{"128x256", 128, 256, 4, {"hopper_nt_bf16_256", "hopper_nt_f16_256"}},
+                         {"128x192", 128, 192, 5, {"hopper_nt_bf16_192", "hopper_nt_f16_192"}},
+                         {"128x128", 128, 128, 6, {"hopper_nt_bf16_128", "hopper_nt_f16_128"}},
+                         {"128x64", 128, 64, 8, {"hopper_nt_bf16_64", "hopper_nt_f16_64"}},
+                         {"256x128", 256, 128, 4, {"hopper_nt_bf16_tall", "hopper_nt_f16_tall"}}},
+    [PRODUCT_BACKWARD] = {{"128x256", 128, 256, 4, {"hopper_nn_bf16_256", "hopper_nn_f16_256"}},
+                          {"128x192", 128, 192, 5, {"hopper_nn_bf16_192", "hopper_nn_f16_192"}},
+                          {"128x128", 128, 128, 6, {"hopper_nn_bf16_128", "hopper_nn_f16_128"}},
+                          {"128x64", 128, 64, 8, {"hopper_nn_bf16_64", "hopper_nn_f16_64"}},
+                          {"256x128", 256, 128, 4, {"hopper_nn_bf16_tall", "hopper_nn_f16_tall"}}},
+    [PRODUCT_GRADIENT] = {{"128x256", 128, 256, 4, {"hopper_tn_bf16_256", "hopper_tn_f16_256"}},
+                          {"128x128", 128, 128, 6, {"hopper_tn_bf16_128", "hopper_tn_f16_128"}},
+                          {"128x64", 128, 64, 8, {"hopper_tn_bf16_64", "hopper_tn_f16_64"}}},
+    [PRODUCT_SWIGLU] = {{"128x256",
+                         128,
+                         256,
+                         4,
+                         {"hopper_swiglu_forward_bf16_256", "hopper_swiglu_forward_f16_256"}},
+                        {"128x128",
+                         128,
+                         128,
+                         6,
+                         {"hopper_swiglu_forward_bf16_128", "hopper_swiglu_forward_f16_128"}},
+                        {"256x128",
+                         256,
+                         128,
+                         4,
+                         {"hopper_swiglu_forward_bf16_tall", "hopper_swiglu_forward_f16_tall"}}},
+    [PRODUCT_CLAMPED] = {{"128x256",
+                          128,
+                          256,
+                          4,
+                          {"hopper_clamped_forward_bf16_256", "hopper_clamped_forward_f16_256"}},
+                         {"128x128",
+                          128,
+                          128,
+                          6,
+                          {"hopper_clamped_forward_bf16_128", "hopper_clamped_forward_f16_128"}},
+                         {"256x128",
+                          256,
+                          128,
+                          4,
+                          {"hopper_clamped_forward_bf16_tall", "hopper_clamped_forward_f16_tall"}}},
     [PRODUCT_GATED] =
-        {{"128x64", 64, 8, {"hopper_gated_forward_bf16_64", "hopper_gated_forward_f16_64"}}},
+        {{"128x64", 128, 64, 8, {"hopper_gated_forward_bf16_64", "hopper_gated_forward_f16_64"}}},
     [PRODUCT_PLAIN] =
-        {{"128x64", 64, 8, {"hopper_plain_forward_bf16_64", "hopper_plain_forward_f16_64"}}},
+        {{"128x64", 128, 64, 8, {"hopper_plain_forward_bf16_64", "hopper_plain_forward_f16_64"}}},
     [PRODUCT_SWIGLU_BACK] =
-        {{"128x256", 256, 4, {"hopper_swiglu_back_bf16_256", "hopper_swiglu_back_f16_256"}},
-         {"128x128", 128, 6, {"hopper_swiglu_back_bf16_128", "hopper_swiglu_back_f16_128"}}},
+        {{"128x256", 128, 256, 4, {"hopper_swiglu_back_bf16_256", "hopper_swiglu_back_f16_256"}},
+         {"128x128", 128, 128, 6, {"hopper_swiglu_back_bf16_128", "hopper_swiglu_back_f16_128"}}},
     [PRODUCT_CLAMPED_BACK] =
         /* the sums of 256 columns leave too few registers */
-    {{"128x192", 192, 5, {"hopper_clamped_back_bf16_192", "hopper_clamped_back_f16_192"}},
-     {"128x128", 128, 6, {"hopper_clamped_back_bf16_128", "hopper_clamped_back_f16_128"}}},
+    {{"128x192", 128, 192, 5, {"hopper_clamped_back_bf16_192", "hopper_clamped_back_f16_192"}},
+     {"128x128", 128, 128, 6, {"hopper_clamped_back_bf16_128", "hopper_clamped_back_f16_128"}}},
     [PRODUCT_GATED_BACK] =
-        {{"128x64", 64, 8, {"hopper_gated_back_bf16_64", "hopper_gated_back_f16_64"}}},
+        {{"128x64", 128, 64, 8, {"hopper_gated_back_bf16_64", "hopper_gated_back_f16_64"}}},
     [PRODUCT_PLAIN_BACK] =
-        {{"128x64", 64, 8, {"hopper_plain_back_bf16_64", "hopper_plain_back_f16_64"}}},
+        {{"128x64", 128, 64, 8, {"hopper_plain_back_bf16_64", "hopper_plain_back_f16_64"}}},
 };
 
 /* How a form's weights lie, and which of the epilogues is its. */
@@ -112,17 +135,17 @@ static int find(enum product_form form, int index, enum moe_dtype dtype,
 
 /* ---- tiles: where each expert's begin, then their list ------------------------------------ */
 
-static int64_t most_tiles(int64_t rows, int64_t E)
+static int64_t most_tiles(int64_t tile_rows, int64_t rows, int64_t E)
 {
     const int64_t short_ones = rows < E ? rows : E; /* one an expert that has rows */
-    return rows / TILE_ROWS + short_ones;
+    return rows / tile_rows + short_ones;
 }
 
-int64_t hopper_tiles_bytes(int64_t rows, int64_t E)
+int64_t hopper_tiles_bytes(int64_t tile_rows, int64_t rows, int64_t E)
 {
     return part_bytes((E + 1) * 8) +
            part_bytes((int64_t)sizeof(struct row_tiles) +
-                      most_tiles(rows, E) * (int64_t)sizeof(struct row_tile));
+                      most_tiles(tile_rows, rows, E) * (int64_t)sizeof(struct row_tile));
 }
 
 struct row_tiles *hopper_tiles_at(int64_t E, void *memory)
@@ -130,12 +153,12 @@ struct row_tiles *hopper_tiles_at(int64_t E, void *memory)
     return (struct row_tiles *)((char *)memory + part_bytes((E + 1) * 8));
 }
 
-int hopper_tiles_list(const struct moe_gpu_queue *queue, int64_t E, const int64_t *expert_begin,
-                      void *memory)
+int hopper_tiles_list(const struct moe_gpu_queue *queue, int64_t tile_rows, int64_t E,
+                      const int64_t *expert_begin, void *memory)
 {
     int64_t *begin = memory;
     struct row_tiles *tiles = hopper_tiles_at(E, memory);
-    void *args[] = {&E, &expert_begin, &begin, &tiles};
+    void *args[] = {&E, &tile_rows, &expert_begin, &begin, &tiles};
     return launch_blocks(queue, "hopper_list_tiles", 1, LIST_THREADS, 0, args);
 }
 
@@ -158,13 +181,21 @@ static int check_rows(const char *what, const void *data, int64_t stride, int64_
     return MOE_OK;
 }
 
+/* Places in an operand are numbers of 32 bits, but the last; so are bytes from row to row. */
+static int check_places(int64_t places, int64_t stride)
+{
+    if (places >= UINT32_MAX || stride > INT32_MAX)
+        return moe_error(MOE_E_UNSUPPORTED, "operands of 2^32 rows, or of rows of 2^32 bytes");
+    return MOE_OK;
+}
+
 /* ---- launches ----------------------------------------------------------------------------- */
 
 /* One block a multiprocessor, and no more than there can be tiles. */
 static int launch(const struct moe_gpu_queue *queue, const struct product_configuration *how,
                   enum moe_dtype dtype, int64_t tiles, void **args)
 {
-    const uint32_t stage = (uint32_t)(TILE_ROWS + how->tile_cols) * STAGE_K * 2;
+    const uint32_t stage = (uint32_t)(how->tile_rows + how->tile_cols) * STAGE_K * 2;
     const uint32_t barriers = 2 * 8;
     int64_t multiprocessors = 0;
     const int status =
@@ -269,6 +300,8 @@ static int check_product(const struct hopper_product *product)
     if (status == MOE_OK)
         status = check_rows("a", product->a, product->a_stride, 16);
     if (status == MOE_OK)
+        status = check_places(product->places, product->a_stride);
+    if (status == MOE_OK)
         status = check_rows("weights", product->weights, 8, 16);
     return status == MOE_OK ? check_epilogue(product) : status;
 }
@@ -295,20 +328,18 @@ int hopper_product_run(const struct moe_gpu_queue *queue, int configuration,
         product.a, product.gather,     product.a_stride,     product.tiles,
         product.N, (int32_t)product.k, (int32_t)product.cols};
     void *args[] = {&map, &arguments, (char *)&product + forms[product.form].epilogue};
-    const int64_t tiles = most_tiles(product.N, product.E) * column_tiles(how, product.cols);
+    const int64_t tiles =
+        most_tiles(how->tile_rows, product.N, product.E) * column_tiles(how, product.cols);
     return status == MOE_OK ? launch(queue, how, product.dtype, tiles, args) : status;
 }
 
-/* Places in an operand are numbers of 32 bits, but the last; rows of 31, and so are strides. */
-static int check_places(const struct hopper_gradient *product)
+/* Rows that are added up are numbers of 31 bits. */
+static int check_sums(const struct hopper_gradient *product)
 {
-    if (product->places >= UINT32_MAX)
-        return moe_error(MOE_E_UNSUPPORTED, "operands of 2^32 rows and more");
+    const int64_t p = product->p.stride, q = product->q.stride;
     if (product->N > INT32_MAX - 2 * STAGE_K)
         return moe_error(MOE_E_UNSUPPORTED, "gradients that sum 2^31 rows and more");
-    if (product->p.stride > INT32_MAX || product->q.stride > INT32_MAX)
-        return moe_error(MOE_E_UNSUPPORTED, "operands with 2^31 elements a row and more");
-    return MOE_OK;
+    return check_places(product->places, p > q ? p : q);
 }
 
 /* [N,cols] in boxes of 64 x 64. A gathered operand has no boxes, and any map does. */
@@ -354,7 +385,7 @@ int hopper_gradient_run(const struct moe_gpu_queue *queue, int configuration,
             moe_error(MOE_E_UNSUPPORTED, "gradients of %s from %s",
                       moe_dtype_info(product->d_dtype)->name, moe_dtype_info(product->dtype)->name);
     if (status == MOE_OK)
-        status = check_places(product);
+        status = check_sums(product);
     if (status == MOE_OK)
         status = encode_slices(queue->device, product->dtype, product->N, product->p_cols,
                                &product->p, &p);

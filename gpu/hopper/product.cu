@@ -3,12 +3,12 @@
 
 #include "gpu/hopper/by_rows.cuh"
 
-template <int COLS, int STAGES, class Type, int WEIGHTS_BY_ROW>
+template <int COLS, int STAGES, class Type, int WEIGHTS_BY_ROW, int HEIGHT = 1>
 static __device__ __forceinline__ void run(const CUtensorMap &weights,
                                            const struct product_arguments &arguments,
                                            const struct store_rows &store)
 {
-    using Shape = product_shape<COLS, STAGES, Type, 0, WEIGHTS_BY_ROW>;
+    using Shape = product_shape<COLS, STAGES, Type, 0, WEIGHTS_BY_ROW, HEIGHT>;
     run_block<Shape>(by_rows<Shape, struct store_rows, false>{arguments, store, &weights});
 }
 
@@ -138,4 +138,36 @@ extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
                      const __grid_constant__ struct store_rows epilogue)
 {
     run<64, 8, wgmma_f16, 1>(weights, arguments, epilogue);
+}
+
+extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
+    hopper_nt_bf16_tall(const __grid_constant__ CUtensorMap weights,
+                        const __grid_constant__ struct product_arguments arguments,
+                        const __grid_constant__ struct store_rows epilogue)
+{
+    run<128, 4, wgmma_bf16, 0, 2>(weights, arguments, epilogue);
+}
+
+extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
+    hopper_nt_f16_tall(const __grid_constant__ CUtensorMap weights,
+                       const __grid_constant__ struct product_arguments arguments,
+                       const __grid_constant__ struct store_rows epilogue)
+{
+    run<128, 4, wgmma_f16, 0, 2>(weights, arguments, epilogue);
+}
+
+extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
+    hopper_nn_bf16_tall(const __grid_constant__ CUtensorMap weights,
+                        const __grid_constant__ struct product_arguments arguments,
+                        const __grid_constant__ struct store_rows epilogue)
+{
+    run<128, 4, wgmma_bf16, 1, 2>(weights, arguments, epilogue);
+}
+
+extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
+    hopper_nn_f16_tall(const __grid_constant__ CUtensorMap weights,
+                       const __grid_constant__ struct product_arguments arguments,
+                       const __grid_constant__ struct store_rows epilogue)
+{
+    run<128, 4, wgmma_f16, 1, 2>(weights, arguments, epilogue);
 }

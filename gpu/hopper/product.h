@@ -89,7 +89,7 @@ struct gradient_arguments { /* gradient.cu */
 /* A way to cut the work: a row of the tables in product.c. */
 struct product_configuration {
     const char *name;
-    int32_t tile_cols, stages;
+    int32_t tile_rows, tile_cols, stages;
     const char *kernel[2]; /* for bf16 and f16 */
 };
 
@@ -118,11 +118,13 @@ struct hopper_product {
     enum product_form form; /* any but PRODUCT_GRADIENT */
     enum moe_dtype dtype;   /* MOE_BF16 or MOE_F16, of A, weights and what is stored */
     int64_t N, E, cols, k;  /* N: rows, or more; cols: Z forward through an activation */
+    int64_t places;         /* the most rows of A: N, or those that gather names */
     const void *a;
     const int64_t *gather;
     int64_t a_stride;
     const void *weights;           /* dense */
-    const struct row_tiles *tiles; /* NULL: E is 1, and there are N rows */
+    const struct row_tiles *tiles; /* as high as the configuration's; NULL: E is 1, and there are N
+                                      rows */
     struct store_rows store;       /* of these, the form's; cols are set */
     struct activate_rows activate;
     struct activate_back back;
@@ -143,11 +145,11 @@ struct hopper_gradient {
     int add, turned; /* turned: D_e is Q P^T, for a gathered operand costs less as P */
 };
 
-/* The list of tiles of a routing with at most `rows` rows, for hopper_product; expert_begin [E+1]
- * on the device. */
-int64_t hopper_tiles_bytes(int64_t rows, int64_t E);
-int hopper_tiles_list(const struct moe_gpu_queue *queue, int64_t E, const int64_t *expert_begin,
-                      void *memory);
+/* The list of tiles of so many rows of a routing with at most `rows` rows, for hopper_product;
+ * expert_begin [E+1] on the device. */
+int64_t hopper_tiles_bytes(int64_t tile_rows, int64_t rows, int64_t E);
+int hopper_tiles_list(const struct moe_gpu_queue *queue, int64_t tile_rows, int64_t E,
+                      const int64_t *expert_begin, void *memory);
 /* Where it leaves them. */
 struct row_tiles *hopper_tiles_at(int64_t E, void *memory);
 

@@ -48,7 +48,7 @@ static __device__ int64_t sum_before(int64_t value, int64_t *total)
 // tiles do.
 static __device__ void place_experts(const struct routing &r, int64_t *room)
 {
-    int64_t row_carry = 0, tile_carry = 0;
+    int64_t row_carry = 0, tile_carry = 0, tall_carry = 0;
     for (int64_t base = 0; base < r.E; base += ROUTING_THREADS) {
         const int64_t e = base + threadIdx.x;
         int64_t earlier = 0, rows = 0, total;
@@ -63,17 +63,22 @@ static __device__ void place_experts(const struct routing &r, int64_t *room)
         const int64_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
         const int64_t first_tile = tile_carry + sum_before(tiles, &total);
         tile_carry += total;
+        const int64_t tall = (rows + TALL_ROWS - 1) / TALL_ROWS;
+        const int64_t first_tall = tall_carry + sum_before(tall, &total);
+        tall_carry += total;
         if (e >= r.E)
             continue;
         room[e] = begin + earlier;
         if (blockIdx.x == 0) {
             r.expert_begin[e + 1] = begin + rows;
             r.tile_begin[e + 1] = first_tile + tiles;
+            r.tall_begin[e + 1] = first_tall + tall;
         }
     }
     if (blockIdx.x == 0 && threadIdx.x == 0) {
-        r.expert_begin[0] = r.tile_begin[0] = 0;
+        r.expert_begin[0] = r.tile_begin[0] = r.tall_begin[0] = 0;
         r.tiles->count = tile_carry;
+        r.tall->count = tall_carry;
         r.token_begin[0] = 0;
         r.token_begin[1] = r.T;
     }
@@ -81,18 +86,19 @@ static __device__ void place_experts(const struct routing &r, int64_t *room)
 }
 
 // By block 0: the tiles of each expert, a warp an expert.
-static __device__ void list_tiles(const struct routing &r)
+template <int ROWS>
+static __device__ void list_tiles(const struct routing &r, const int64_t *tile_begin,
+                                  struct row_tiles *tiles)
 {
-    struct row_tile *const list = (struct row_tile *)(r.tiles + 1);
+    struct row_tile *const list = (struct row_tile *)(tiles + 1);
     for (int64_t e = threadIdx.x / 32; e < r.E; e += WARPS) {
         const int64_t begin = r.expert_begin[e], end = r.expert_begin[e + 1];
-        for (int64_t i = threadIdx.x % 32; begin + i * TILE_ROWS < end; i += 32) {
-            int64_t left = end - begin - i * TILE_ROWS;
+        for (int64_t i = threadIdx.x % 32; begin + i * ROWS < end; i += 32) {
+            int64_t left = end - begin - i * ROWS;
             if (planted(FAULT_ROWS_ROUNDED_DOWN) && left > 16)
                 left -= left % 16;
-            list[r.tile_begin[e] + i] = {begin + i * TILE_ROWS,
-                                         (int32_t)(left < TILE_ROWS ? left : TILE_ROWS),
-                                         (int32_t)e - (planted(FAULT_SECOND_TILE_EXPERT) && i > 0)};
+            list[tile_begin[e] + i] = {begin + i * ROWS, (int32_t)(left < ROWS ? left : ROWS),
+                                       (int32_t)e - (planted(FAULT_SECOND_TILE_EXPERT) && i > 0)};
         }
     }
 }
@@ -125,8 +131,10 @@ extern "C" __global__ void __launch_bounds__(ROUTING_THREADS)
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     int64_t begin, end;
     place_experts(r, next);
-    if (blockIdx.x == 0)
-        list_tiles(r);
+    if (blockIdx.x == 0) {
+        list_tiles<TILE_ROWS>(r, r.tile_begin, r.tiles);
+        list_tiles<TALL_ROWS>(r, r.tall_begin, r.tall);
+    }
     chunk_entries(r, blockIdx.x, &begin, &end);
     for (int64_t base = begin; base < end; base += ROUTING_THREADS) {
         const int64_t p = base + threadIdx.x;

@@ -38,6 +38,8 @@ struct routing {
     const int32_t *counts;  /* [chunks,E] rows */
     int64_t *tile_begin;    /* [E+1] room */
     struct row_tiles *tiles;
+    int64_t *tall_begin; /* the same, of tiles of TALL_ROWS */
+    struct row_tiles *tall;
     int64_t *expert_begin; /* [E+1] */
     int64_t *row_token, *row_entry;
     int64_t *entry_row;   /* [P] -1: dropped */

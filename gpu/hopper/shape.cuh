@@ -2,8 +2,8 @@
 // multiplies.
 //
 // A block is three warpgroups and stays on its multiprocessor. The last one fills a ring of stages
-// with STAGE_K of k each; the other two multiply 64 rows of the tile each and hand the sums to an
-// epilogue.
+// with STAGE_K of k each; the other two multiply 64 rows of the tile each, of a tall tile twice 64
+// (rows 0 and 128 on, or 64 and 192 on), and hand the sums to an epilogue.
 //
 // An operand of a stage is rows of 128 bytes, their 16-byte pieces swizzled within 8 rows (piece ^
 // row % 8). As it lies in global memory, so it lies here: by its own rows (BY_ROW 0), or by rows of
@@ -22,15 +22,19 @@ constexpr int GROUP = 128;   // threads of a warpgroup
 constexpr int CONSUMERS = 2; // warpgroups that multiply
 constexpr int WARPGROUP_ROWS = TILE_ROWS / CONSUMERS;
 constexpr int PRODUCT_THREADS = GROUP * (CONSUMERS + 1);
+constexpr int MEETING = 3; // the multiplying warpgroups' named barrier
 constexpr int FILLER_REGISTERS = 56, CONSUMER_REGISTERS = 224;
 
-// COLS columns of a tile of TILE_ROWS rows, in a ring of COUNT stages.
-template <int COLS, int COUNT, class OperandType, int A_LIES_BY_ROW, int B_LIES_BY_ROW>
+// COLS columns of a tile of HEIGHT times TILE_ROWS rows, in a ring of COUNT stages.
+template <int COLS, int COUNT, class OperandType, int A_LIES_BY_ROW, int B_LIES_BY_ROW,
+          int HEIGHT = 1>
 struct product_shape {
     static_assert(COLS % 64 == 0, "turns of a tile are even in number (quads.cuh)");
+    static_assert(HEIGHT == 1 || !A_LIES_BY_ROW, "rows of a tall tile lie one after another");
     static constexpr int TILE_COLS = COLS, STAGES = COUNT, A_BY_ROW = A_LIES_BY_ROW,
-                         B_BY_ROW = B_LIES_BY_ROW;
-    static constexpr uint32_t A_BYTES = TILE_ROWS * ROW_BYTES, B_BYTES = COLS * ROW_BYTES;
+                         B_BY_ROW = B_LIES_BY_ROW, BLOCKS = HEIGHT;
+    static constexpr uint32_t BLOCK_BYTES = TILE_ROWS * ROW_BYTES;
+    static constexpr uint32_t A_BYTES = BLOCKS * BLOCK_BYTES, B_BYTES = COLS * ROW_BYTES;
     static constexpr uint32_t STAGE_BYTES = A_BYTES + B_BYTES;
     using Type = OperandType;
     using Ring = ring<COUNT>;
@@ -48,24 +52,31 @@ static __device__ __forceinline__ uint32_t stages_begin()
     return shared_address(shared);
 }
 
-// One stage: four instructions of 16 of k. a: the 64 rows of this warpgroup.
-template <class Shape>
-static __device__ __forceinline__ void multiply_stage(float (&sum)[Shape::TILE_COLS / 2],
-                                                      uint32_t a, uint32_t b, int accumulate)
+// One stage: four instructions of 16 of k for each 64 rows. a: the first 64 of this warpgroup.
+template <class Shape, int BLOCKS>
+static __device__ __forceinline__ void
+multiply_stage(float (&sum)[Shape::BLOCKS][Shape::TILE_COLS / 2], uint32_t a, uint32_t b,
+               int accumulate)
 {
-    const uint64_t a_descriptor = wgmma_descriptor<Shape::A_BY_ROW>(a, COLUMN_BYTES);
     const uint64_t b_descriptor = wgmma_descriptor<Shape::B_BY_ROW>(
         b, planted(FAULT_COLUMN_DISTANCE) ? COLUMN_BYTES / 2 : COLUMN_BYTES);
     if (!planted(FAULT_NO_WGMMA_FENCE))
         wgmma_fence();
 #pragma unroll
-    for (int i = 0; i < STAGE_K / 16; i++)
-        wgmma<Shape::TILE_COLS, typename Shape::Type, Shape::A_BY_ROW, Shape::B_BY_ROW>::run(
-            sum,
-            a_descriptor +
-                (planted(FAULT_K_STEP_TWICE) && i == 3 ? 2 : i) * WGMMA_NEXT_K<Shape::A_BY_ROW>,
-            b_descriptor + i * WGMMA_NEXT_K<Shape::B_BY_ROW>, accumulate | i);
+    for (int block = 0; block < BLOCKS; block++) {
+        const uint32_t rows = a + (planted(FAULT_TALL_BLOCK) ? 0 : block) * Shape::BLOCK_BYTES;
+        const uint64_t a_descriptor = wgmma_descriptor<Shape::A_BY_ROW>(rows, COLUMN_BYTES);
+#pragma unroll
+        for (int i = 0; i < STAGE_K / 16; i++)
+            wgmma<Shape::TILE_COLS, typename Shape::Type, Shape::A_BY_ROW, Shape::B_BY_ROW>::run(
+                sum[block],
+                a_descriptor +
+                    (planted(FAULT_K_STEP_TWICE) && i == 3 ? 2 : i) * WGMMA_NEXT_K<Shape::A_BY_ROW>,
+                b_descriptor + i * WGMMA_NEXT_K<Shape::B_BY_ROW>, accumulate | i);
+    }
     wgmma_commit();
+    if (!planted(FAULT_RELEASE_EARLY))
+        wgmma_wait<1>();
 }
 
 // The rows of this warpgroup, `steps` stages (at least one). One group of instructions is under way
@@ -73,8 +84,9 @@ static __device__ __forceinline__ void multiply_stage(float (&sum)[Shape::TILE_C
 // one is under way.
 template <class Shape, class Meanwhile>
 static __device__ __forceinline__ void
-multiply(float (&sum)[Shape::TILE_COLS / 2], int64_t steps, uint32_t stages,
-         const typename Shape::Ring &ring, typename Shape::Place &at, const Meanwhile &meanwhile)
+multiply(float (&sum)[Shape::BLOCKS][Shape::TILE_COLS / 2], int blocks, int64_t steps,
+         uint32_t stages, const typename Shape::Ring &ring, typename Shape::Place &at,
+         const Meanwhile &meanwhile)
 {
     // 64 rows of 128 bytes, or one column of 64: both are 8192 bytes.
     const uint32_t own = threadIdx.x / GROUP * COLUMN_BYTES;
@@ -87,9 +99,11 @@ multiply(float (&sum)[Shape::TILE_COLS / 2], int64_t steps, uint32_t stages,
         if (!planted(FAULT_NO_PROXY_FENCE))
             fence_shared_for_async(); // rows that came by cp.async
         const bool kept = planted(FAULT_SUMS_NOT_CLEARED) && (at.stage || at.parity);
-        multiply_stage<Shape>(sum, a + own, a + Shape::A_BYTES, kept || done > 0);
-        if (!planted(FAULT_RELEASE_EARLY))
-            wgmma_wait<1>();
+        const int more = kept || done > 0;
+        if (Shape::BLOCKS == 1 || blocks == 1)
+            multiply_stage<Shape, 1>(sum, a + own, a + Shape::A_BYTES, more);
+        else
+            multiply_stage<Shape, Shape::BLOCKS>(sum, a + own, a + Shape::A_BYTES, more);
         if (used && speaks)
             barrier_arrive(used);
         used = ring.empty(at.stage);
@@ -98,9 +112,19 @@ multiply(float (&sum)[Shape::TILE_COLS / 2], int64_t steps, uint32_t stages,
     meanwhile();
     if (!planted(FAULT_SUMS_UNAWAITED))
         wgmma_wait<0>();
-    wgmma_settle(sum);
+#pragma unroll
+    for (int block = 0; block < Shape::BLOCKS; block++)
+        wgmma_settle(sum[block]);
     if (speaks)
         barrier_arrive(used);
+}
+
+// Where a tile gave the two warpgroups different work, both wait for its end: one that runs ahead
+// by the length of the ring leaves no stage for what is to come.
+static __device__ __forceinline__ void meet_after(int rows)
+{
+    if ((rows + WARPGROUP_ROWS - 1) / WARPGROUP_ROWS % 2)
+        group_meet<CONSUMERS * GROUP>(MEETING);
 }
 
 // The stages of a tile that has no rows for this warpgroup: the tensor cores are the other's alone.

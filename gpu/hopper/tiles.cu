@@ -1,16 +1,17 @@
-// tiles.cu - the list of row tiles of a routing: experts in order, each cut into tiles of TILE_ROWS
+// tiles.cu - the list of row tiles of a routing: experts in order, each cut into tiles of so many
 // rows, the last of them as short as it comes out.
 #include "gpu/hopper/tiles.h"
 
 // begin[e] = number of tiles of the experts before e, for e in 0 .. E. One block of 256 threads.
-static __device__ void count_tiles(int64_t E, const int64_t *expert_begin, int64_t *begin)
+static __device__ void count_tiles(int64_t E, int64_t tile_rows, const int64_t *expert_begin,
+                                   int64_t *begin)
 {
     __shared__ int64_t room[256];
     int64_t carry = 0;
     for (int64_t base = 0; base < E; base += 256) {
         const int64_t e = base + threadIdx.x;
         const int64_t rows = e < E ? expert_begin[e + 1] - expert_begin[e] : 0;
-        room[threadIdx.x] = (rows + TILE_ROWS - 1) / TILE_ROWS;
+        room[threadIdx.x] = (rows + tile_rows - 1) / tile_rows;
         __syncthreads();
         for (unsigned step = 1; step < 256; step *= 2) {
             const int64_t more = threadIdx.x >= step ? room[threadIdx.x - step] : 0;
@@ -45,16 +46,16 @@ static __device__ int64_t expert_of(int64_t tile, int64_t E, const int64_t *begi
 // tiles: a header and room for what hopper_tiles_bytes() says; begin [E+1]: room. One block of 256
 // threads.
 extern "C" __global__ void __launch_bounds__(256)
-    hopper_list_tiles(int64_t E, const int64_t *expert_begin, int64_t *begin,
+    hopper_list_tiles(int64_t E, int64_t tile_rows, const int64_t *expert_begin, int64_t *begin,
                       struct row_tiles *tiles)
 {
-    count_tiles(E, expert_begin, begin);
+    count_tiles(E, tile_rows, expert_begin, begin);
     struct row_tile *const list = (struct row_tile *)(tiles + 1);
     for (int64_t i = threadIdx.x; i < begin[E]; i += 256) {
         const int64_t e = expert_of(i, E, begin);
-        const int64_t row = expert_begin[e] + (i - begin[e]) * TILE_ROWS;
+        const int64_t row = expert_begin[e] + (i - begin[e]) * tile_rows;
         const int64_t left = expert_begin[e + 1] - row;
-        list[i] = {row, (int32_t)(left < TILE_ROWS ? left : TILE_ROWS), (int32_t)e};
+        list[i] = {row, (int32_t)(left < tile_rows ? left : tile_rows), (int32_t)e};
     }
     if (threadIdx.x == 0)
         tiles->count = begin[E];

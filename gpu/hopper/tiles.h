@@ -10,17 +10,18 @@
 /* Rows of one expert that a block takes together, for some columns or for all in turn. */
 struct row_tile {
     int64_t row;  /* the first of them */
-    int32_t rows; /* 1 .. TILE_ROWS */
+    int32_t rows; /* 1 .. TILE_ROWS, or TALL_ROWS where tiles are tall */
     int32_t expert;
 };
 
-/* All tiles of a routing, by expert, then by row. */
+/* All tiles of a routing of one height, by expert, then by row. */
 struct row_tiles {
     int64_t count;
     int64_t unused; /* tiles begin at a multiple of 16 bytes */
 };
 
 #define TILE_ROWS 128
+#define TALL_ROWS 256
 
 /* Of a block's shared memory, for its eight multiplying warps to turn words in (quads.cuh): the
  * host asks for it. */
