@@ -35,6 +35,7 @@ GPU_KERNEL_CUH = \
 	%D%/hopper/over_rows.cuh \
 	%D%/hopper/quads.cuh \
 	%D%/hopper/store.cuh \
+	%D%/hopper/store_box.cuh \
 	%D%/hopper/store_gradient.cuh \
 	%D%/hopper/activation.cuh \
 	%D%/hopper/units.cuh \

@@ -105,22 +105,25 @@ PRODUCT_KERNEL hopper_plain_back_bf16_64(WEIGHTS, ARGUMENTS,
 
 template <int COLS, int STAGES>
 static __device__ __forceinline__ void run_gradient(const CUtensorMap &p, const CUtensorMap &q,
+                                                    const CUtensorMap &d,
                                                     const struct gradient_arguments &arguments)
 {
     using Shape = product_shape<COLS, STAGES, wgmma_bf16, 1, 1>;
-    run_block<Shape>(over_rows<Shape, store_gradient>{arguments, &p, &q});
+    run_block<Shape>(over_rows<Shape, store_gradient>{arguments, &p, &q, &d});
 }
 
 PRODUCT_KERNEL hopper_tn_bf16_128(const __grid_constant__ CUtensorMap p,
                                   const __grid_constant__ CUtensorMap q,
+                                  const __grid_constant__ CUtensorMap d,
                                   const __grid_constant__ struct gradient_arguments arguments)
 {
-    run_gradient<128, 6>(p, q, arguments);
+    run_gradient<128, 6>(p, q, d, arguments);
 }
 
 PRODUCT_KERNEL hopper_tn_bf16_64(const __grid_constant__ CUtensorMap p,
                                  const __grid_constant__ CUtensorMap q,
+                                 const __grid_constant__ CUtensorMap d,
                                  const __grid_constant__ struct gradient_arguments arguments)
 {
-    run_gradient<64, 8>(p, q, arguments);
+    run_gradient<64, 8>(p, q, d, arguments);
 }

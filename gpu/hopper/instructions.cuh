@@ -103,6 +103,35 @@ __device__ __forceinline__ void copy_box_5(uint32_t to, const void *map, uint32_
                  : "memory");
 }
 
+// The box at (x, y, z) is stored; what is beyond the tensor's edges is left out. It belongs to this
+// thread's next group.
+__device__ __forceinline__ void store_box(const void *map, uint32_t from, int32_t x, int32_t y,
+                                          int32_t z)
+{
+    asm volatile(
+        "cp.async.bulk.tensor.3d.global.shared::cta.tile.bulk_group [%0, {%2, %3, %4}], [%1];" ::
+            "l"(map),
+        "r"(from), "r"(x), "r"(y), "r"(z)
+        : "memory");
+}
+
+__device__ __forceinline__ void bulk_commit()
+{
+    asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
+
+// Until shared memory of all this thread's groups but the last N has been read.
+template <int N> __device__ __forceinline__ void bulk_wait_read()
+{
+    asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(N) : "memory");
+}
+
+// Until they have ended.
+template <int N> __device__ __forceinline__ void bulk_wait()
+{
+    asm volatile("cp.async.bulk.wait_group %0;" ::"n"(N) : "memory");
+}
+
 // Brings so many bytes of global memory, a multiple of 16, into the L2 cache.
 __device__ __forceinline__ void prefetch_to_l2(const void *from, uint32_t bytes)
 {

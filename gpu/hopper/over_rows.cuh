@@ -179,6 +179,9 @@ template <int COLS> struct gathered_operand : slice_operand<COLS> {
 template <class Shape, class Epilogue> struct over_rows {
     const struct gradient_arguments &arguments;
     const void *p_map, *q_map; // [N,C] and [N,k]
+    const void *d_map;         // what the epilogue stores boxes through
+
+    static constexpr uint32_t EPILOGUE_BYTES = Epilogue::BYTES;
 
     __device__ __forceinline__ void fill(uint32_t stages, const typename Shape::Ring &ring) const
     {
@@ -230,12 +233,15 @@ template <class Shape, class Epilogue> struct over_rows {
             if (rows > 0) {
                 float sum[1][Shape::TILE_COLS / 2];
                 multiply<Shape>(sum, 1, (rows + STAGE_K - 1) / STAGE_K, stages, ring, at, [] {});
-                Epilogue::template run<Shape>(arguments, tiles.expert(), row, column, sum[0]);
+                Epilogue::template run<Shape>(arguments, d_map, tiles.expert(), row, column,
+                                              sum[0]);
             } else if (!planted(FAULT_EMPTY_EXPERT_DW)) {
                 // not in `sum`: two ways to fill registers that wgmma adds to cost copies of them
                 const float nothing[Shape::TILE_COLS / 2] = {};
-                Epilogue::template run<Shape>(arguments, tiles.expert(), row, column, nothing);
+                Epilogue::template run<Shape>(arguments, d_map, tiles.expert(), row, column,
+                                              nothing);
             }
         }
+        Epilogue::end();
     }
 };

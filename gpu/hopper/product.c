@@ -191,9 +191,9 @@ static int check_places(int64_t places, int64_t stride)
 
 /* ---- launches ----------------------------------------------------------------------------- */
 
-/* One block a multiprocessor, and no more than there can be tiles. */
+/* One block a multiprocessor, and no more than there can be tiles. epilogue: bytes of its own. */
 static int launch(const struct moe_gpu_queue *queue, const struct product_configuration *how,
-                  enum moe_dtype dtype, int64_t tiles, void **args)
+                  enum moe_dtype dtype, int64_t tiles, uint32_t epilogue, void **args)
 {
     const uint32_t stage = (uint32_t)(how->tile_rows + how->tile_cols) * STAGE_K * 2;
     const uint32_t barriers = 2 * 8;
@@ -204,7 +204,7 @@ static int launch(const struct moe_gpu_queue *queue, const struct product_config
         return status;
     return launch_blocks(queue, how->kernel[dtype == MOE_F16],
                          tiles < multiprocessors ? tiles : multiprocessors, THREADS,
-                         (uint32_t)how->stages * (stage + barriers) + TURN_BYTES, args);
+                         (uint32_t)how->stages * (stage + barriers) + epilogue, args);
 }
 
 static int64_t column_tiles(const struct product_configuration *how, int64_t columns)
@@ -330,7 +330,7 @@ int hopper_product_run(const struct moe_gpu_queue *queue, int configuration,
     void *args[] = {&map, &arguments, (char *)&product + forms[product.form].epilogue};
     const int64_t tiles =
         most_tiles(how->tile_rows, product.N, product.E) * column_tiles(how, product.cols);
-    return status == MOE_OK ? launch(queue, how, product.dtype, tiles, args) : status;
+    return status == MOE_OK ? launch(queue, how, product.dtype, tiles, TURN_BYTES, args) : status;
 }
 
 /* Rows that are added up are numbers of 31 bits. */
@@ -364,11 +364,36 @@ static int encode_slices(struct moe_device *device, enum moe_dtype dtype, int64_
     return moe_device_tensor_map_encode(device, &spec, map);
 }
 
+/* [E,P,Q], or, turned, [E,Q,P], in boxes of 64 x 64 as they are stored. What is stored otherwise
+ * has none. */
+static int encode_stored(struct moe_device *device, const struct hopper_gradient *product,
+                         struct moe_tensor_map *map)
+{
+    const uint64_t inner = (uint64_t)(product->turned ? product->p_cols : product->q_cols);
+    const uint64_t outer = (uint64_t)(product->turned ? product->q_cols : product->p_cols);
+    const uint64_t more = product->turned && planted(FAULT_TURNED_UNMASKED) ? BOX_COLS : 0;
+    const struct moe_tensor_map_spec spec = {
+        .type = product->dtype == MOE_BF16 ? MAP_BF16 : MAP_F16,
+        .rank = 3,
+        .swizzle = MAP_SWIZZLE_128,
+        .base = product->d,
+        .size = {inner + more, outer, (uint64_t)product->E},
+        .stride = {2 * inner, 2 * inner * outer},
+        .box = {BOX_COLS, BOX_COLS, 1},
+        .step = {1, 1, 1},
+    };
+    if (product->d_dtype == MOE_F32 || product->add) {
+        memset(map, 0, sizeof *map);
+        return MOE_OK;
+    }
+    return moe_device_tensor_map_encode(device, &spec, map);
+}
+
 int hopper_gradient_run(const struct moe_gpu_queue *queue, int configuration,
                         const struct hopper_gradient *product)
 {
     const struct product_configuration *how = NULL;
-    struct moe_tensor_map p, q;
+    struct moe_tensor_map p, q, d;
     int status = find(PRODUCT_GRADIENT, configuration, product->dtype, &how);
     if (status == MOE_OK)
         status = check_columns("columns of p", product->p_cols, product->turned ? 8 : 1);
@@ -392,6 +417,8 @@ int hopper_gradient_run(const struct moe_gpu_queue *queue, int configuration,
     if (status == MOE_OK)
         status = encode_slices(queue->device, product->dtype, product->N, product->q_cols,
                                &product->q, &q);
+    if (status == MOE_OK)
+        status = encode_stored(queue->device, product, &d);
     if (status != MOE_OK)
         return status;
     struct gradient_arguments arguments = {
@@ -406,8 +433,8 @@ int hopper_gradient_run(const struct moe_gpu_queue *queue, int configuration,
         product->add,
         product->turned,
     };
-    void *args[] = {&p, &q, &arguments};
+    void *args[] = {&p, &q, &d, &arguments};
     const int64_t row_tiles = (product->p_cols + TILE_ROWS - 1) / TILE_ROWS;
     return launch(queue, how, product->dtype,
-                  product->E * row_tiles * column_tiles(how, product->q_cols), args);
+                  product->E * row_tiles * column_tiles(how, product->q_cols), STAGING_BYTES, args);
 }

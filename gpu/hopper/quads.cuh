@@ -59,14 +59,14 @@ template <class Shape> struct warp_turn {
             __syncwarp();
     }
 
-    // Turns COUNT times four blocks in the slots from SLOT on; TRANSPOSED: each block, too.
-    template <int SLOT, int COUNT, bool TRANSPOSED = false>
+    // Turns COUNT times four blocks in the slots from SLOT on.
+    template <int SLOT, int COUNT>
     __device__ __forceinline__ void out(uint32_t (&word)[COUNT][QUAD_BLOCKS]) const
     {
         static_assert(SLOT + COUNT <= TURN_SLOTS, "there are so many");
 #pragma unroll
         for (int i = 0; i < COUNT; i++)
-            store_matrices<TRANSPOSED>(line + (SLOT + i) * TURN_SLOT_BYTES, word[i]);
+            store_matrices<false>(line + (SLOT + i) * TURN_SLOT_BYTES, word[i]);
         meet();
 #pragma unroll
         for (int i = 0; i < COUNT; i++)

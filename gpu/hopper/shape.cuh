@@ -45,7 +45,8 @@ struct product_shape {
 // they run.
 template <class Epilogue> constexpr bool by_layout = false;
 
-// Shared memory of a block: the stages, what warps turn words in (quads.cuh), the barriers.
+// Shared memory of a block: the stages, what its epilogue needs (Work::EPILOGUE_BYTES), the
+// barriers.
 static __device__ __forceinline__ uint32_t stages_begin()
 {
     extern __shared__ __align__(1024) uint8_t shared[];
@@ -156,7 +157,8 @@ template <class Shape, class Work>
 static __device__ __forceinline__ void run_block(const Work &work)
 {
     const uint32_t stages = stages_begin();
-    const typename Shape::Ring ring = {stages + Shape::STAGES * Shape::STAGE_BYTES + TURN_BYTES};
+    const typename Shape::Ring ring = {stages + Shape::STAGES * Shape::STAGE_BYTES +
+                                       Work::EPILOGUE_BYTES};
     if (threadIdx.x == 0)
         ring.init(GROUP, CONSUMERS * 4);
     if (!planted(FAULT_INIT_NO_BARRIER))

@@ -2,7 +2,7 @@
 // operands' type, over what is there or added to it.
 #pragma once
 
-#include "gpu/hopper/store.cuh"
+#include "gpu/hopper/store_box.cuh"
 
 // Two neighbours in memory of a gradient, as f32 or as the operands' type.
 template <class Type> struct narrow_pair {
@@ -57,8 +57,11 @@ static __device__ __forceinline__ float2 transpose_pair(float first, float secon
             __uint_as_float(low >> 16 | (high & 0xffff0000u))};
 }
 
-// D_e [P,Q] = the sums, or D_e + the sums; TURNED: D_e is [Q,P].
+// D_e [P,Q] = the sums, or D_e + the sums; turned: D_e is [Q,P]. Narrow sums that are not added are
+// stored in boxes, all others from the registers where wgmma leaves them.
 struct store_gradient {
+    static constexpr uint32_t BYTES = STAGING_BYTES;
+
     template <class Pair, bool ADD>
     static __device__ __forceinline__ void put(typename Pair::Element *at, float2 sum)
     {
@@ -103,56 +106,6 @@ struct store_gradient {
             }
     }
 
-    // Stored as they are, 16 bytes a thread.
-    template <class Shape>
-    static __device__ __forceinline__ void
-    straight_quads(const struct gradient_arguments &arguments, int32_t expert, int32_t p, int32_t q,
-                   const float (&sum)[Shape::TILE_COLS / 2])
-    {
-        store_sums<Shape>(
-            sum,
-            [&](int half) -> row_place {
-                const int row = p + thread_row(half);
-                return {(uint16_t *)arguments.d +
-                            ((int64_t)expert * arguments.p_cols + row) * arguments.q_cols + q +
-                            quad_column(),
-                        columns_left(row < arguments.p_cols, arguments.q_cols, q)};
-            },
-            [](int32_t, float2(&)[QUAD_BLOCKS]) {});
-    }
-
-    // The same, turned: the four blocks are two by two, of 16 rows of P and 16 columns of Q, and
-    // each is transposed on its way.
-    template <class Shape>
-    static __device__ __forceinline__ void turned_quads(const struct gradient_arguments &arguments,
-                                                        int32_t expert, int32_t p, int32_t q,
-                                                        const float (&sum)[Shape::TILE_COLS / 2])
-    {
-        const warp_turn<Shape> turn;
-        const int lane = threadIdx.x % 32;
-        const int row = p + (int)threadIdx.x / 32 * 16 + lane % 2 * 8;
-        const int column = q + lane % 4 / 2 * 8 + lane / 4;
-        const bool there = row < arguments.p_cols || planted(FAULT_TURNED_UNMASKED);
-        const int32_t left = pinned(there ? arguments.q_cols - column : 0);
-        uint16_t *d = (uint16_t *)arguments.d +
-                      ((int64_t)expert * arguments.q_cols + column) * arguments.p_cols + row;
-#pragma unroll
-        for (int i = 0; i < Shape::TILE_COLS / 8; i += QUAD_BLOCKS / 2) {
-            uint32_t word[1][QUAD_BLOCKS];
-#pragma unroll
-            for (int block = 0; block < QUAD_BLOCKS; block++) {
-                const float *const mine = &sum[4 * (i + block / 2) + 2 * (block % 2)];
-                word[0][block] = pack<typename Shape::Type>(mine[0], mine[1]);
-            }
-            if (i / 2 % 2)
-                turn.template out<1, 1, true>(word);
-            else
-                turn.template out<0, 1, true>(word);
-            store_quad(d, 8 * i < left, word[0]);
-            d += 16 * (int64_t)arguments.p_cols;
-        }
-    }
-
     template <class Shape, class Pair, bool ADD>
     static __device__ __forceinline__ void either(const struct gradient_arguments &arguments,
                                                   int32_t expert, int32_t p, int32_t q,
@@ -177,16 +130,21 @@ struct store_gradient {
 
     template <class Shape>
     static __device__ __forceinline__ void run(const struct gradient_arguments &arguments,
-                                               int32_t expert, int32_t p, int32_t q,
-                                               const float (&sum)[Shape::TILE_COLS / 2])
+                                               const void *map, int32_t expert, int32_t p,
+                                               int32_t q, const float (&sum)[Shape::TILE_COLS / 2])
     {
         if (arguments.wide)
             as<Shape, wide_pair>(arguments, expert, p, q, sum);
         else if (arguments.add)
             either<Shape, narrow_pair<typename Shape::Type>, true>(arguments, expert, p, q, sum);
         else if (arguments.turned)
-            turned_quads<Shape>(arguments, expert, p, q, sum);
+            store_boxes<Shape, true>(map, arguments, expert, p, q, sum);
         else
-            straight_quads<Shape>(arguments, expert, p, q, sum);
+            store_boxes<Shape, false>(map, arguments, expert, p, q, sum);
+    }
+
+    static __device__ __forceinline__ void end()
+    {
+        await_boxes();
     }
 };

@@ -23,9 +23,12 @@ struct row_tiles {
 #define TILE_ROWS 128
 #define TALL_ROWS 256
 
-/* Of a block's shared memory, for its eight multiplying warps to turn words in (quads.cuh): the
- * host asks for it. */
+/* Of a block's shared memory, behind the stages, and the host asks for it: what eight multiplying
+ * warps turn words in (quads.cuh), or, of gradients, what two warpgroups stage boxes in
+ * (store_box.cuh). */
 #define TURN_SLOTS 6
 #define TURN_BYTES (8 * TURN_SLOTS * 512)
+#define STAGING_BUFFERS 2
+#define STAGING_BYTES (2 * STAGING_BUFFERS * 64 * 128)
 
 #endif
