@@ -62,7 +62,7 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
     const void *weights; // tensor map: [E,C,k], [E,k,C], or, where PAIRED, [E,C/16,2,8,k]
 
     using Walk = tile_walk<Shape::BLOCKS * TILE_ROWS>;
-    static constexpr uint32_t EPILOGUE_BYTES = TURN_BYTES;
+    static constexpr uint32_t EPILOGUE_BYTES = TURN_BYTES(Shape::TILE_COLS);
 
     // Thread t copies piece t % 8 of the rows t / 8, t / 8 + 16, ..., as far as warpgroups have
     // some.

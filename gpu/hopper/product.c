@@ -330,7 +330,9 @@ int hopper_product_run(const struct moe_gpu_queue *queue, int configuration,
     void *args[] = {&map, &arguments, (char *)&product + forms[product.form].epilogue};
     const int64_t tiles =
         most_tiles(how->tile_rows, product.N, product.E) * column_tiles(how, product.cols);
-    return status == MOE_OK ? launch(queue, how, product.dtype, tiles, TURN_BYTES, args) : status;
+    return status == MOE_OK
+               ? launch(queue, how, product.dtype, tiles, TURN_BYTES(how->tile_cols), args)
+               : status;
 }
 
 /* Rows that are added up are numbers of 31 bits. */

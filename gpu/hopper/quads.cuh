@@ -4,15 +4,15 @@
 // are four words of 32 bits in each thread of a warp. Turned, lane l has instead row l / 4 of block
 // l % 4, which is 16 bytes in memory; turned back, what it had.
 //
-// A warp turns words in shared memory of its own: TURN_SLOTS slots of four blocks. What one call
-// has read the next but one may write over; two calls in a row have different slots.
+// A warp turns words in shared memory of its own: SLOTS slots of four blocks. What one call has
+// read the next but one may write over; two calls in a row have different slots. The more a call
+// turns together, the fewer times the warp waits for its shared memory.
 #pragma once
 
 #include "gpu/hopper/shape.cuh"
 
 constexpr int QUAD_BLOCKS = 4;
 constexpr uint32_t TURN_SLOT_BYTES = 32 * 16;
-static_assert(TURN_BYTES == CONSUMERS * 4 * TURN_SLOTS * TURN_SLOT_BYTES, "a warp's slots");
 
 // The first of the eight columns that this thread has of turned blocks, from the first block's.
 static __device__ __forceinline__ int quad_column()
@@ -35,6 +35,10 @@ static __device__ __forceinline__ void store_quad(uint16_t *to, bool there,
 }
 
 template <class Shape> struct warp_turn {
+    static constexpr int SLOTS = TURN_SLOTS(Shape::TILE_COLS);
+    static_assert(TURN_BYTES(Shape::TILE_COLS) == CONSUMERS * 4 * SLOTS * TURN_SLOT_BYTES,
+                  "a warp's slots");
+
     uint32_t piece, line; // of slot 0: the 16 bytes of this lane, and those that it names to
                           // stmatrix and ldmatrix
 
@@ -42,7 +46,7 @@ template <class Shape> struct warp_turn {
     {
         const uint32_t lane = threadIdx.x % 32;
         const uint32_t begin = stages_begin() + Shape::STAGES * Shape::STAGE_BYTES +
-                               threadIdx.x / 32 * TURN_SLOTS * TURN_SLOT_BYTES;
+                               threadIdx.x / 32 * SLOTS * TURN_SLOT_BYTES;
         piece = begin + place(lane / 4, lane % 4);
         line = begin + place(lane % 8, lane / 8);
     }
@@ -63,7 +67,7 @@ template <class Shape> struct warp_turn {
     template <int SLOT, int COUNT>
     __device__ __forceinline__ void out(uint32_t (&word)[COUNT][QUAD_BLOCKS]) const
     {
-        static_assert(SLOT + COUNT <= TURN_SLOTS, "there are so many");
+        static_assert(SLOT + COUNT <= SLOTS, "there are so many");
 #pragma unroll
         for (int i = 0; i < COUNT; i++)
             store_matrices<false>(line + (SLOT + i) * TURN_SLOT_BYTES, word[i]);
@@ -78,7 +82,7 @@ template <class Shape> struct warp_turn {
     __device__ __forceinline__ void out(int number, uint32_t (&word)[COUNT][QUAD_BLOCKS]) const
     {
         if (number % 2 && !planted(FAULT_TURN_SLOT_KEPT))
-            out<TURN_SLOTS / 2, COUNT>(word);
+            out<SLOTS / 2, COUNT>(word);
         else
             out<0, COUNT>(word);
     }
@@ -87,7 +91,7 @@ template <class Shape> struct warp_turn {
     template <int SLOT, int COUNT>
     __device__ __forceinline__ void in(uint32_t (&word)[COUNT][QUAD_BLOCKS]) const
     {
-        static_assert(SLOT + COUNT <= TURN_SLOTS, "there are so many");
+        static_assert(SLOT + COUNT <= SLOTS, "there are so many");
 #pragma unroll
         for (int i = 0; i < COUNT; i++)
             store_shared_16(piece + (SLOT + i) * TURN_SLOT_BYTES, word[i]);

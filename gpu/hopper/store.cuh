@@ -78,24 +78,36 @@ static __device__ __forceinline__ void store_sums(const float (&sum)[Shape::TILE
                                                   const Place &place, const Adjust &adjust)
 {
     const warp_turn<Shape> turn;
+    constexpr int GROUPS = Shape::TILE_COLS / 8 / QUAD_BLOCKS, SLOTS = warp_turn<Shape>::SLOTS / 2;
+    constexpr int TOGETHER = GROUPS < SLOTS ? GROUPS : SLOTS;
+    static_assert(GROUPS % TOGETHER == 0, "a row's groups are turned so many at a time");
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         const row_place row = place(half);
         uint16_t *const to = pinned(row.to);
 #pragma unroll
-        for (int i = 0; i < Shape::TILE_COLS / 8; i += QUAD_BLOCKS) {
-            float2 value[QUAD_BLOCKS];
-            uint32_t word[1][QUAD_BLOCKS];
+        for (int first = 0; first < GROUPS; first += TOGETHER) {
+            uint32_t word[TOGETHER][QUAD_BLOCKS];
 #pragma unroll
-            for (int block = 0; block < QUAD_BLOCKS; block++)
-                value[block] = {sum[4 * (i + block) + 2 * half],
-                                sum[4 * (i + block) + 2 * half + 1]};
-            adjust(8 * i, value);
+            for (int i = 0; i < TOGETHER; i++) {
+                float2 value[QUAD_BLOCKS];
 #pragma unroll
-            for (int block = 0; block < QUAD_BLOCKS; block++)
-                word[0][block] = pack<typename Shape::Type>(value[block].x, value[block].y);
-            turn.out(i / QUAD_BLOCKS, word);
-            store_quad(to + 8 * i, 8 * i < row.left, word[0]);
+                for (int block = 0; block < QUAD_BLOCKS; block++) {
+                    const float *const mine =
+                        &sum[4 * (QUAD_BLOCKS * (first + i) + block) + 2 * half];
+                    value[block] = {mine[0], mine[1]};
+                }
+                adjust(8 * QUAD_BLOCKS * (first + i), value);
+#pragma unroll
+                for (int block = 0; block < QUAD_BLOCKS; block++)
+                    word[i][block] = pack<typename Shape::Type>(value[block].x, value[block].y);
+            }
+            turn.out((half * GROUPS + first) / TOGETHER, word);
+#pragma unroll
+            for (int i = 0; i < TOGETHER; i++) {
+                const int column = 8 * QUAD_BLOCKS * (first + i);
+                store_quad(to + column, column < row.left, word[i]);
+            }
         }
     }
 }

@@ -26,8 +26,8 @@ struct row_tiles {
 /* Of a block's shared memory, behind the stages, and the host asks for it: what eight multiplying
  * warps turn words in (quads.cuh), or, of gradients, what two warpgroups stage boxes in
  * (store_box.cuh). */
-#define TURN_SLOTS 6
-#define TURN_BYTES (8 * TURN_SLOTS * 512)
+#define TURN_SLOTS(tile_cols) ((tile_cols) == 192 ? 6 : 8) /* its ring leaves no more */
+#define TURN_BYTES(tile_cols) (8 * TURN_SLOTS(tile_cols) * 512)
 #define STAGING_BUFFERS 2
 #define STAGING_BYTES (2 * STAGING_BUFFERS * 64 * 128)
 
