@@ -121,6 +121,13 @@ enum gpu_fault {
     FAULT_BOX_NOT_MET,
     FAULT_BOX_UNAWAITED,
     FAULT_BOX_OTHER_ROWS,
+    /* stages of z, which an epilogue reads */
+    FAULT_Z_UNAWAITED,
+    FAULT_Z_RELEASED_UNREAD,
+    FAULT_Z_NO_PROXY_FENCE,
+    FAULT_Z_BYTES_SHORT,
+    FAULT_Z_OF_FIRST_UNITS,
+    FAULT_Z_NOT_PASSED,
     /* bounds and tails */
     FAULT_GATHER_LAST,
     FAULT_GATHER_BEYOND,

@@ -39,6 +39,7 @@ GPU_KERNEL_CUH = \
 	%D%/hopper/store_gradient.cuh \
 	%D%/hopper/activation.cuh \
 	%D%/hopper/units.cuh \
+	%D%/hopper/z_stages.cuh \
 	%D%/hopper/activate.cuh \
 	%D%/hopper/activate_back.cuh
 

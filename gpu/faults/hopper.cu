@@ -25,11 +25,12 @@ extern "C" __global__ void plant_hopper_fault(int fault)
 }
 
 template <int COLS, int STAGES, int WEIGHTS_BY_ROW, class Epilogue, bool PAIRED, int HEIGHT = 1>
-static __device__ __forceinline__ void
-run(const CUtensorMap &weights, const struct product_arguments &arguments, const Epilogue &epilogue)
+static __device__ __forceinline__ void run(const CUtensorMap &weights,
+                                           const struct product_arguments &arguments,
+                                           const Epilogue &epilogue, const CUtensorMap *z = nullptr)
 {
     using Shape = product_shape<COLS, STAGES, wgmma_bf16, 0, WEIGHTS_BY_ROW, HEIGHT>;
-    run_block<Shape>(by_rows<Shape, Epilogue, PAIRED>{arguments, epilogue, &weights});
+    run_block<Shape>(by_rows<Shape, Epilogue, PAIRED>{arguments, epilogue, &weights, z});
 }
 
 PRODUCT_KERNEL hopper_nt_bf16_128(WEIGHTS, ARGUMENTS,
@@ -91,16 +92,19 @@ PRODUCT_KERNEL hopper_plain_forward_bf16_64(WEIGHTS, ARGUMENTS,
 }
 
 PRODUCT_KERNEL hopper_swiglu_back_bf16_128(WEIGHTS, ARGUMENTS,
-                                           const __grid_constant__ struct activate_back epilogue)
+                                           const __grid_constant__ struct activate_back epilogue,
+                                           const __grid_constant__ CUtensorMap z)
 {
     run<128, 6, 1, swiglu_back, false>(weights, arguments,
-                                       static_cast<const swiglu_back &>(epilogue));
+                                       static_cast<const swiglu_back &>(epilogue), &z);
 }
 
 PRODUCT_KERNEL hopper_plain_back_bf16_64(WEIGHTS, ARGUMENTS,
-                                         const __grid_constant__ struct activate_back epilogue)
+                                         const __grid_constant__ struct activate_back epilogue,
+                                         const __grid_constant__ CUtensorMap z)
 {
-    run<64, 8, 1, plain_back, false>(weights, arguments, static_cast<const plain_back &>(epilogue));
+    run<64, 8, 1, plain_back, false>(weights, arguments, static_cast<const plain_back &>(epilogue),
+                                     &z);
 }
 
 template <int COLS, int STAGES>

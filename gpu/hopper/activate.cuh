@@ -61,7 +61,7 @@ activate_gated(const struct activate_rows &to, const struct row_tile &rows, int3
         const int32_t left = columns_left(thread_row(half) < rows.rows, shape.units, first);
         const float of_z = half ? ready.of_z.y : ready.of_z.x;
         const float of_a = half ? ready.of_a.y : ready.of_a.x;
-        const unit_pieces<uint16_t> z(shape, layout, (uint16_t *)to.z, row, first);
+        const unit_pieces z(shape, layout, (uint16_t *)to.z, row, first);
         uint16_t *const a = pinned((uint16_t *)to.a + row * shape.units + first + quad_column());
 #pragma unroll
         for (int group = 0; group < GROUPS; group++) {

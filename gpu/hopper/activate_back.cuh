@@ -1,7 +1,7 @@
 // activate_back.cuh - sums on their way back through the activation.
 #pragma once
 
-#include "gpu/hopper/units.cuh"
+#include "gpu/hopper/z_stages.cuh"
 
 struct swiglu_back : activate_back {
 };
@@ -14,6 +14,11 @@ struct plain_back : activate_back {
 
 template <> constexpr bool by_layout<swiglu_back> = true;
 template <> constexpr bool by_layout<clamped_back> = true;
+
+template <> constexpr int boxes_of_z<swiglu_back> = 2;
+template <> constexpr int boxes_of_z<clamped_back> = 2;
+template <> constexpr int boxes_of_z<gated_back> = 2;
+template <> constexpr int boxes_of_z<plain_back> = 1;
 
 static __device__ __forceinline__ int layout_of(const struct activate_back &to)
 {
@@ -47,236 +52,164 @@ static __device__ __forceinline__ void store_part(const struct activate_back &to
         to.parts[row * to.part_count + (planted(FAULT_DS_ONE_PART) ? 0 : part)] = share;
 }
 
-// ---- z, which comes from far ------------------------------------------------------------------
-
-// Groups of four blocks are those of this thread's first row, then of its second. Loads run so many
-// groups ahead of what is made of them; the first begin before the sums do.
-constexpr int LOADS_AHEAD = 2;
-
-// PIECES of 16 bytes a group: 2 where units have a gate and an up.
-template <int PIECES> struct ready_back {
-    uint32_t z[LOADS_AHEAD][PIECES][QUAD_BLOCKS];
+struct ready_back {
     float2 score; // of this thread's two rows
 };
 
-// One of this thread's rows of z.
-template <int PIECES> struct row_of_z {
-    const uint16_t *low, *high;
-    int32_t next, left;
-
-    __device__ __forceinline__ row_of_z(const struct activate_back &to, const struct row_tile &rows,
-                                        int32_t first, int layout, int half)
-        : left(columns_left(thread_row(half) < rows.rows, to.shape.units, first))
-    {
-        const uint16_t *const z = (const uint16_t *)to.z;
-        const int64_t row = rows.row + thread_row(half);
-        if constexpr (PIECES == 2) {
-            const unit_pieces<const uint16_t> pieces(to.shape, layout, z, row, first);
-            low = pieces.low, high = pieces.high, next = pieces.next;
-        } else {
-            low = high = pinned(z + row * to.shape.units + first + quad_column());
-            next = 8 * QUAD_BLOCKS;
-        }
-    }
-
-    __device__ __forceinline__ void load(int group, uint32_t (&word)[PIECES][QUAD_BLOCKS]) const
-    {
-        const bool there = 8 * QUAD_BLOCKS * group < left;
-        load_global_16(low + group * next, there, word[0]);
-        if constexpr (PIECES == 2)
-            load_global_16(high + group * next, there, word[1]);
-    }
-};
-
-template <class Shape, int PIECES>
-static __device__ __forceinline__ ready_back<PIECES>
-read_ahead(const struct activate_back &to, const struct row_tile &rows, int32_t first, int layout)
+template <class Shape>
+static __device__ __forceinline__ ready_back prepare(const struct activate_back &to,
+                                                     const struct row_tile &rows, int32_t, int)
 {
-    static_assert(LOADS_AHEAD <= Shape::TILE_COLS / 8 / QUAD_BLOCKS, "all are of the first row");
-    const row_of_z<PIECES> z(to, rows, first, layout, 0);
-    ready_back<PIECES> ready;
-#pragma unroll
-    for (int group = 0; group < LOADS_AHEAD; group++)
-        z.load(group, ready.z[group]);
-    ready.score = two_scores(to.score, rows);
-    return ready;
-}
-
-template <class Shape, class Back,
-          class = std::enable_if_t<std::is_base_of_v<struct activate_back, Back>>>
-static __device__ __forceinline__ auto prepare(const Back &to, const struct row_tile &rows,
-                                               int32_t first, int layout)
-{
-    constexpr int PIECES = std::is_same_v<Back, plain_back> ? 1 : 2;
-    return read_ahead<Shape, PIECES>(to, rows, first, layout);
-}
-
-// What the epilogue will read, by a thread of the warpgroup that fills, as the tile begins: a row's
-// units of z, which nobody has read since the forward pass.
-template <class Shape, class Back>
-static __device__ __forceinline__ void prefetch(const Back &to, const struct row_tile &rows,
-                                                int32_t column, int thread)
-{
-    constexpr bool GATED = !std::is_same_v<Back, plain_back>;
-    static_assert(TILE_ROWS == GROUP, "a row a thread");
-    if (thread >= rows.rows)
-        return;
-    const struct unit_shape &shape = to.shape;
-    const int64_t left = shape.units - column;
-    const uint32_t bytes = 2 * (uint32_t)(left < Shape::TILE_COLS ? left : Shape::TILE_COLS);
-    const uint16_t *const z =
-        (const uint16_t *)to.z + (rows.row + thread) * (GATED ? 2 : 1) * shape.units;
-    if (GATED && shape.layout != MOE_W1_HALVES) {
-        prefetch_to_l2(z + 2 * column, 2 * bytes);
-        return;
-    }
-    prefetch_to_l2(z + column, bytes);
-    if (GATED)
-        prefetch_to_l2(z + shape.units + column, bytes);
+    return {two_scores(to.score, rows)};
 }
 
 // ---- back -------------------------------------------------------------------------------------
+
+// This thread's two rows, from the tile's first unit on.
+struct back_rows {
+    int32_t row;            // the first; the second is 8 on. There are fewer than 2^31 (product.c).
+    int32_t left[2], units; // units that are left: of this thread's turned ones, and at all
+    float score[2];
+    uint16_t *sa[2];
+
+    __device__ __forceinline__ back_rows(const struct activate_back &to,
+                                         const struct row_tile &rows, int32_t first,
+                                         const ready_back &ready)
+        : row((int32_t)rows.row + thread_row(0)),
+          units(pinned((int32_t)to.shape.units - first)), score{ready.score.x, ready.score.y}
+    {
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            left[half] = columns_left(thread_row(half) < rows.rows, to.shape.units, first);
+            sa[half] = pinned((uint16_t *)to.sa + place(to, first, half));
+        }
+    }
+
+    // In [N,I], of this thread's turned units.
+    __device__ __forceinline__ int64_t place(const struct activate_back &to, int32_t first,
+                                             int half) const
+    {
+        return (row + 8 * half) * to.shape.units + first + quad_column();
+    }
+};
 
 // `first`: the first unit of the tile.
 template <class Shape, int ACT>
 static __device__ __forceinline__ void
 go_back_gated(const struct activate_back &to, const struct row_tile &rows, int32_t first,
-              int layout, ready_back<2> &ready, const float (&sum)[Shape::TILE_COLS / 2])
+              int layout, const ready_back &ready, z_reader<Shape, 2> &z,
+              const float (&sum)[Shape::TILE_COLS / 2])
 {
     using Type = typename Shape::Type;
-    constexpr int GROUPS = Shape::TILE_COLS / 8 / QUAD_BLOCKS;
     const warp_turn<Shape> turn;
     const struct unit_shape &shape = to.shape;
     const act_parameters how = parameters_of(shape.act, shape.clamp);
     const bool apart = layout == MOE_W1_INTERLEAVED;
-    const int32_t all = pinned((int32_t)shape.units - first);
-    row_of_z<2> z_ahead(to, rows, first, layout, 0);
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-        const int64_t row = rows.row + thread_row(half);
-        const bool there = thread_row(half) < rows.rows;
-        const int32_t left = columns_left(there, shape.units, first);
-        const float score = half ? ready.score.y : ready.score.x;
-        const unit_pieces<uint16_t> dz(shape, layout, (uint16_t *)to.dz, row, first);
-        uint16_t *const sa = pinned((uint16_t *)to.sa + row * shape.units + first + quad_column());
-        float share = 0;
-#pragma unroll
-        for (int group = 0; group < GROUPS; group++) {
-            const int number = half * GROUPS + group, ahead = number + LOADS_AHEAD;
-            const int at = 8 * QUAD_BLOCKS * group;
-            uint32_t z[2][QUAD_BLOCKS], word[3][QUAD_BLOCKS]; // of z; two of dz, and s A
-            split_pieces(apart, ready.z[number % LOADS_AHEAD], z);
-            if (ahead == GROUPS)
-                z_ahead = row_of_z<2>(to, rows, first, layout, 1);
-            if (ahead < 2 * GROUPS)
-                z_ahead.load(ahead % GROUPS, ready.z[number % LOADS_AHEAD]);
-            turn.template in<0>(z);
-#pragma unroll
-            for (int block = 0; block < QUAD_BLOCKS; block++) {
-                const two_units kept = unpack_units<Type>(apart, {z[0][block], z[1][block]});
-                const float *const mine = &sum[at / 2 + 4 * block + 2 * half];
-                const unit_back one = back_gated<ACT>(kept.gate.x, kept.up.x, mine[0], score, how);
-                const unit_back two = back_gated<ACT>(kept.gate.y, kept.up.y, mine[1], score, how);
-                const unit_words words =
-                    pack_units<Type>(apart, {{one.gate, two.gate}, {one.up, two.up}});
-                word[0][block] = words.first;
-                word[1][block] = words.second;
-                word[2][block] = pack<Type>(one.scaled, two.scaled);
-                if (at + 8 * block < all)
-                    share += one.share + two.share;
-            }
-            turn.template out<2>(word); // behind those of z
-            store_pieces(apart, dz, group, at < left, word[0], word[1]);
-            store_quad(sa + at, at < left, word[2]);
+    const back_rows own(to, rows, first, ready);
+    const unit_pieces dz[2] = {{shape, layout, (uint16_t *)to.dz, own.row, first},
+                               {shape, layout, (uint16_t *)to.dz, own.row + 8, first}};
+    float share[2] = {0, 0};
+    take_z(z, [&](int half, int at, const uint32_t(&kept)[2][QUAD_BLOCKS]) {
+        // groups that are interleaved take too many registers, and behind a branch they are not
+        if (ACT == ACT_CLAMPED && at >= own.units) {
+            turn.meet();
+            return;
         }
-        store_part(to, there ? row : -1, first / Shape::TILE_COLS, share);
-    }
+        uint32_t word[3][QUAD_BLOCKS]; // two of dz, and s A
+#pragma unroll
+        for (int block = 0; block < QUAD_BLOCKS; block++) {
+            const two_units z = unpack_units<Type>(apart, {kept[0][block], kept[1][block]});
+            const float *const d = &sum[at / 2 + 4 * block + 2 * half];
+            const float score = own.score[half];
+            const unit_back one = back_gated<ACT>(z.gate.x, z.up.x, d[0], score, how);
+            const unit_back two = back_gated<ACT>(z.gate.y, z.up.y, d[1], score, how);
+            const unit_words words =
+                pack_units<Type>(apart, {{one.gate, two.gate}, {one.up, two.up}});
+            word[0][block] = words.first;
+            word[1][block] = words.second;
+            word[2][block] = pack<Type>(one.scaled, two.scaled);
+            if (at + 8 * block < own.units)
+                share[half] += one.share + two.share;
+        }
+        turn.out(at / 8 / QUAD_BLOCKS, word);
+        store_pieces(apart, dz[half], at / 8 / QUAD_BLOCKS, at < own.left[half], word[0], word[1]);
+        store_quad(own.sa[half] + at, at < own.left[half], word[2]);
+    });
+#pragma unroll
+    for (int half = 0; half < 2; half++)
+        store_part(to, thread_row(half) < rows.rows ? own.row + 8 * half : -1,
+                   first / Shape::TILE_COLS, share[half]);
 }
 
 template <class Shape, int ACT>
-static __device__ __forceinline__ void
-go_back_plain(const struct activate_back &to, const struct row_tile &rows, int32_t first,
-              ready_back<1> &ready, const float (&sum)[Shape::TILE_COLS / 2])
+static __device__ __forceinline__ void go_back_plain(const struct activate_back &to,
+                                                     const struct row_tile &rows, int32_t first,
+                                                     const ready_back &ready, z_reader<Shape, 1> &z,
+                                                     const float (&sum)[Shape::TILE_COLS / 2])
 {
     using Type = typename Shape::Type;
-    constexpr int GROUPS = Shape::TILE_COLS / 8 / QUAD_BLOCKS;
     const warp_turn<Shape> turn;
     const struct unit_shape &shape = to.shape;
     const act_parameters how = parameters_of(shape.act, shape.clamp);
-    const int32_t all = pinned((int32_t)shape.units - first);
-    row_of_z<1> z_ahead(to, rows, first, shape.layout, 0);
+    const back_rows own(to, rows, first, ready);
+    uint16_t *const dz[2] = {pinned((uint16_t *)to.dz + own.place(to, first, 0)),
+                             pinned((uint16_t *)to.dz + own.place(to, first, 1))};
+    float share[2] = {0, 0};
+    take_z(z, [&](int half, int at, const uint32_t(&kept)[1][QUAD_BLOCKS]) {
+        uint32_t word[2][QUAD_BLOCKS]; // of dz, and of s A
 #pragma unroll
-    for (int half = 0; half < 2; half++) {
-        const int64_t row = rows.row + thread_row(half);
-        const bool there = thread_row(half) < rows.rows;
-        const int32_t left = columns_left(there, shape.units, first);
-        const float score = half ? ready.score.y : ready.score.x;
-        const int64_t begin = row * shape.units + first + quad_column();
-        uint16_t *const dz = pinned((uint16_t *)to.dz + begin);
-        uint16_t *const sa = pinned((uint16_t *)to.sa + begin);
-        float share = 0;
-#pragma unroll
-        for (int group = 0; group < GROUPS; group++) {
-            const int number = half * GROUPS + group, ahead = number + LOADS_AHEAD;
-            const int at = 8 * QUAD_BLOCKS * group;
-            uint32_t z[1][QUAD_BLOCKS], word[2][QUAD_BLOCKS]; // of z; of dz, and of s A
-#pragma unroll
-            for (int block = 0; block < QUAD_BLOCKS; block++)
-                z[0][block] = ready.z[number % LOADS_AHEAD][0][block];
-            if (ahead == GROUPS)
-                z_ahead = row_of_z<1>(to, rows, first, shape.layout, 1);
-            if (ahead < 2 * GROUPS)
-                z_ahead.load(ahead % GROUPS, ready.z[number % LOADS_AHEAD]);
-            turn.template in<0>(z);
-#pragma unroll
-            for (int block = 0; block < QUAD_BLOCKS; block++) {
-                const float2 kept = unpack<Type>(z[0][block]);
-                const activated one = gate<ACT>(kept.x, how);
-                const activated two = gate<ACT>(kept.y, how);
-                const float *const d = &sum[at / 2 + 4 * block + 2 * half];
-                word[0][block] = pack<Type>(score * d[0] * one.slope, score * d[1] * two.slope);
-                word[1][block] = pack<Type>(score * one.value, score * two.value);
-                if (at + 8 * block < all)
-                    share += d[0] * one.value + d[1] * two.value;
-            }
-            turn.template out<2>(word);
-            store_quad(dz + at, at < left, word[0]);
-            store_quad(sa + at, at < left, word[1]);
+        for (int block = 0; block < QUAD_BLOCKS; block++) {
+            const float2 z = unpack<Type>(kept[0][block]);
+            const activated one = gate<ACT>(z.x, how);
+            const activated two = gate<ACT>(z.y, how);
+            const float *const d = &sum[at / 2 + 4 * block + 2 * half];
+            const float score = own.score[half];
+            word[0][block] = pack<Type>(score * d[0] * one.slope, score * d[1] * two.slope);
+            word[1][block] = pack<Type>(score * one.value, score * two.value);
+            if (at + 8 * block < own.units)
+                share[half] += d[0] * one.value + d[1] * two.value;
         }
-        store_part(to, there ? row : -1, first / Shape::TILE_COLS, share);
-    }
+        turn.out(at / 8 / QUAD_BLOCKS, word);
+        store_quad(dz[half] + at, at < own.left[half], word[0]);
+        store_quad(own.sa[half] + at, at < own.left[half], word[1]);
+    });
+#pragma unroll
+    for (int half = 0; half < 2; half++)
+        store_part(to, thread_row(half) < rows.rows ? own.row + 8 * half : -1,
+                   first / Shape::TILE_COLS, share[half]);
 }
 
 template <class Shape>
-static __device__ __forceinline__ void finish(const swiglu_back &to, const struct row_tile &rows,
-                                              int32_t first, int layout, ready_back<2> &ready,
-                                              const float (&sum)[Shape::TILE_COLS / 2])
+static __device__ __forceinline__ void
+finish(const swiglu_back &to, const struct row_tile &rows, int32_t first, int layout,
+       const ready_back &ready, z_reader<Shape, 2> &z, const float (&sum)[Shape::TILE_COLS / 2])
 {
-    go_back_gated<Shape, MOE_SWIGLU>(to, rows, first, layout, ready, sum);
+    go_back_gated<Shape, MOE_SWIGLU>(to, rows, first, layout, ready, z, sum);
 }
 
 template <class Shape>
-static __device__ __forceinline__ void finish(const clamped_back &to, const struct row_tile &rows,
-                                              int32_t first, int layout, ready_back<2> &ready,
-                                              const float (&sum)[Shape::TILE_COLS / 2])
+static __device__ __forceinline__ void
+finish(const clamped_back &to, const struct row_tile &rows, int32_t first, int layout,
+       const ready_back &ready, z_reader<Shape, 2> &z, const float (&sum)[Shape::TILE_COLS / 2])
 {
-    go_back_gated<Shape, ACT_CLAMPED>(to, rows, first, layout, ready, sum);
+    go_back_gated<Shape, ACT_CLAMPED>(to, rows, first, layout, ready, z, sum);
 }
 
 template <class Shape>
-static __device__ __forceinline__ void finish(const gated_back &to, const struct row_tile &rows,
-                                              int32_t first, int layout, ready_back<2> &ready,
-                                              const float (&sum)[Shape::TILE_COLS / 2])
+static __device__ __forceinline__ void
+finish(const gated_back &to, const struct row_tile &rows, int32_t first, int layout,
+       const ready_back &ready, z_reader<Shape, 2> &z, const float (&sum)[Shape::TILE_COLS / 2])
 {
-    with_gated(to.shape.act,
-               [&](auto act) { go_back_gated<Shape, act>(to, rows, first, layout, ready, sum); });
+    with_gated(to.shape.act, [&](auto act) {
+        go_back_gated<Shape, act>(to, rows, first, layout, ready, z, sum);
+    });
 }
 
 template <class Shape>
-static __device__ __forceinline__ void finish(const plain_back &to, const struct row_tile &rows,
-                                              int32_t first, int, ready_back<1> &ready,
-                                              const float (&sum)[Shape::TILE_COLS / 2])
+static __device__ __forceinline__ void
+finish(const plain_back &to, const struct row_tile &rows, int32_t first, int,
+       const ready_back &ready, z_reader<Shape, 1> &z, const float (&sum)[Shape::TILE_COLS / 2])
 {
     with_plain(to.shape.act,
-               [&](auto act) { go_back_plain<Shape, act>(to, rows, first, ready, sum); });
+               [&](auto act) { go_back_plain<Shape, act>(to, rows, first, ready, z, sum); });
 }

@@ -6,7 +6,8 @@
 // PAIRED: columns of a tile are 8 gates, their 8 ups, the next 8 gates, ..., wherever they lie in
 // memory. What becomes of the sums is finish<Shape>(epilogue, rows, first column, layout, ready,
 // sums), found by the epilogue's type; `ready` is what prepare<Shape>(epilogue, rows, first column,
-// layout) has read while they were made.
+// layout) has read while they were made. Where sums go back through the activation, finish() reads
+// z from further stages of the ring (z_stages.cuh).
 //
 // Filling threads gather rows of A by cp.async, and one of them fetches the boxes of B. Rows,
 // columns and k beyond the end are zeros; what they give is not stored.
@@ -60,6 +61,10 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
     const struct product_arguments &arguments;
     const Epilogue &epilogue;
     const void *weights; // tensor map: [E,C,k], [E,k,C], or, where PAIRED, [E,C/16,2,8,k]
+    const void *z;       // tensor map, where the epilogue reads z; else NULL
+
+    static constexpr int BOXES = boxes_of_z<Epilogue>;
+    using OfZ = stages_of_z<Shape, BOXES>;
 
     using Walk = tile_walk<Shape::BLOCKS * TILE_ROWS>;
     static constexpr uint32_t EPILOGUE_BYTES = TURN_BYTES(Shape::TILE_COLS);
@@ -132,8 +137,6 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
             const int32_t column = tiles.column_tile() * Shape::TILE_COLS;
             uint32_t place[ROWS];
             find_rows(rows, thread, place);
-            if constexpr (std::is_base_of_v<activate_back, Epilogue>)
-                prefetch<Shape>(epilogue, rows, column, thread);
             for (int32_t k = 0; k < arguments.k; k += STAGE_K) {
                 const uint32_t a = stages + at.stage * Shape::STAGE_BYTES;
                 const bool within = planted(FAULT_K_TAIL_READ) || k + thread % 8 * 8 < arguments.k;
@@ -154,6 +157,8 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
                 hand_over(ring.full(at.stage), k + STAGE_K >= arguments.k);
                 at.step();
             }
+            if constexpr (BOXES > 0)
+                fill_z<Shape, BOXES>(epilogue, z, rows, column, stages, ring, at);
         }
     }
 
@@ -171,7 +176,7 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
             const struct row_tile rows = tiles.rows();
             const int32_t column = tiles.column_tile() * Shape::TILE_COLS;
             if (own_rows >= rows.rows)
-                pass<Shape>(steps, ring, at);
+                pass<Shape>(steps + (planted(FAULT_Z_NOT_PASSED) ? 0 : OfZ::OF_TILE), ring, at);
             else
                 consume_tile(rows, column, layout, steps, stages, ring, at,
                              Shape::BLOCKS == 2 && own_rows + TILE_ROWS < rows.rows ? 2 : 1);
@@ -189,7 +194,12 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
         decltype(prepare<Shape>(epilogue, rows, column, layout)) ready;
         multiply<Shape>(sum, blocks, steps, stages, ring, at,
                         [&] { ready = prepare<Shape>(epilogue, rows, column, layout); });
-        finish<Shape>(epilogue, rows, column, layout, ready, sum[0]);
+        if constexpr (BOXES > 0) {
+            static_assert(Shape::BLOCKS == 1, "boxes of z are as high as a block");
+            z_reader<Shape, BOXES> kept(layout, stages, ring, at);
+            finish<Shape>(epilogue, rows, column, layout, ready, kept, sum[0]);
+        } else
+            finish<Shape>(epilogue, rows, column, layout, ready, sum[0]);
         if constexpr (Shape::BLOCKS == 2) {
             if (blocks < 2)
                 return;

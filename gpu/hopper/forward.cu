@@ -12,7 +12,7 @@ static __device__ __forceinline__ void run(const CUtensorMap &weights,
 {
     using Shape = product_shape<COLS, STAGES, Type, 0, 0, HEIGHT>;
     run_block<Shape>(by_rows<Shape, Epilogue, PAIRED>{
-        arguments, static_cast<const Epilogue &>(epilogue), &weights});
+        arguments, static_cast<const Epilogue &>(epilogue), &weights, nullptr});
 }
 
 extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)

@@ -132,12 +132,6 @@ template <int N> __device__ __forceinline__ void bulk_wait()
     asm volatile("cp.async.bulk.wait_group %0;" ::"n"(N) : "memory");
 }
 
-// Brings so many bytes of global memory, a multiple of 16, into the L2 cache.
-__device__ __forceinline__ void prefetch_to_l2(const void *from, uint32_t bytes)
-{
-    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
-}
-
 // What this thread knows to be in shared memory, by cp.async among others, is there for wgmma and
 // for bulk copies: they read through another proxy.
 __device__ __forceinline__ void fence_shared_for_async()
@@ -146,22 +140,6 @@ __device__ __forceinline__ void fence_shared_for_async()
 }
 
 // ---- global memory ----------------------------------------------------------------------------
-
-// 16 bytes that no kernel writes meanwhile, or zeros; begun here, and not where they are used.
-__device__ __forceinline__ void load_global_16(const void *from, bool there, uint32_t (&word)[4])
-{
-    asm volatile("{\n"
-                 ".reg .pred there;\n"
-                 "setp.ne.b32 there, %5, 0;\n"
-                 "mov.b32 %0, 0;\n"
-                 "mov.b32 %1, 0;\n"
-                 "mov.b32 %2, 0;\n"
-                 "mov.b32 %3, 0;\n"
-                 "@there ld.global.nc.v4.b32 {%0, %1, %2, %3}, [%4];\n"
-                 "}\n"
-                 : "=&r"(word[0]), "=&r"(word[1]), "=&r"(word[2]), "=&r"(word[3])
-                 : "l"(__cvta_generic_to_global(from)), "r"((int)there));
-}
 
 // 16 bytes in one piece, which a compiler might take apart, and without a branch.
 __device__ __forceinline__ void store_global_16(void *to, bool there, uint32_t a, uint32_t b,
@@ -210,6 +188,14 @@ __device__ __forceinline__ void load_shared_16(uint32_t from, uint32_t (&word)[4
 {
     asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
                  : "=r"(word[0]), "=r"(word[1]), "=r"(word[2]), "=r"(word[3])
+                 : "r"(from)
+                 : "memory");
+}
+
+__device__ __forceinline__ void load_shared_8(uint32_t from, uint32_t &first, uint32_t &second)
+{
+    asm volatile("ld.shared.v2.b32 {%0, %1}, [%2];"
+                 : "=r"(first), "=r"(second)
                  : "r"(from)
                  : "memory");
 }

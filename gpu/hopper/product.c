@@ -212,13 +212,13 @@ static int64_t column_tiles(const struct product_configuration *how, int64_t col
     return (columns + how->tile_cols - 1) / how->tile_cols;
 }
 
-static struct moe_tensor_map_spec weights_map(const struct hopper_product *product)
+static struct moe_tensor_map_spec map_of(const struct hopper_product *product, const void *data)
 {
     return (struct moe_tensor_map_spec){
         .type = product->dtype == MOE_BF16 ? MAP_BF16 : MAP_F16,
         .swizzle = planted(FAULT_MAP_UNSWIZZLED) ? 0 : MAP_SWIZZLE_128,
         .promotion = MAP_PROMOTION_256,
-        .base = (void *)product->weights,
+        .base = (void *)data,
         .step = {1, 1, 1, 1, 1},
     };
 }
@@ -230,7 +230,7 @@ static struct moe_tensor_map_spec plain_map(const struct hopper_product *product
     const int by_row = forms[product->form].by_row;
     const uint64_t inner = (uint64_t)(by_row ? product->cols : product->k);
     const uint64_t outer = (uint64_t)(by_row ? product->k : product->cols);
-    struct moe_tensor_map_spec spec = weights_map(product);
+    struct moe_tensor_map_spec spec = map_of(product, product->weights);
     const uint64_t sizes[] = {inner, outer + 64 * (uint64_t)planted(FAULT_MAP_TOO_TALL),
                               (uint64_t)product->E};
     const uint64_t strides[] = {2 * inner, 2 * inner * outer};
@@ -248,7 +248,7 @@ static struct moe_tensor_map_spec paired_map(const struct hopper_product *produc
 {
     const uint64_t row = 2 * (uint64_t)product->k, units = (uint64_t)product->cols / 2;
     const int layout = product->activate.shape.layout;
-    struct moe_tensor_map_spec spec = weights_map(product);
+    struct moe_tensor_map_spec spec = map_of(product, product->weights);
     const uint64_t sizes[] = {(uint64_t)product->k, 8, 2, units / 8, (uint64_t)product->E};
     const uint64_t strides[] = {
         layout == MOE_W1_INTERLEAVED ? 2 * row : row, /* unit to unit */
@@ -264,6 +264,26 @@ static struct moe_tensor_map_spec paired_map(const struct hopper_product *produc
     memcpy(spec.stride, strides, sizeof strides);
     memcpy(spec.box, box, sizeof box);
     return spec;
+}
+
+/* Z that an epilogue reads: [N,2,I], so that no box of gates goes on among ups, or, where these do
+ * not lie apart, [N,1,Z]. */
+static int encode_z(struct moe_device *device, const struct hopper_product *product,
+                    struct moe_tensor_map *map)
+{
+    const struct unit_shape *shape = &product->back.shape;
+    const int gated = moe_act_info((enum moe_act)shape->act)->gated;
+    const int halves = gated && shape->layout == MOE_W1_HALVES;
+    const uint64_t Z = (uint64_t)(gated ? 2 : 1) * (uint64_t)shape->units;
+    struct moe_tensor_map_spec spec = map_of(product, product->back.z);
+    const uint64_t sizes[] = {halves ? Z / 2 : Z, halves ? 2 : 1, (uint64_t)product->N};
+    const uint64_t strides[] = {2 * sizes[0], 2 * Z};
+    const uint32_t box[] = {BOX_COLS, 1, TILE_ROWS};
+    spec.rank = 3;
+    memcpy(spec.size, sizes, sizeof sizes);
+    memcpy(spec.stride, strides, sizeof strides);
+    memcpy(spec.box, box, sizeof box);
+    return moe_device_tensor_map_encode(device, &spec, map);
 }
 
 /* Rows that the form's epilogue reads and stores in pieces of 16 bytes. */
@@ -282,6 +302,9 @@ static int check_epilogue(const struct hopper_product *product)
             status = check_rows("a", to->a, to->shape.units, 16);
         return status == MOE_OK ? check_rows("bias", to->bias, to->shape.units, 16) : status;
     }
+    if (product->N > INT32_MAX - TILE_ROWS) /* rows of a box are numbers of 32 bits, with a sign */
+        return moe_error(MOE_E_UNSUPPORTED, "%lld rows of z: up to %d are taken",
+                         (long long)product->N, INT32_MAX - TILE_ROWS);
     status = check_rows("z", back->z, back->shape.units, 16);
     if (status == MOE_OK)
         status = check_rows("dz", back->dz, back->shape.units, 16);
@@ -311,7 +334,7 @@ int hopper_product_run(const struct moe_gpu_queue *queue, int configuration,
 {
     const struct product_configuration *how = NULL;
     struct hopper_product product = *given;
-    struct moe_tensor_map map;
+    struct moe_tensor_map map, z;
     int status = find(product.form, configuration, product.dtype, &how);
     if (status == MOE_OK)
         status = check_product(&product);
@@ -321,13 +344,16 @@ int hopper_product_run(const struct moe_gpu_queue *queue, int configuration,
                                                 ? paired_map(&product, (uint32_t)how->tile_cols)
                                                 : plain_map(&product, (uint32_t)how->tile_cols);
     status = moe_device_tensor_map_encode(queue->device, &spec, &map);
+    if (status == MOE_OK && forms[product.form].epilogue == offsetof(struct hopper_product, back))
+        status = encode_z(queue->device, &product, &z);
     product.store.cols = (int32_t)product.cols;
     if (planted(FAULT_MISSING_K_TAIL) && product.k > STAGE_K)
         product.k -= product.k % STAGE_K;
     struct product_arguments arguments = {
         product.a, product.gather,     product.a_stride,     product.tiles,
         product.N, (int32_t)product.k, (int32_t)product.cols};
-    void *args[] = {&map, &arguments, (char *)&product + forms[product.form].epilogue};
+    /* kernels that take no z have one argument less */
+    void *args[] = {&map, &arguments, (char *)&product + forms[product.form].epilogue, &z};
     const int64_t tiles =
         most_tiles(how->tile_rows, product.N, product.E) * column_tiles(how, product.cols);
     return status == MOE_OK

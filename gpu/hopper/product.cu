@@ -9,7 +9,7 @@ static __device__ __forceinline__ void run(const CUtensorMap &weights,
                                            const struct store_rows &store)
 {
     using Shape = product_shape<COLS, STAGES, Type, 0, WEIGHTS_BY_ROW, HEIGHT>;
-    run_block<Shape>(by_rows<Shape, struct store_rows, false>{arguments, store, &weights});
+    run_block<Shape>(by_rows<Shape, struct store_rows, false>{arguments, store, &weights, nullptr});
 }
 
 extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)

@@ -60,7 +60,7 @@ struct activate_rows { /* Z_r = s sums + bias, as stored; A_r = s act(Z_r) */
 struct activate_back { /* dA' = sums; dZ_r = act'(Z_r) s dA'_r; sA_r = s act(Z_r); <dA', A> in parts
                         */
     struct unit_shape shape;
-    const void *z; /* not where dz is: loads of it pass stores */
+    const void *z; /* [N,Z], N below 2^31; not where dz is: copies of it pass stores */
     void *dz, *sa;
     const float *score; /* [N], or NULL: 1 */
     float *parts;       /* [N, parts of a row], or NULL */

@@ -86,18 +86,4 @@ template <class Shape> struct warp_turn {
         else
             out<0, COUNT>(word);
     }
-
-    // And back.
-    template <int SLOT, int COUNT>
-    __device__ __forceinline__ void in(uint32_t (&word)[COUNT][QUAD_BLOCKS]) const
-    {
-        static_assert(SLOT + COUNT <= SLOTS, "there are so many");
-#pragma unroll
-        for (int i = 0; i < COUNT; i++)
-            store_shared_16(piece + (SLOT + i) * TURN_SLOT_BYTES, word[i]);
-        meet();
-#pragma unroll
-        for (int i = 0; i < COUNT; i++)
-            load_matrices(line + (SLOT + i) * TURN_SLOT_BYTES, word[i]);
-    }
 };

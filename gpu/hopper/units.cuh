@@ -58,16 +58,16 @@ static __device__ __forceinline__ two_units load_units(const struct unit_shape &
 
 // This thread's turned units in its row of z, from the first of its tile on: eight of them lie in
 // two pieces of 16 bytes, gates and ups, or, one by one, four units and four.
-template <class Element> struct unit_pieces {
-    Element *low, *high;
+struct unit_pieces {
+    uint16_t *low, *high;
     int32_t next; // elements from a piece to that of the next four blocks
 
-    __device__ __forceinline__ unit_pieces(const struct unit_shape &shape, int layout, Element *z,
+    __device__ __forceinline__ unit_pieces(const struct unit_shape &shape, int layout, uint16_t *z,
                                            int64_t row, int32_t first)
     {
         const bool halves = layout == MOE_W1_HALVES;
         const int64_t unit = first + quad_column();
-        Element *const begin = z + row * 2 * shape.units + (halves ? unit : 2 * unit);
+        uint16_t *const begin = z + row * 2 * shape.units + (halves ? unit : 2 * unit);
         low = pinned(begin);
         high = low + (halves ? shape.units : 8);
         next = 8 * QUAD_BLOCKS * (halves ? 1 : 2);
@@ -77,28 +77,14 @@ template <class Element> struct unit_pieces {
 };
 
 // a, b: turned words of four blocks, `pack_units`'s first and second; the group's number.
-static __device__ __forceinline__ void store_pieces(bool apart, const unit_pieces<uint16_t> &to,
-                                                    int group, bool there,
-                                                    const uint32_t (&a)[QUAD_BLOCKS],
+static __device__ __forceinline__ void store_pieces(bool apart, const unit_pieces &to, int group,
+                                                    bool there, const uint32_t (&a)[QUAD_BLOCKS],
                                                     const uint32_t (&b)[QUAD_BLOCKS])
 {
     store_global_16(to.low + group * to.next, there, a[0], apart ? b[0] : a[1], apart ? a[1] : a[2],
                     apart ? b[1] : a[3]);
     store_global_16(to.high + group * to.next, there, apart ? a[2] : b[0], apart ? b[2] : b[1],
                     apart ? a[3] : b[2], b[3]);
-}
-
-// The same words of two pieces.
-static __device__ __forceinline__ void
-split_pieces(bool apart, const uint32_t (&piece)[2][QUAD_BLOCKS], uint32_t (&word)[2][QUAD_BLOCKS])
-{
-#pragma unroll
-    for (int i = 0; i < 2 * QUAD_BLOCKS; i++) {
-        const int from = i % QUAD_BLOCKS * 2 + i / QUAD_BLOCKS;
-        word[i / QUAD_BLOCKS][i % QUAD_BLOCKS] = apart
-                                                     ? piece[from / QUAD_BLOCKS][from % QUAD_BLOCKS]
-                                                     : piece[i / QUAD_BLOCKS][i % QUAD_BLOCKS];
-    }
 }
 
 static __device__ __forceinline__ float score_at(const float *scores, int64_t row)
