@@ -25,9 +25,9 @@ static __device__ __forceinline__ int layout_of(const struct activate_back &to)
     return to.shape.layout;
 }
 
-// What one unit gives: its share of <dA', A>, and s A.
+// What one unit gives: dZ, s A, and A.
 struct unit_back {
-    float gate, up, scaled, share;
+    float gate, up, scaled, value;
 };
 
 template <int ACT>
@@ -37,8 +37,14 @@ static __device__ __forceinline__ unit_back back_gated(float z_gate, float z_up,
     const activated g = gate<ACT>(z_gate, how), u = up<ACT>(z_up, how);
     const float value = g.value * u.value, d = planted(FAULT_DZ_WITHOUT_SCORE) ? sum : score * sum;
     return {d * u.value * g.slope, d * g.value * u.slope,
-            planted(FAULT_DW2_WITHOUT_SCORE) ? value : score * value,
-            (planted(FAULT_DS_SCORED) ? d : sum) * value};
+            planted(FAULT_DW2_WITHOUT_SCORE) ? value : score * value, value};
+}
+
+// <dA', A> of two neighbours. Which of the products is rounded is said here: a compiler that may
+// choose does by what is around them, and bits change with it.
+static __device__ __forceinline__ float share_of(float d_one, float one, float d_two, float two)
+{
+    return __fmaf_rn(d_one, one, __fmul_rn(d_two, two));
 }
 
 // The share of the row, from the four threads that have parts of it.
@@ -120,7 +126,7 @@ go_back_gated(const struct activate_back &to, const struct row_tile &rows, int32
         for (int block = 0; block < QUAD_BLOCKS; block++) {
             const two_units z = unpack_units<Type>(apart, {kept[0][block], kept[1][block]});
             const float *const d = &sum[at / 2 + 4 * block + 2 * half];
-            const float score = own.score[half];
+            const float score = own.score[half], by = planted(FAULT_DS_SCORED) ? score : 1;
             const unit_back one = back_gated<ACT>(z.gate.x, z.up.x, d[0], score, how);
             const unit_back two = back_gated<ACT>(z.gate.y, z.up.y, d[1], score, how);
             const unit_words words =
@@ -128,8 +134,9 @@ go_back_gated(const struct activate_back &to, const struct row_tile &rows, int32
             word[0][block] = words.first;
             word[1][block] = words.second;
             word[2][block] = pack<Type>(one.scaled, two.scaled);
+            const float both = share_of(d[0] * by, one.value, d[1] * by, two.value);
             if (at + 8 * block < own.units)
-                share[half] += one.share + two.share;
+                share[half] += both;
         }
         turn.out(at / 8 / QUAD_BLOCKS, word);
         store_pieces(apart, dz[half], at / 8 / QUAD_BLOCKS, at < own.left[half], word[0], word[1]);
@@ -166,8 +173,9 @@ static __device__ __forceinline__ void go_back_plain(const struct activate_back 
             const float score = own.score[half];
             word[0][block] = pack<Type>(score * d[0] * one.slope, score * d[1] * two.slope);
             word[1][block] = pack<Type>(score * one.value, score * two.value);
+            const float both = share_of(d[0], one.value, d[1], two.value);
             if (at + 8 * block < own.units)
-                share[half] += d[0] * one.value + d[1] * two.value;
+                share[half] += both;
         }
         turn.out(at / 8 / QUAD_BLOCKS, word);
         store_quad(dz[half] + at, at < own.left[half], word[0]);
