@@ -177,13 +177,6 @@ __device__ __forceinline__ int32_t pinned(int32_t value)
 
 // ---- shared memory and registers --------------------------------------------------------------
 
-__device__ __forceinline__ void store_shared_16(uint32_t to, const uint32_t (&word)[4])
-{
-    asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(to), "r"(word[0]), "r"(word[1]),
-                 "r"(word[2]), "r"(word[3])
-                 : "memory");
-}
-
 __device__ __forceinline__ void load_shared_16(uint32_t from, uint32_t (&word)[4])
 {
     asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
