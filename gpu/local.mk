@@ -33,6 +33,7 @@ GPU_KERNEL_CUH = \
 	%D%/hopper/shape.cuh \
 	%D%/hopper/by_rows.cuh \
 	%D%/hopper/over_rows.cuh \
+	%D%/hopper/walk.cuh \
 	%D%/hopper/quads.cuh \
 	%D%/hopper/store.cuh \
 	%D%/hopper/store_box.cuh \

@@ -18,44 +18,7 @@
 #include "gpu/hopper/product.h"
 #include "gpu/hopper/shape.cuh"
 #include "gpu/hopper/store.cuh"
-
-// The tiles of a block, in turn: row tiles one after another, all columns of each.
-template <int TILE_HEIGHT> struct tile_walk {
-    const struct product_arguments &arguments;
-    uint32_t tile, count; // row tiles times column tiles: memory ends before 2^32 of them
-    uint32_t column_tiles;
-
-    __device__ tile_walk(const struct product_arguments &arguments, uint32_t column_tiles)
-        : arguments(arguments), tile(blockIdx.x), column_tiles(column_tiles)
-    {
-        const int64_t all = (arguments.rows + TILE_HEIGHT - 1) / TILE_HEIGHT;
-        count = (uint32_t)(arguments.tiles ? arguments.tiles->count : all) * column_tiles;
-    }
-
-    __device__ bool more() const
-    {
-        return tile < count - planted(FAULT_LAST_TILE);
-    }
-
-    __device__ void step()
-    {
-        tile += gridDim.x + planted(FAULT_TILE_SKIPPED);
-    }
-
-    __device__ struct row_tile rows() const
-    {
-        const uint32_t i = tile / column_tiles;
-        if (arguments.tiles)
-            return ((const struct row_tile *)(arguments.tiles + 1))[i];
-        const int64_t row = (int64_t)i * TILE_HEIGHT, left = arguments.rows - row;
-        return {row, (int32_t)(left < TILE_HEIGHT ? left : TILE_HEIGHT), 0};
-    }
-
-    __device__ int32_t column_tile() const
-    {
-        return (int32_t)(tile % column_tiles);
-    }
-};
+#include "gpu/hopper/walk.cuh"
 
 template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
     const struct product_arguments &arguments;
@@ -66,7 +29,7 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
     static constexpr int BOXES = boxes_of_z<Epilogue>;
     using OfZ = stages_of_z<Shape, BOXES>;
 
-    using Walk = tile_walk<Shape::BLOCKS * TILE_ROWS>;
+    using Walk = row_walk<Shape::BLOCKS * TILE_ROWS>;
     static constexpr uint32_t EPILOGUE_BYTES = TURN_BYTES(Shape::TILE_COLS);
 
     // Thread t copies piece t % 8 of the rows t / 8, t / 8 + 16, ..., as far as warpgroups have
@@ -133,8 +96,9 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
             (planted(FAULT_NO_SWIZZLE) ? thread % 8 : thread % 8 ^ thread / 8 % 8) * 16;
         typename Shape::Place at;
         for (Walk tiles = walk(); tiles.more(); tiles.step()) {
-            const struct row_tile rows = tiles.rows();
-            const int32_t column = tiles.column_tile() * Shape::TILE_COLS;
+            const struct tile_place tile = tiles.place();
+            const struct row_tile rows = tiles.rows(tile);
+            const int32_t column = (int32_t)tile.column * Shape::TILE_COLS;
             uint32_t place[ROWS];
             find_rows(rows, thread, place);
             for (int32_t k = 0; k < arguments.k; k += STAGE_K) {
@@ -173,8 +137,9 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
         const int own_rows = __shfl_sync(~0u, (int)threadIdx.x / GROUP, 0) * WARPGROUP_ROWS;
         typename Shape::Place at;
         for (Walk tiles = walk(); tiles.more(); tiles.step()) {
-            const struct row_tile rows = tiles.rows();
-            const int32_t column = tiles.column_tile() * Shape::TILE_COLS;
+            const struct tile_place tile = tiles.place();
+            const struct row_tile rows = tiles.rows(tile);
+            const int32_t column = (int32_t)tile.column * Shape::TILE_COLS;
             if (own_rows >= rows.rows)
                 pass<Shape>(steps + (planted(FAULT_Z_NOT_PASSED) ? 0 : OfZ::OF_TILE), ring, at);
             else

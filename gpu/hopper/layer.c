@@ -15,11 +15,12 @@ const char *const hopper_configuration_names[HOPPER_CONFIGURATIONS] = {
 static const int32_t configuration_cols[HOPPER_CONFIGURATIONS] = {256, 192, 128, 64, 128};
 #define TALL 4
 
-/* Do experts have so few rows that a tall tile often has all of one, and reads its weights once? */
-static int has_few_rows(const struct hopper_layer *layer, int shared)
+/* Do experts have so few rows that a tall tile often has all of one, and reads its weights once?
+ * The bounds are from an H200. */
+static int has_few_rows(const struct hopper_layer *layer, enum product_form form, int shared)
 {
     const int64_t rows = shared ? layer->problem->T : layer->N / layer->problem->E;
-    return rows > TILE_ROWS * 3 / 4 && rows <= TALL_ROWS + 32;
+    return rows > TILE_ROWS * 3 / 4 && rows <= TALL_ROWS + (form == PRODUCT_BACKWARD ? 128 : 32);
 }
 
 /* The widest tile of a form that is that high and at most so wide; else the narrowest that high; -1
@@ -42,9 +43,10 @@ int hopper_choose(const struct hopper_layer *layer, enum product_form form, int 
 {
     const int configuration = layer->configuration;
     const int32_t cols = configuration_cols[configuration];
-    const int tall = configuration == TALL || (configuration == 0 && has_few_rows(layer, shared))
-                         ? find_tile(form, TALL_ROWS, cols)
-                         : -1;
+    const int tall =
+        configuration == TALL || (configuration == 0 && has_few_rows(layer, form, shared))
+            ? find_tile(form, TALL_ROWS, cols)
+            : -1;
     return tall >= 0 ? tall : find_tile(form, TILE_ROWS, cols);
 }
 

@@ -10,45 +10,7 @@
 
 #include "gpu/hopper/product.h"
 #include "gpu/hopper/shape.cuh"
-
-// The tiles of a block, in turn: experts one after another, all columns of 128 rows of D, then the
-// next 128.
-struct gradient_walk {
-    uint32_t tile, count; // memory for D ends before 2^32 of them
-    uint32_t row_tiles, column_tiles;
-
-    __device__ gradient_walk(const struct gradient_arguments &arguments, int32_t tile_cols)
-        : tile(blockIdx.x), row_tiles((arguments.p_cols + TILE_ROWS - 1) / TILE_ROWS),
-          column_tiles((arguments.q_cols + tile_cols - 1) / tile_cols)
-    {
-        count = (uint32_t)arguments.experts * row_tiles * column_tiles;
-    }
-
-    __device__ bool more() const
-    {
-        return tile < count;
-    }
-
-    __device__ void step()
-    {
-        tile += gridDim.x;
-    }
-
-    __device__ int32_t expert() const
-    {
-        return (int32_t)(tile / column_tiles / row_tiles);
-    }
-
-    __device__ int32_t row_tile() const
-    {
-        return (int32_t)(tile / column_tiles % row_tiles);
-    }
-
-    __device__ int32_t column_tile() const
-    {
-        return (int32_t)(tile % column_tiles);
-    }
-};
+#include "gpu/hopper/walk.cuh"
 
 // Rows of the slice from `row` on that the expert has: none beyond its end.
 static __device__ __forceinline__ int rows_left(uint32_t row, uint32_t end)
@@ -188,10 +150,12 @@ template <class Shape, class Epilogue> struct over_rows {
         const int thread = threadIdx.x % GROUP;
         typename Shape::Place at;
         for (gradient_walk tiles(arguments, Shape::TILE_COLS); tiles.more(); tiles.step()) {
+            const struct tile_place tile = tiles.place();
             gathered_operand<TILE_ROWS> p(arguments.p, p_map, arguments.p_cols,
-                                          tiles.row_tile() * TILE_ROWS, thread);
+                                          (int32_t)tile.row * TILE_ROWS, thread);
             const slice_operand<Shape::TILE_COLS> q(arguments.q, q_map, arguments.q_cols,
-                                                    tiles.column_tile() * Shape::TILE_COLS, thread);
+                                                    (int32_t)tile.column * Shape::TILE_COLS,
+                                                    thread);
             uint32_t row = (uint32_t)arguments.expert_begin[tiles.expert()];
             const uint32_t end = (uint32_t)arguments.expert_begin[tiles.expert() + 1];
             const auto now = p.look_up(row, end);
@@ -228,8 +192,9 @@ template <class Shape, class Epilogue> struct over_rows {
         for (gradient_walk tiles(arguments, Shape::TILE_COLS); tiles.more(); tiles.step()) {
             const int64_t rows =
                 arguments.expert_begin[tiles.expert() + 1] - arguments.expert_begin[tiles.expert()];
-            const int32_t row = tiles.row_tile() * TILE_ROWS;
-            const int32_t column = tiles.column_tile() * Shape::TILE_COLS;
+            const struct tile_place tile = tiles.place();
+            const int32_t row = (int32_t)tile.row * TILE_ROWS;
+            const int32_t column = (int32_t)tile.column * Shape::TILE_COLS;
             if (rows > 0) {
                 float sum[1][Shape::TILE_COLS / 2];
                 multiply<Shape>(sum, 1, (rows + STAGE_K - 1) / STAGE_K, stages, ring, at, [] {});

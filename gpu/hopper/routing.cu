@@ -98,7 +98,9 @@ static __device__ void list_tiles(const struct routing &r, const int64_t *tile_b
             if (planted(FAULT_ROWS_ROUNDED_DOWN) && left > 16)
                 left -= left % 16;
             list[tile_begin[e] + i] = {begin + i * ROWS, (int32_t)(left < ROWS ? left : ROWS),
-                                       (int32_t)e - (planted(FAULT_SECOND_TILE_EXPERT) && i > 0)};
+                                       (int32_t)e - (planted(FAULT_SECOND_TILE_EXPERT) && i > 0),
+                                       (int32_t)tile_begin[e],
+                                       (int32_t)(tile_begin[e + 1] - tile_begin[e])};
         }
     }
 }

@@ -55,7 +55,8 @@ extern "C" __global__ void __launch_bounds__(256)
         const int64_t e = expert_of(i, E, begin);
         const int64_t row = expert_begin[e] + (i - begin[e]) * tile_rows;
         const int64_t left = expert_begin[e + 1] - row;
-        list[i] = {row, (int32_t)(left < tile_rows ? left : tile_rows), (int32_t)e};
+        list[i] = {row, (int32_t)(left < tile_rows ? left : tile_rows), (int32_t)e,
+                   (int32_t)begin[e], (int32_t)(begin[e + 1] - begin[e])};
     }
     if (threadIdx.x == 0)
         tiles->count = begin[E];

@@ -12,6 +12,7 @@ struct row_tile {
     int64_t row;  /* the first of them */
     int32_t rows; /* 1 .. TILE_ROWS, or TALL_ROWS where tiles are tall */
     int32_t expert;
+    int32_t first, count; /* the expert's tiles in the list: the first one, and how many */
 };
 
 /* All tiles of a routing of one height, by expert, then by row. */
