@@ -122,6 +122,8 @@ static const struct hopper_fault rows[] = {
     {FAULT_PASS_UNAWAITED, "pass-unawaited",
      "a warpgroup without rows releases stages that are not there yet", "", SHOWS_MACHINE, TILES_64,
      "T=9 H=1280 I=64 E=2 K=1", "a GPU may hang, or come through", NULL},
+    {FAULT_LAST_GROUP, "last-group", "the last columns of an expert are taken for a whole group",
+     "", SHOWS_BOTH, TILES_64, "T=9 H=1096 I=64 E=2 K=1", NULL, NULL},
     {FAULT_TALL_BLOCK, "tall-block",
      "rows 128 to 255 of a tall tile are multiplied as rows 0 to 127", "", SHOWS_BOTH, TILES_TALL,
      "T=140 H=64 I=64 E=1 K=1", NULL, NULL},

@@ -21,7 +21,9 @@ static __device__ __forceinline__ struct tile_place place_in_groups(uint32_t num
 {
     const uint32_t group = number / (rows * COLUMN_GROUP), first = group * COLUMN_GROUP;
     const uint32_t left = number - first * rows;
-    const uint32_t width = columns - first < COLUMN_GROUP ? columns - first : COLUMN_GROUP;
+    const uint32_t width = columns - first < COLUMN_GROUP && !planted(FAULT_LAST_GROUP)
+                               ? columns - first
+                               : COLUMN_GROUP;
     return {left / width, first + left % width};
 }
 
