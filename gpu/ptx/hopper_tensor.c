@@ -204,6 +204,30 @@ static int take_map(struct ptx_warp *warp, const struct ptx_code *code, int lane
     return 0;
 }
 
+/* What an H200 does not take, though the text says nothing of it: a first coordinate that is no
+ * multiple of 16 bytes, and before the tensor a store or a reduction. Loads may begin there. */
+static int check_coordinates(const struct tensor_copy *copy, int count, int loads)
+{
+    const int64_t bytes = copy->at[0] * (int64_t)geometry_type_bytes(copy->tensor.type);
+    if (bytes % 16)
+        return moe_error(MOE_E_UNSUPPORTED,
+                         "the first coordinate is at byte %lld, and an H200 takes multiples of 16",
+                         (long long)bytes);
+    for (int i = 0; i < count && !loads; i++)
+        if (copy->at[i] < 0)
+            return moe_error(MOE_E_UNSUPPORTED,
+                             "coordinate %d is %d: an H200 stores nothing before a tensor", i,
+                             copy->at[i]);
+    return MOE_OK;
+}
+
+/* Nor reductions of s64 but the smallest and the largest. */
+static int is_taken(enum hopper_operation operation, int type)
+{
+    return type != GEOMETRY_S64 || operation == HOPPER_NO_OPERATION || operation == HOPPER_MIN ||
+           operation == HOPPER_MAX;
+}
+
 /* Places: of a load: to, map, mbarrier; else: map, from. count: dimensions; data[0]: the place of
  * the mask of CTAs. */
 static int fill_operands(struct ptx_warp *warp, const struct ptx_code *code, int lane,
@@ -225,12 +249,15 @@ static int fill_operands(struct ptx_warp *warp, const struct ptx_code *code, int
         copy->at[i] = (int32_t)ptx_row(warp, slot)[lane];
     }
     copy->shared = shared & PTX_OFFSET_MASK;
+    if (check_coordinates(copy, code->count, loads))
+        return complain(warp, code, lane, PTX_RULE_TENSOR_COORDINATE, copy->map_address);
     if (geometry_box_begin(&box, &copy->tensor, copy->at, (uint32_t)copy->shared))
         return complain(warp, code, lane, PTX_RULE_TENSOR_BOX, shared);
     bulk->bytes = (uint32_t)geometry_box_bytes(&copy->tensor);
     bulk->to = bulk->from = shared;
-    if (!hopper_reduction_find((enum hopper_operation)code->data[1], types[copy->tensor.type],
-                               &bulk->reduction)) {
+    const enum hopper_operation operation = (enum hopper_operation)code->data[1];
+    if (!is_taken(operation, copy->tensor.type) ||
+        !hopper_reduction_find(operation, types[copy->tensor.type], &bulk->reduction)) {
         moe_error(MOE_E_USAGE, "no such reduction of this type of elements");
         return complain(warp, code, lane, PTX_RULE_TENSOR_REDUCTION, copy->map_address);
     }

@@ -251,6 +251,8 @@ const struct ptx_rule_row ptx_rules[PTX_RULE_COUNT] = {
                                   TENSOR_FITS, NULL},
     [PTX_RULE_TENSOR_BOX] = {"tensor-box", PTX_REPORT_DESCRIPTOR, PTX_REPORT_VALUE, TENSOR_FITS,
                              NULL},
+    [PTX_RULE_TENSOR_COORDINATE] = {"tensor-coordinate", PTX_REPORT_DESCRIPTOR, PTX_REPORT_VALUE,
+                                    TENSOR_FITS, NULL},
     [PTX_RULE_TENSOR_REDUCTION] = {"tensor-reduction", PTX_REPORT_DESCRIPTOR, PTX_REPORT_VALUE,
                                    TENSOR_FITS, NULL},
     [PTX_RULE_ACCESS_CTA_ENDED] =
