@@ -35,7 +35,11 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
     // Thread t copies piece t % 8 of the rows t / 8, t / 8 + 16, ..., as far as warpgroups have
     // some.
     static constexpr int ROWS = Shape::BLOCKS * TILE_ROWS / 16;
-    static constexpr uint32_t NO_ROW = ~0u;
+    // What is kept of each: where its piece begins; or, of a tall tile, which has too many for
+    // that, its number in A.
+    static constexpr bool IS_TALL = Shape::BLOCKS > 1;
+    using Row = std::conditional_t<IS_TALL, uint32_t, const char *>;
+    static constexpr Row NO_ROW = IS_TALL ? Row(-1) : Row(0);
 
     __device__ __forceinline__ Walk walk() const
     {
@@ -45,27 +49,47 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
         return Walk(arguments, (arguments.cols + Shape::TILE_COLS - 1) / Shape::TILE_COLS);
     }
 
-    // Where the thread's rows of the tile are in A.
-    __device__ __forceinline__ void find_rows(const struct row_tile &rows, int thread,
-                                              uint32_t (&place)[ROWS]) const
-    {
-#pragma unroll
-        for (int i = 0; i < ROWS; i++) {
-            const int row = thread / 8 + 16 * i;
-            place[i] = NO_ROW;
-            if (row < rows.rows + planted(FAULT_GATHER_BEYOND)) {
-                const int64_t at =
-                    rows.row + row - (planted(FAULT_GATHER_LAST) && row && row == rows.rows - 1);
-                place[i] = (uint32_t)(arguments.gather ? arguments.gather[at] : at);
-            }
-        }
-    }
-
     // Bytes from the beginning of A.
     __device__ __forceinline__ uint64_t distance(uint32_t place) const
     {
         const uint32_t stride = 2 * (uint32_t)arguments.a_stride;
         return planted(FAULT_GATHER_INT32) ? place * stride : place * (uint64_t)stride;
+    }
+
+    __device__ __forceinline__ const char *begin_of(uint32_t place, int thread) const
+    {
+        return (const char *)arguments.a + distance(place) + thread % 8 * 16;
+    }
+
+    // The thread's rows of the tile.
+    __device__ __forceinline__ void find_rows(const struct row_tile &rows, int thread,
+                                              Row (&kept)[ROWS]) const
+    {
+#pragma unroll
+        for (int i = 0; i < ROWS; i++) {
+            const int row = thread / 8 + 16 * i;
+            kept[i] = NO_ROW;
+            if (row < rows.rows + planted(FAULT_GATHER_BEYOND)) {
+                const int64_t at =
+                    rows.row + row - (planted(FAULT_GATHER_LAST) && row && row == rows.rows - 1);
+                const uint32_t place = (uint32_t)(arguments.gather ? arguments.gather[at] : at);
+                if constexpr (IS_TALL)
+                    kept[i] = place;
+                else
+                    kept[i] = begin_of(place, thread);
+            }
+        }
+    }
+
+    // The thread's piece of a row from k on; where it is not there the address is one of A's all
+    // the same.
+    __device__ __forceinline__ const char *piece_of(Row row, bool there, int32_t k,
+                                                    int thread) const
+    {
+        if constexpr (IS_TALL)
+            return begin_of(there ? row : 0, there ? thread : 0) + (there ? 2 * (int64_t)k : 0);
+        else
+            return there ? row + 2 * (int64_t)k : (const char *)arguments.a;
     }
 
     __device__ __forceinline__ void fetch_weights(uint32_t to, uint32_t full, int32_t k,
@@ -99,14 +123,11 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
             const struct tile_place tile = tiles.place();
             const struct row_tile rows = tiles.rows(tile);
             const int32_t column = (int32_t)tile.column * Shape::TILE_COLS;
-            uint32_t place[ROWS];
-            find_rows(rows, thread, place);
+            Row kept[ROWS];
+            find_rows(rows, thread, kept);
             for (int32_t k = 0; k < arguments.k; k += STAGE_K) {
                 const uint32_t a = stages + at.stage * Shape::STAGE_BYTES;
                 const bool within = planted(FAULT_K_TAIL_READ) || k + thread % 8 * 8 < arguments.k;
-                // where nothing is copied the address is one of A's all the same
-                const char *const from =
-                    (const char *)arguments.a + (within ? 2 * (int64_t)k + thread % 8 * 16 : 0);
                 ring.wait_empty(at);
                 if (thread == 0)
                     fetch_weights(a + Shape::A_BYTES, ring.full(at.stage), k, column, rows.expert);
@@ -114,9 +135,9 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
                 for (int i = 0; i < ROWS; i++) {
                     if (16 * i % WARPGROUP_ROWS == 0 && 16 * i >= rows.rows)
                         break;
-                    const bool there = within && place[i] != NO_ROW;
+                    const bool there = within && kept[i] != NO_ROW;
                     copy_async_16(a + to_row + 16 * i * ROW_BYTES,
-                                  from + distance(there ? place[i] : 0), there ? 16 : 0);
+                                  piece_of(kept[i], there, k, thread), there ? 16 : 0);
                 }
                 hand_over(ring.full(at.stage), k + STAGE_K >= arguments.k);
                 at.step();
