@@ -31,6 +31,7 @@ static const struct size {
     {"more stages than a ring has", 40, 712, 264, 1, {0, 33, 5, 0, 0, 617}, 0},
     {"more tiles than blocks", 260, 64, 1024, 0, {900, 0, 1, 650, 128, 300}, 0},
     {"columns in groups", 40, 16, 1096, 0, {0, 3, 130, 0, 0, 1}, 1},
+    {"a gradient's columns in groups", 9, 584, 40, 0, {0, 5, 0, 0, 4, 0}, 1},
     {"no rows", 3, 64, 64, 1, {0, 0, 0, 0, 0, 0}, 1},
 };
 #define EXPERTS 6

@@ -58,7 +58,7 @@ static const struct {
     {3, "T=90 H=64 I=72 E=3 K=1 act=geglu router=lists routing=zipf:1.5"},
     /* tall tiles: both warpgroups have a second block, one has, or none */
     {4, "T=200 H=64 I=40 E=1 K=1 shared=40"},
-    {4, "T=150 H=40 I=64 E=2 K=1 dtype=f16 act=swiglu-oai routing=zipf:2"},
+    {4, "T=210 H=40 I=64 E=2 K=1 dtype=f16 act=swiglu-oai routing=zipf:2 w1=interleaved8"},
     {4, "T=66 H=64 I=24 E=1 K=1 dtype=f16 w1=halves weight=before-w2"},
     {0, "T=130 H=64 I=40 E=1 K=1 act=swiglu-clamp:0.5 bias=1"},
 };
