@@ -19,4 +19,4 @@ dist_capture_DATA = %D%/examples/captured/capture.py
 # Measured results: what was run where, with its command.
 EXTRA_DIST += %D%/results/clean-2026-11-28.md %D%/results/cpu-2026-11-24.md %D%/results/cpu-2026-11-28.md \
 	%D%/results/h100-2026-11-24.md %D%/results/h200-2026-11-28.md %D%/results/h200-2026-11-29.md %D%/results/ptx-2026-11-28.md \
-	%D%/results/ptx-layers-2026-11-28.md %D%/results/hopper.md
+	%D%/results/ptx-layers-2026-11-29.md %D%/results/hopper.md
