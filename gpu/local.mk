@@ -34,7 +34,6 @@ GPU_KERNEL_CUH = \
 	%D%/hopper/by_rows.cuh \
 	%D%/hopper/over_rows.cuh \
 	%D%/hopper/walk.cuh \
-	%D%/hopper/quads.cuh \
 	%D%/hopper/store.cuh \
 	%D%/hopper/store_box.cuh \
 	%D%/hopper/store_gradient.cuh \

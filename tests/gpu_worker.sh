@@ -44,7 +44,7 @@ third()
     sed 's/^/    /' "$out"
 }
 
-third order-illegal-3 "run: order-illegal-3: forward returned" "illegal address"
+third order-illegal-3 "run: order-illegal-3: forward returned" "CUDA_ERROR_ILLEGAL_ADDRESS"
 third order-late-3 "run: order-late-3: "
 third order-hangs-3 "isolation: hung: no answer within 20 s inside the variant, in forward" "the same"
 exit $failed

@@ -132,9 +132,8 @@ static void run_round(void)
 }
 
 #define EXPERTS 9
-#define ROWS 100
+#define MOST_ROWS 100
 
-/* More tiles than blocks, and more steps of k than stages, twice. */
 static int smallest_configuration(void)
 {
     int smallest = 0;
@@ -145,12 +144,9 @@ static int smallest_configuration(void)
     return smallest;
 }
 
-static void run_product(void)
+static void run_product_of(const int64_t *begin, int64_t N, int64_t cols, int64_t k)
 {
-    int64_t begin[EXPERTS + 1], tokens[ROWS];
-    for (int e = 0; e <= EXPERTS; e++)
-        begin[e] = e * ROWS / EXPERTS;
-    const int64_t N = ROWS, cols = 64, k = 904;
+    int64_t tokens[MOST_ROWS];
     for (int64_t r = 0; r < N; r++)
         tokens[r] = r * 7 % 40;
     struct array *gather = array_of_places(N, tokens);
@@ -178,6 +174,17 @@ static void run_product(void)
         done(hopper_product_run(&queue, smallest_configuration(), &product));
     if (!trouble)
         take_device(d->device, 2 * d->count);
+}
+
+/* First more tiles than blocks, and more steps of k than stages, twice; then more whole boxes in a
+ * block than it has buffers, the last of them too. */
+static void run_product(void)
+{
+    static const int64_t many[EXPERTS + 1] = {0, 11, 22, 33, 44, 55, 66, 77, 88, MOST_ROWS};
+    static const int64_t few[EXPERTS + 1] = {0, 5, 5, 5, 5, 5, 5, 5, 5, 5 + BOX};
+    run_product_of(many, MOST_ROWS, BOX, 904);
+    if (!trouble)
+        run_product_of(few, 5 + BOX, 6 * 8 * BOX, 264);
 }
 
 static const struct scenario {

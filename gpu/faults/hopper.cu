@@ -24,110 +24,111 @@ extern "C" __global__ void plant_hopper_fault(int fault)
     planted_fault = fault;
 }
 
-template <int COLS, int STAGES, int WEIGHTS_BY_ROW, class Epilogue, bool PAIRED, int HEIGHT = 1>
-static __device__ __forceinline__ void run(const CUtensorMap &weights,
-                                           const struct product_arguments &arguments,
-                                           const Epilogue &epilogue, const CUtensorMap *z = nullptr)
+#define MAP(name) const __grid_constant__ CUtensorMap name
+
+template <int COLS, int STAGES, int BUFFERS, int WEIGHTS_BY_ROW, class Epilogue, bool PAIRED,
+          int HEIGHT = 1>
+static __device__ __forceinline__ void run(const struct product_arguments &arguments,
+                                           const Epilogue &epilogue, const product_maps &maps)
 {
-    using Shape = product_shape<COLS, STAGES, wgmma_bf16, 0, WEIGHTS_BY_ROW, HEIGHT>;
-    run_block<Shape>(by_rows<Shape, Epilogue, PAIRED>{arguments, epilogue, &weights, z});
+    using Shape = product_shape<COLS, STAGES, BUFFERS, wgmma_bf16, 0, WEIGHTS_BY_ROW, HEIGHT>;
+    run_block<Shape>(by_rows<Shape, Epilogue, PAIRED>{arguments, epilogue, maps});
 }
 
 PRODUCT_KERNEL hopper_nt_bf16_128(WEIGHTS, ARGUMENTS,
-                                  const __grid_constant__ struct store_rows epilogue)
+                                  const __grid_constant__ struct store_rows epilogue, MAP(d))
 {
-    run<128, 6, 0, store_rows, false>(weights, arguments, epilogue);
+    run<128, 4, 5, 0, store_rows, false>(arguments, epilogue, {&weights, {&d, nullptr}, nullptr});
 }
 
 PRODUCT_KERNEL hopper_nt_bf16_64(WEIGHTS, ARGUMENTS,
-                                 const __grid_constant__ struct store_rows epilogue)
+                                 const __grid_constant__ struct store_rows epilogue, MAP(d))
 {
-    run<64, 8, 0, store_rows, false>(weights, arguments, epilogue);
+    run<64, 6, 5, 0, store_rows, false>(arguments, epilogue, {&weights, {&d, nullptr}, nullptr});
 }
 
 PRODUCT_KERNEL hopper_nt_bf16_tall(WEIGHTS, ARGUMENTS,
-                                   const __grid_constant__ struct store_rows epilogue)
+                                   const __grid_constant__ struct store_rows epilogue, MAP(d))
 {
-    run<128, 4, 0, store_rows, false, 2>(weights, arguments, epilogue);
+    run<128, 4, 2, 0, store_rows, false, 2>(arguments, epilogue,
+                                            {&weights, {&d, nullptr}, nullptr});
 }
 
 PRODUCT_KERNEL hopper_nn_bf16_128(WEIGHTS, ARGUMENTS,
-                                  const __grid_constant__ struct store_rows epilogue)
+                                  const __grid_constant__ struct store_rows epilogue, MAP(d))
 {
-    run<128, 6, 1, store_rows, false>(weights, arguments, epilogue);
+    run<128, 4, 5, 1, store_rows, false>(arguments, epilogue, {&weights, {&d, nullptr}, nullptr});
 }
 
 PRODUCT_KERNEL hopper_nn_bf16_64(WEIGHTS, ARGUMENTS,
-                                 const __grid_constant__ struct store_rows epilogue)
+                                 const __grid_constant__ struct store_rows epilogue, MAP(d))
 {
-    run<64, 8, 1, store_rows, false>(weights, arguments, epilogue);
+    run<64, 6, 5, 1, store_rows, false>(arguments, epilogue, {&weights, {&d, nullptr}, nullptr});
 }
 
 PRODUCT_KERNEL hopper_nn_bf16_tall(WEIGHTS, ARGUMENTS,
-                                   const __grid_constant__ struct store_rows epilogue)
+                                   const __grid_constant__ struct store_rows epilogue, MAP(d))
 {
-    run<128, 4, 1, store_rows, false, 2>(weights, arguments, epilogue);
+    run<128, 4, 2, 1, store_rows, false, 2>(arguments, epilogue,
+                                            {&weights, {&d, nullptr}, nullptr});
 }
 
-PRODUCT_KERNEL
-hopper_swiglu_forward_bf16_tall(WEIGHTS, ARGUMENTS,
-                                const __grid_constant__ struct activate_rows epilogue)
+PRODUCT_KERNEL hopper_swiglu_forward_bf16_tall(
+    WEIGHTS, ARGUMENTS, const __grid_constant__ struct activate_rows epilogue, MAP(z), MAP(a))
 {
-    run<128, 4, 0, swiglu_forward, true, 2>(weights, arguments,
-                                            static_cast<const swiglu_forward &>(epilogue));
+    run<128, 4, 2, 0, swiglu_forward, true, 2>(
+        arguments, static_cast<const swiglu_forward &>(epilogue), {&weights, {&z, &a}, nullptr});
 }
 
 PRODUCT_KERNEL hopper_swiglu_forward_bf16_128(WEIGHTS, ARGUMENTS,
-                                              const __grid_constant__ struct activate_rows epilogue)
+                                              const __grid_constant__ struct activate_rows epilogue,
+                                              MAP(z), MAP(a))
 {
-    run<128, 6, 0, swiglu_forward, true>(weights, arguments,
-                                         static_cast<const swiglu_forward &>(epilogue));
+    run<128, 4, 5, 0, swiglu_forward, true>(
+        arguments, static_cast<const swiglu_forward &>(epilogue), {&weights, {&z, &a}, nullptr});
 }
 
 PRODUCT_KERNEL hopper_plain_forward_bf16_64(WEIGHTS, ARGUMENTS,
-                                            const __grid_constant__ struct activate_rows epilogue)
+                                            const __grid_constant__ struct activate_rows epilogue,
+                                            MAP(z), MAP(a))
 {
-    run<64, 8, 0, plain_forward, false>(weights, arguments,
-                                        static_cast<const plain_forward &>(epilogue));
+    run<64, 6, 5, 0, plain_forward, false>(arguments, static_cast<const plain_forward &>(epilogue),
+                                           {&weights, {&z, &a}, nullptr});
 }
 
 PRODUCT_KERNEL hopper_swiglu_back_bf16_128(WEIGHTS, ARGUMENTS,
                                            const __grid_constant__ struct activate_back epilogue,
-                                           const __grid_constant__ CUtensorMap z)
+                                           MAP(dz), MAP(sa), MAP(z))
 {
-    run<128, 6, 1, swiglu_back, false>(weights, arguments,
-                                       static_cast<const swiglu_back &>(epilogue), &z);
+    run<128, 4, 5, 1, swiglu_back, false>(arguments, static_cast<const swiglu_back &>(epilogue),
+                                          {&weights, {&dz, &sa}, &z});
 }
 
 PRODUCT_KERNEL hopper_plain_back_bf16_64(WEIGHTS, ARGUMENTS,
                                          const __grid_constant__ struct activate_back epilogue,
-                                         const __grid_constant__ CUtensorMap z)
+                                         MAP(dz), MAP(sa), MAP(z))
 {
-    run<64, 8, 1, plain_back, false>(weights, arguments, static_cast<const plain_back &>(epilogue),
-                                     &z);
+    run<64, 6, 5, 1, plain_back, false>(arguments, static_cast<const plain_back &>(epilogue),
+                                        {&weights, {&dz, &sa}, &z});
 }
 
-template <int COLS, int STAGES>
+template <int COLS, int STAGES, int BUFFERS>
 static __device__ __forceinline__ void run_gradient(const CUtensorMap &p, const CUtensorMap &q,
                                                     const CUtensorMap &d,
                                                     const struct gradient_arguments &arguments)
 {
-    using Shape = product_shape<COLS, STAGES, wgmma_bf16, 1, 1>;
+    using Shape = product_shape<COLS, STAGES, BUFFERS, wgmma_bf16, 1, 1>;
     run_block<Shape>(over_rows<Shape, store_gradient>{arguments, &p, &q, &d});
 }
 
-PRODUCT_KERNEL hopper_tn_bf16_128(const __grid_constant__ CUtensorMap p,
-                                  const __grid_constant__ CUtensorMap q,
-                                  const __grid_constant__ CUtensorMap d,
+PRODUCT_KERNEL hopper_tn_bf16_128(MAP(p), MAP(q), MAP(d),
                                   const __grid_constant__ struct gradient_arguments arguments)
 {
-    run_gradient<128, 6>(p, q, d, arguments);
+    run_gradient<128, 6, 2>(p, q, d, arguments);
 }
 
-PRODUCT_KERNEL hopper_tn_bf16_64(const __grid_constant__ CUtensorMap p,
-                                 const __grid_constant__ CUtensorMap q,
-                                 const __grid_constant__ CUtensorMap d,
+PRODUCT_KERNEL hopper_tn_bf16_64(MAP(p), MAP(q), MAP(d),
                                  const __grid_constant__ struct gradient_arguments arguments)
 {
-    run_gradient<64, 8>(p, q, d, arguments);
+    run_gradient<64, 8, 2>(p, q, d, arguments);
 }

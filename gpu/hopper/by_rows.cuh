@@ -5,9 +5,9 @@
 //
 // PAIRED: columns of a tile are 8 gates, their 8 ups, the next 8 gates, ..., wherever they lie in
 // memory. What becomes of the sums is finish<Shape>(epilogue, rows, first column, layout, ready,
-// sums), found by the epilogue's type; `ready` is what prepare<Shape>(epilogue, rows, first column,
-// layout) has read while they were made. Where sums go back through the activation, finish() reads
-// z from further stages of the ring (z_stages.cuh).
+// out, maps, sums), found by the epilogue's type; `ready` is what prepare<Shape>(epilogue, rows,
+// first column, layout) has read while they were made. Where sums go back through the activation,
+// finish() reads z from further stages of the ring (z_stages.cuh).
 //
 // Filling threads gather rows of A by cp.async, and one of them fetches the boxes of B. Rows,
 // columns and k beyond the end are zeros; what they give is not stored.
@@ -23,14 +23,12 @@
 template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
     const struct product_arguments &arguments;
     const Epilogue &epilogue;
-    const void *weights; // tensor map: [E,C,k], [E,k,C], or, where PAIRED, [E,C/16,2,8,k]
-    const void *z;       // tensor map, where the epilogue reads z; else NULL
+    const product_maps maps;
 
     static constexpr int BOXES = boxes_of_z<Epilogue>;
     using OfZ = stages_of_z<Shape, BOXES>;
 
     using Walk = row_walk<Shape::BLOCKS * TILE_ROWS>;
-    static constexpr uint32_t EPILOGUE_BYTES = TURN_BYTES(Shape::TILE_COLS);
 
     // Thread t copies piece t % 8 of the rows t / 8, t / 8 + 16, ..., as far as warpgroups have
     // some.
@@ -99,17 +97,17 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
         if constexpr (Shape::B_BY_ROW)
 #pragma unroll
             for (int i = 0; i < Shape::TILE_COLS / 64; i++)
-                copy_box(to + i * COLUMN_BYTES, weights, full,
+                copy_box(to + i * COLUMN_BYTES, maps.weights, full,
                          column +
                              64 * (planted(FAULT_WIDE_COLUMNS) && Shape::TILE_COLS == 128 ? 0 : i),
                          k, expert);
         else if constexpr (PAIRED)
-            copy_box_5(to, weights, full, k, 0, 0,
+            copy_box_5(to, maps.weights, full, k, 0, 0,
                        column / 16 + (planted(FAULT_PAIRED_BOX) && column), expert);
         else if (planted(FAULT_BOX_AXES))
-            copy_box(to, weights, full, column, k, expert);
+            copy_box(to, maps.weights, full, column, k, expert);
         else
-            copy_box(to, weights, full, k, column, expert);
+            copy_box(to, maps.weights, full, k, column, expert);
     }
 
     __device__ __forceinline__ void fill(uint32_t stages, const typename Shape::Ring &ring) const
@@ -143,7 +141,7 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
                 at.step();
             }
             if constexpr (BOXES > 0)
-                fill_z<Shape, BOXES>(epilogue, z, rows, column, stages, ring, at);
+                fill_z<Shape, BOXES>(epilogue, maps.z, rows, column, stages, ring, at);
         }
     }
 
@@ -154,27 +152,31 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
     {
         const int layout = LAYOUT >= 0 ? LAYOUT : layout_of(epilogue);
         const int64_t steps = (arguments.k + STAGE_K - 1) / STAGE_K;
-        // the first row of this warpgroup, the same number in all its lanes
-        const int own_rows = __shfl_sync(~0u, (int)threadIdx.x / GROUP, 0) * WARPGROUP_ROWS;
         typename Shape::Place at;
+        box_writer<Shape> out;
         for (Walk tiles = walk(); tiles.more(); tiles.step()) {
             const struct tile_place tile = tiles.place();
             const struct row_tile rows = tiles.rows(tile);
             const int32_t column = (int32_t)tile.column * Shape::TILE_COLS;
+            // the first row of this warpgroup, the same number in all its lanes; not kept from tile
+            // to tile, for registers are few
+            const int own_rows = __shfl_sync(~0u, (int)threadIdx.x / GROUP, 0) * WARPGROUP_ROWS;
             if (own_rows >= rows.rows)
                 pass<Shape>(steps + (planted(FAULT_Z_NOT_PASSED) ? 0 : OfZ::OF_TILE), ring, at);
             else
-                consume_tile(rows, column, layout, steps, stages, ring, at,
+                consume_tile(rows, column, layout, steps, stages, ring, at, out,
                              Shape::BLOCKS == 2 && own_rows + TILE_ROWS < rows.rows ? 2 : 1);
             meet_after(rows.rows);
         }
+        out.end();
     }
 
     // The rows of this warpgroup: `blocks` times up to 64.
     __device__ __forceinline__ void consume_tile(const struct row_tile &rows, int32_t column,
                                                  int layout, int64_t steps, uint32_t stages,
                                                  const typename Shape::Ring &ring,
-                                                 typename Shape::Place &at, int blocks) const
+                                                 typename Shape::Place &at, box_writer<Shape> &out,
+                                                 int blocks) const
     {
         float sum[Shape::BLOCKS][Shape::TILE_COLS / 2];
         decltype(prepare<Shape>(epilogue, rows, column, layout)) ready;
@@ -183,16 +185,16 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
         if constexpr (BOXES > 0) {
             static_assert(Shape::BLOCKS == 1, "boxes of z are as high as a block");
             z_reader<Shape, BOXES> kept(layout, stages, ring, at);
-            finish<Shape>(epilogue, rows, column, layout, ready, kept, sum[0]);
+            finish<Shape>(epilogue, rows, column, layout, ready, kept, out, maps, sum[0]);
         } else
-            finish<Shape>(epilogue, rows, column, layout, ready, sum[0]);
+            finish<Shape>(epilogue, rows, column, layout, ready, out, maps, sum[0]);
         if constexpr (Shape::BLOCKS == 2) {
             if (blocks < 2)
                 return;
             const struct row_tile below = {rows.row + TILE_ROWS, rows.rows - TILE_ROWS,
                                            rows.expert};
             ready = prepare<Shape>(epilogue, below, column, layout);
-            finish<Shape>(epilogue, below, column, layout, ready, sum[1]);
+            finish<Shape>(epilogue, below, column, layout, ready, out, maps, sum[1]);
         }
     }
 

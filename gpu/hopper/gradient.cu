@@ -4,12 +4,12 @@
 #include "gpu/hopper/over_rows.cuh"
 #include "gpu/hopper/store_gradient.cuh"
 
-template <int COLS, int STAGES, class Type>
+template <int COLS, int STAGES, int BUFFERS, class Type>
 static __device__ __forceinline__ void run(const CUtensorMap &p, const CUtensorMap &q,
                                            const CUtensorMap &d,
                                            const struct gradient_arguments &arguments)
 {
-    using Shape = product_shape<COLS, STAGES, Type, 1, 1>;
+    using Shape = product_shape<COLS, STAGES, BUFFERS, Type, 1, 1>;
     run_block<Shape>(over_rows<Shape, store_gradient>{arguments, &p, &q, &d});
 }
 
@@ -18,7 +18,7 @@ extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
                        const __grid_constant__ CUtensorMap d,
                        const __grid_constant__ struct gradient_arguments arguments)
 {
-    run<256, 4, wgmma_bf16>(p, q, d, arguments);
+    run<256, 4, 2, wgmma_bf16>(p, q, d, arguments);
 }
 
 extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
@@ -26,7 +26,7 @@ extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
                        const __grid_constant__ CUtensorMap d,
                        const __grid_constant__ struct gradient_arguments arguments)
 {
-    run<128, 6, wgmma_bf16>(p, q, d, arguments);
+    run<128, 6, 2, wgmma_bf16>(p, q, d, arguments);
 }
 
 extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
@@ -34,7 +34,7 @@ extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
                       const __grid_constant__ CUtensorMap d,
                       const __grid_constant__ struct gradient_arguments arguments)
 {
-    run<64, 8, wgmma_bf16>(p, q, d, arguments);
+    run<64, 8, 2, wgmma_bf16>(p, q, d, arguments);
 }
 
 extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
@@ -42,7 +42,7 @@ extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
                       const __grid_constant__ CUtensorMap d,
                       const __grid_constant__ struct gradient_arguments arguments)
 {
-    run<256, 4, wgmma_f16>(p, q, d, arguments);
+    run<256, 4, 2, wgmma_f16>(p, q, d, arguments);
 }
 
 extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
@@ -50,7 +50,7 @@ extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
                       const __grid_constant__ CUtensorMap d,
                       const __grid_constant__ struct gradient_arguments arguments)
 {
-    run<128, 6, wgmma_f16>(p, q, d, arguments);
+    run<128, 6, 2, wgmma_f16>(p, q, d, arguments);
 }
 
 extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
@@ -58,5 +58,5 @@ extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
                      const __grid_constant__ CUtensorMap d,
                      const __grid_constant__ struct gradient_arguments arguments)
 {
-    run<64, 8, wgmma_f16>(p, q, d, arguments);
+    run<64, 8, 2, wgmma_f16>(p, q, d, arguments);
 }

@@ -139,20 +139,7 @@ __device__ __forceinline__ void fence_shared_for_async()
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
 
-// ---- global memory ----------------------------------------------------------------------------
-
-// 16 bytes in one piece, which a compiler might take apart, and without a branch.
-__device__ __forceinline__ void store_global_16(void *to, bool there, uint32_t a, uint32_t b,
-                                                uint32_t c, uint32_t d)
-{
-    asm volatile("{\n"
-                 ".reg .pred there;\n"
-                 "setp.ne.b32 there, %5, 0;\n"
-                 "@there st.global.v4.b32 [%0], {%1, %2, %3, %4};\n"
-                 "}\n" ::"l"(__cvta_generic_to_global(to)),
-                 "r"(a), "r"(b), "r"(c), "r"(d), "r"((int)there)
-                 : "memory");
-}
+// ---- addresses and registers -----------------------------------------------------------------
 
 // `rows` rows of so many bytes on; in one instruction, and made here, not where it is used.
 __device__ __forceinline__ const char *rows_on(const char *from, uint32_t rows, uint32_t bytes)
@@ -191,6 +178,11 @@ __device__ __forceinline__ void load_shared_8(uint32_t from, uint32_t &first, ui
                  : "=r"(first), "=r"(second)
                  : "r"(from)
                  : "memory");
+}
+
+__device__ __forceinline__ void store_shared_8(uint32_t to, uint32_t first, uint32_t second)
+{
+    asm volatile("st.shared.v2.b32 [%0], {%1, %2};" ::"r"(to), "r"(first), "r"(second) : "memory");
 }
 
 // Four 8 x 8 blocks of 16-bit elements, of which a lane has two neighbours of row lane / 4 in each

@@ -9,7 +9,7 @@
 #pragma once
 
 #include "gpu/hopper/product.h"
-#include "gpu/hopper/shape.cuh"
+#include "gpu/hopper/store_box.cuh"
 #include "gpu/hopper/walk.cuh"
 
 // Rows of the slice from `row` on that the expert has: none beyond its end.
@@ -143,8 +143,6 @@ template <class Shape, class Epilogue> struct over_rows {
     const void *p_map, *q_map; // [N,C] and [N,k]
     const void *d_map;         // what the epilogue stores boxes through
 
-    static constexpr uint32_t EPILOGUE_BYTES = Epilogue::BYTES;
-
     __device__ __forceinline__ void fill(uint32_t stages, const typename Shape::Ring &ring) const
     {
         const int thread = threadIdx.x % GROUP;
@@ -189,6 +187,7 @@ template <class Shape, class Epilogue> struct over_rows {
     __device__ __forceinline__ void consume(uint32_t stages, const typename Shape::Ring &ring) const
     {
         typename Shape::Place at;
+        box_writer<Shape> out;
         for (gradient_walk tiles(arguments, Shape::TILE_COLS); tiles.more(); tiles.step()) {
             const int64_t rows =
                 arguments.expert_begin[tiles.expert() + 1] - arguments.expert_begin[tiles.expert()];
@@ -198,15 +197,15 @@ template <class Shape, class Epilogue> struct over_rows {
             if (rows > 0) {
                 float sum[1][Shape::TILE_COLS / 2];
                 multiply<Shape>(sum, 1, (rows + STAGE_K - 1) / STAGE_K, stages, ring, at, [] {});
-                Epilogue::template run<Shape>(arguments, d_map, tiles.expert(), row, column,
+                Epilogue::template run<Shape>(arguments, out, d_map, tiles.expert(), row, column,
                                               sum[0]);
             } else if (!planted(FAULT_EMPTY_EXPERT_DW)) {
                 // not in `sum`: two ways to fill registers that wgmma adds to cost copies of them
                 const float nothing[Shape::TILE_COLS / 2] = {};
-                Epilogue::template run<Shape>(arguments, d_map, tiles.expert(), row, column,
+                Epilogue::template run<Shape>(arguments, out, d_map, tiles.expert(), row, column,
                                               nothing);
             }
         }
-        Epilogue::end();
+        out.end();
     }
 };

@@ -12,69 +12,90 @@
 /* CUtensorMap's numbers. */
 enum { MAP_F16 = 6, MAP_BF16 = 9, MAP_SWIZZLE_128 = 3, MAP_PROMOTION_256 = 3 };
 
-enum { STAGE_K = 64, BOX_COLS = 64, THREADS = 384, LIST_THREADS = 256 };
+enum { STAGE_K = 64, THREADS = 384, LIST_THREADS = 256 };
 
 /* Rows of a form end with one without a name. */
 #define MOST_ROWS 6
 static const struct product_configuration tables[PRODUCT_FORMS][MOST_ROWS] = {
-    [PRODUCT_FORWARD] = {{"128x256", 128, 256, 4, {"hopper_nt_bf16_256", "hopper_nt_f16_256"}},
-                         {"128x192", 128, 192, 5, {"hopper_nt_bf16_192", "hopper_nt_f16_192"}},
-                         {"128x128", 128, 128, 6, {"hopper_nt_bf16_128", "hopper_nt_f16_128"}},
-                         {"128x64", 128, 64, 8, {"hopper_nt_bf16_64", "hopper_nt_f16_64"}},
-                         {"256x128", 256, 128, 4, {"hopper_nt_bf16_tall", "hopper_nt_f16_tall"}}},
-    [PRODUCT_BACKWARD] = {{"128x256", 128, 256, 4, {"hopper_nn_bf16_256", "hopper_nn_f16_256"}},
-                          {"128x192", 128, 192, 5, {"hopper_nn_bf16_192", "hopper_nn_f16_192"}},
-                          {"128x128", 128, 128, 6, {"hopper_nn_bf16_128", "hopper_nn_f16_128"}},
-                          {"128x64", 128, 64, 8, {"hopper_nn_bf16_64", "hopper_nn_f16_64"}},
-                          {"256x128", 256, 128, 4, {"hopper_nn_bf16_tall", "hopper_nn_f16_tall"}}},
-    [PRODUCT_GRADIENT] = {{"128x256", 128, 256, 4, {"hopper_tn_bf16_256", "hopper_tn_f16_256"}},
-                          {"128x128", 128, 128, 6, {"hopper_tn_bf16_128", "hopper_tn_f16_128"}},
-                          {"128x64", 128, 64, 8, {"hopper_tn_bf16_64", "hopper_tn_f16_64"}}},
+    [PRODUCT_FORWARD] =
+        {{"128x256", 128, 256, 3, 5, {"hopper_nt_bf16_256", "hopper_nt_f16_256"}},
+         {"128x192", 128, 192, 4, 4, {"hopper_nt_bf16_192", "hopper_nt_f16_192"}},
+         {"128x128", 128, 128, 4, 5, {"hopper_nt_bf16_128", "hopper_nt_f16_128"}},
+         {"128x64", 128, 64, 6, 5, {"hopper_nt_bf16_64", "hopper_nt_f16_64"}},
+         {"256x128", 256, 128, 4, 2, {"hopper_nt_bf16_tall", "hopper_nt_f16_tall"}}},
+    [PRODUCT_BACKWARD] =
+        {{"128x256", 128, 256, 3, 5, {"hopper_nn_bf16_256", "hopper_nn_f16_256"}},
+         {"128x192", 128, 192, 4, 4, {"hopper_nn_bf16_192", "hopper_nn_f16_192"}},
+         {"128x128", 128, 128, 4, 5, {"hopper_nn_bf16_128", "hopper_nn_f16_128"}},
+         {"128x64", 128, 64, 6, 5, {"hopper_nn_bf16_64", "hopper_nn_f16_64"}},
+         {"256x128", 256, 128, 4, 2, {"hopper_nn_bf16_tall", "hopper_nn_f16_tall"}}},
+    [PRODUCT_GRADIENT] = {{"128x256", 128, 256, 4, 2, {"hopper_tn_bf16_256", "hopper_tn_f16_256"}},
+                          {"128x128", 128, 128, 6, 2, {"hopper_tn_bf16_128", "hopper_tn_f16_128"}},
+                          {"128x64", 128, 64, 8, 2, {"hopper_tn_bf16_64", "hopper_tn_f16_64"}}},
     [PRODUCT_SWIGLU] = {{"128x256",
                          128,
                          256,
-                         4,
+                         3,
+                         5,
                          {"hopper_swiglu_forward_bf16_256", "hopper_swiglu_forward_f16_256"}},
                         {"128x128",
                          128,
                          128,
-                         6,
+                         4,
+                         5,
                          {"hopper_swiglu_forward_bf16_128", "hopper_swiglu_forward_f16_128"}},
                         {"256x128",
                          256,
                          128,
                          4,
+                         2,
                          {"hopper_swiglu_forward_bf16_tall", "hopper_swiglu_forward_f16_tall"}}},
     [PRODUCT_CLAMPED] = {{"128x256",
                           128,
                           256,
-                          4,
+                          3,
+                          5,
                           {"hopper_clamped_forward_bf16_256", "hopper_clamped_forward_f16_256"}},
                          {"128x128",
                           128,
                           128,
-                          6,
+                          4,
+                          5,
                           {"hopper_clamped_forward_bf16_128", "hopper_clamped_forward_f16_128"}},
                          {"256x128",
                           256,
                           128,
                           4,
+                          2,
                           {"hopper_clamped_forward_bf16_tall", "hopper_clamped_forward_f16_tall"}}},
-    [PRODUCT_GATED] =
-        {{"128x64", 128, 64, 8, {"hopper_gated_forward_bf16_64", "hopper_gated_forward_f16_64"}}},
-    [PRODUCT_PLAIN] =
-        {{"128x64", 128, 64, 8, {"hopper_plain_forward_bf16_64", "hopper_plain_forward_f16_64"}}},
+    [PRODUCT_GATED] = {{"128x128",
+                        128,
+                        128,
+                        4,
+                        5,
+                        {"hopper_gated_forward_bf16_128", "hopper_gated_forward_f16_128"}}},
+    [PRODUCT_PLAIN] = {{"128x64",
+                        128,
+                        64,
+                        6,
+                        5,
+                        {"hopper_plain_forward_bf16_64", "hopper_plain_forward_f16_64"}}},
     [PRODUCT_SWIGLU_BACK] =
-        {{"128x256", 128, 256, 4, {"hopper_swiglu_back_bf16_256", "hopper_swiglu_back_f16_256"}},
-         {"128x128", 128, 128, 6, {"hopper_swiglu_back_bf16_128", "hopper_swiglu_back_f16_128"}}},
+        {{"128x256", 128, 256, 3, 5, {"hopper_swiglu_back_bf16_256", "hopper_swiglu_back_f16_256"}},
+         {"128x128",
+          128,
+          128,
+          4,
+          5,
+          {"hopper_swiglu_back_bf16_128", "hopper_swiglu_back_f16_128"}}},
     [PRODUCT_CLAMPED_BACK] =
         /* the sums of 256 columns leave too few registers */
-    {{"128x192", 128, 192, 5, {"hopper_clamped_back_bf16_192", "hopper_clamped_back_f16_192"}},
-     {"128x128", 128, 128, 6, {"hopper_clamped_back_bf16_128", "hopper_clamped_back_f16_128"}}},
+    {{"128x192", 128, 192, 4, 4, {"hopper_clamped_back_bf16_192", "hopper_clamped_back_f16_192"}},
+     {"128x128", 128, 128, 4, 5, {"hopper_clamped_back_bf16_128", "hopper_clamped_back_f16_128"}}},
     [PRODUCT_GATED_BACK] =
-        {{"128x64", 128, 64, 8, {"hopper_gated_back_bf16_64", "hopper_gated_back_f16_64"}}},
+        {{"128x64", 128, 64, 6, 5, {"hopper_gated_back_bf16_64", "hopper_gated_back_f16_64"}}},
     [PRODUCT_PLAIN_BACK] =
-        {{"128x64", 128, 64, 8, {"hopper_plain_back_bf16_64", "hopper_plain_back_f16_64"}}},
+        {{"128x64", 128, 64, 6, 5, {"hopper_plain_back_bf16_64", "hopper_plain_back_f16_64"}}},
 };
 
 /* How a form's weights lie, and which of the epilogues is its. */
@@ -191,9 +212,9 @@ static int check_places(int64_t places, int64_t stride)
 
 /* ---- launches ----------------------------------------------------------------------------- */
 
-/* One block a multiprocessor, and no more than there can be tiles. epilogue: bytes of its own. */
+/* One block a multiprocessor, and no more than there can be tiles. */
 static int launch(const struct moe_gpu_queue *queue, const struct product_configuration *how,
-                  enum moe_dtype dtype, int64_t tiles, uint32_t epilogue, void **args)
+                  enum moe_dtype dtype, int64_t tiles, void **args)
 {
     const uint32_t stage = (uint32_t)(how->tile_rows + how->tile_cols) * STAGE_K * 2;
     const uint32_t barriers = 2 * 8;
@@ -202,9 +223,10 @@ static int launch(const struct moe_gpu_queue *queue, const struct product_config
         moe_device_attribute(queue->device, MOE_DEVICE_MULTIPROCESSORS, &multiprocessors);
     if (status != MOE_OK)
         return status;
-    return launch_blocks(queue, how->kernel[dtype == MOE_F16],
-                         tiles < multiprocessors ? tiles : multiprocessors, THREADS,
-                         (uint32_t)how->stages * (stage + barriers) + epilogue, args);
+    return launch_blocks(
+        queue, how->kernel[dtype == MOE_F16], tiles < multiprocessors ? tiles : multiprocessors,
+        THREADS, (uint32_t)how->stages * (stage + barriers) + (uint32_t)STAGING_BYTES(how->buffers),
+        args);
 }
 
 static int64_t column_tiles(const struct product_configuration *how, int64_t columns)
@@ -234,7 +256,7 @@ static struct moe_tensor_map_spec plain_map(const struct hopper_product *product
     const uint64_t sizes[] = {inner, outer + 64 * (uint64_t)planted(FAULT_MAP_TOO_TALL),
                               (uint64_t)product->E};
     const uint64_t strides[] = {2 * inner, 2 * inner * outer};
-    const uint32_t box[] = {BOX_COLS, by_row ? STAGE_K : tile_cols, 1};
+    const uint32_t box[] = {BOX, by_row ? STAGE_K : tile_cols, 1};
     spec.rank = 3;
     memcpy(spec.size, sizes, sizeof sizes);
     memcpy(spec.stride, strides, sizeof strides);
@@ -258,7 +280,7 @@ static struct moe_tensor_map_spec paired_map(const struct hopper_product *produc
         layout == MOE_W1_HALVES ? 8 * row : 16 * row,
         2 * units * row,
     };
-    const uint32_t box[] = {BOX_COLS, 8, 2, tile_cols / 16, 1};
+    const uint32_t box[] = {BOX, 8, 2, tile_cols / 16, 1};
     spec.rank = 5;
     memcpy(spec.size, sizes, sizeof sizes);
     memcpy(spec.stride, strides, sizeof strides);
@@ -266,19 +288,15 @@ static struct moe_tensor_map_spec paired_map(const struct hopper_product *produc
     return spec;
 }
 
-/* Z that an epilogue reads: [N,2,I], so that no box of gates goes on among ups, or, where these do
- * not lie apart, [N,1,Z]. */
-static int encode_z(struct moe_device *device, const struct hopper_product *product,
-                    struct moe_tensor_map *map)
+/* Rows of tokens [N, parts, columns] in boxes of BOX columns; `elements` from row to row. */
+static int encode_rows(struct moe_device *device, const struct hopper_product *product,
+                       const void *data, int64_t columns, int64_t parts, int64_t elements,
+                       uint32_t box_rows, struct moe_tensor_map *map)
 {
-    const struct unit_shape *shape = &product->back.shape;
-    const int gated = moe_act_info((enum moe_act)shape->act)->gated;
-    const int halves = gated && shape->layout == MOE_W1_HALVES;
-    const uint64_t Z = (uint64_t)(gated ? 2 : 1) * (uint64_t)shape->units;
-    struct moe_tensor_map_spec spec = map_of(product, product->back.z);
-    const uint64_t sizes[] = {halves ? Z / 2 : Z, halves ? 2 : 1, (uint64_t)product->N};
-    const uint64_t strides[] = {2 * sizes[0], 2 * Z};
-    const uint32_t box[] = {BOX_COLS, 1, TILE_ROWS};
+    struct moe_tensor_map_spec spec = map_of(product, data);
+    const uint64_t sizes[] = {(uint64_t)columns, (uint64_t)parts, (uint64_t)product->N};
+    const uint64_t strides[] = {2 * (uint64_t)columns, 2 * (uint64_t)elements};
+    const uint32_t box[] = {BOX, 1, box_rows};
     spec.rank = 3;
     memcpy(spec.size, sizes, sizeof sizes);
     memcpy(spec.stride, strides, sizeof strides);
@@ -286,25 +304,72 @@ static int encode_z(struct moe_device *device, const struct hopper_product *prod
     return moe_device_tensor_map_encode(device, &spec, map);
 }
 
-/* Rows that the form's epilogue reads and stores in pieces of 16 bytes. */
+/* The same of Z, or of dZ: [N,2,I], so that no box of gates goes on among ups, or, where these do
+ * not lie apart, [N,1,Z]. */
+static int encode_units(struct moe_device *device, const struct hopper_product *product,
+                        const struct unit_shape *shape, const void *z, uint32_t box_rows,
+                        struct moe_tensor_map *map)
+{
+    const int gated = moe_act_info((enum moe_act)shape->act)->gated;
+    const int halves = gated && shape->layout == MOE_W1_HALVES;
+    const int64_t Z = (gated ? 2 : 1) * shape->units;
+    return encode_rows(device, product, z, halves ? Z / 2 : Z, halves ? 2 : 1, Z, box_rows, map);
+}
+
+/* The maps that a form's kernel takes behind its other arguments: of what it stores in boxes, then
+ * of z, where it reads that. */
+static int encode_stored(struct moe_device *device, const struct hopper_product *product,
+                         struct moe_tensor_map maps[3])
+{
+    const size_t epilogue = forms[product->form].epilogue;
+    const struct store_rows *store = &product->store;
+    const struct activate_rows *to = &product->activate;
+    const struct activate_back *back = &product->back;
+    int status;
+    if (epilogue == offsetof(struct hopper_product, store)) {
+        memset(maps, 0, sizeof *maps);
+        return store->wide ? MOE_OK /* not in boxes */
+                           : encode_rows(device, product, store->d,
+                                         product->cols + BOX * planted(FAULT_COLUMNS_UNMASKED), 1,
+                                         store->stride, BOX, maps);
+    }
+    if (epilogue == offsetof(struct hopper_product, activate)) {
+        const int64_t units = to->shape.units;
+        status = encode_units(device, product, &to->shape, to->z, BOX, maps);
+        return status == MOE_OK
+                   ? encode_rows(device, product, to->a, units, 1, units, BOX, maps + 1)
+                   : status;
+    }
+    const int64_t units = back->shape.units;
+    status = encode_units(device, product, &back->shape, back->dz, BOX, maps);
+    if (status == MOE_OK)
+        status = encode_rows(device, product, back->sa, units, 1, units, BOX, maps + 1);
+    return status == MOE_OK
+               ? encode_units(device, product, &back->shape, back->z, TILE_ROWS, maps + 2)
+               : status;
+}
+
+/* Rows that the form's epilogue reads and stores in pieces of 16 bytes, and in boxes: rows of those
+ * are numbers of 32 bits, with a sign. */
 static int check_epilogue(const struct hopper_product *product)
 {
     const size_t epilogue = forms[product->form].epilogue;
     const struct activate_rows *to = &product->activate;
     const struct activate_back *back = &product->back;
     int status = MOE_OK;
+    if (epilogue == offsetof(struct hopper_product, store) && product->store.wide)
+        return MOE_OK;
+    if (product->N > HOPPER_MOST_ROWS)
+        return moe_error(MOE_E_UNSUPPORTED, "%lld rows: up to %lld are taken",
+                         (long long)product->N, (long long)HOPPER_MOST_ROWS);
     if (epilogue == offsetof(struct hopper_product, store))
-        return product->store.wide ? MOE_OK
-                                   : check_rows("d", product->store.d, product->store.stride, 16);
+        return check_rows("d", product->store.d, product->store.stride, 16);
     if (epilogue == offsetof(struct hopper_product, activate)) {
         status = check_rows("z", to->z, to->shape.units, 16);
         if (status == MOE_OK)
             status = check_rows("a", to->a, to->shape.units, 16);
         return status == MOE_OK ? check_rows("bias", to->bias, to->shape.units, 16) : status;
     }
-    if (product->N > INT32_MAX - TILE_ROWS) /* rows of a box are numbers of 32 bits, with a sign */
-        return moe_error(MOE_E_UNSUPPORTED, "%lld rows of z: up to %d are taken",
-                         (long long)product->N, INT32_MAX - TILE_ROWS);
     status = check_rows("z", back->z, back->shape.units, 16);
     if (status == MOE_OK)
         status = check_rows("dz", back->dz, back->shape.units, 16);
@@ -334,7 +399,7 @@ int hopper_product_run(const struct moe_gpu_queue *queue, int configuration,
 {
     const struct product_configuration *how = NULL;
     struct hopper_product product = *given;
-    struct moe_tensor_map map, z;
+    struct moe_tensor_map map, maps[3];
     int status = find(product.form, configuration, product.dtype, &how);
     if (status == MOE_OK)
         status = check_product(&product);
@@ -344,21 +409,20 @@ int hopper_product_run(const struct moe_gpu_queue *queue, int configuration,
                                                 ? paired_map(&product, (uint32_t)how->tile_cols)
                                                 : plain_map(&product, (uint32_t)how->tile_cols);
     status = moe_device_tensor_map_encode(queue->device, &spec, &map);
-    if (status == MOE_OK && forms[product.form].epilogue == offsetof(struct hopper_product, back))
-        status = encode_z(queue->device, &product, &z);
+    if (status == MOE_OK)
+        status = encode_stored(queue->device, &product, maps);
     product.store.cols = (int32_t)product.cols;
     if (planted(FAULT_MISSING_K_TAIL) && product.k > STAGE_K)
         product.k -= product.k % STAGE_K;
     struct product_arguments arguments = {
         product.a, product.gather,     product.a_stride,     product.tiles,
         product.N, (int32_t)product.k, (int32_t)product.cols};
-    /* kernels that take no z have one argument less */
-    void *args[] = {&map, &arguments, (char *)&product + forms[product.form].epilogue, &z};
+    /* kernels with fewer maps have fewer arguments */
+    void *args[] = {&map,     &arguments, (char *)&product + forms[product.form].epilogue,
+                    &maps[0], &maps[1],   &maps[2]};
     const int64_t tiles =
         most_tiles(how->tile_rows, product.N, product.E) * column_tiles(how, product.cols);
-    return status == MOE_OK
-               ? launch(queue, how, product.dtype, tiles, TURN_BYTES(how->tile_cols), args)
-               : status;
+    return status == MOE_OK ? launch(queue, how, product.dtype, tiles, args) : status;
 }
 
 /* Rows that are added up are numbers of 31 bits. */
@@ -382,7 +446,7 @@ static int encode_slices(struct moe_device *device, enum moe_dtype dtype, int64_
         .base = (void *)operand->data,
         .size = {(uint64_t)cols, (uint64_t)N},
         .stride = {2 * (uint64_t)operand->stride},
-        .box = {BOX_COLS, STAGE_K},
+        .box = {BOX, STAGE_K},
         .step = {1, 1},
     };
     if (operand->gather || N == 0) {
@@ -392,14 +456,13 @@ static int encode_slices(struct moe_device *device, enum moe_dtype dtype, int64_
     return moe_device_tensor_map_encode(device, &spec, map);
 }
 
-/* [E,P,Q], or, turned, [E,Q,P], in boxes of 64 x 64 as they are stored. What is stored otherwise
- * has none. */
-static int encode_stored(struct moe_device *device, const struct hopper_gradient *product,
-                         struct moe_tensor_map *map)
+/* [E,P,Q], or, turned, [E,Q,P], in boxes as they are stored. What is stored otherwise has none. */
+static int encode_gradient(struct moe_device *device, const struct hopper_gradient *product,
+                           struct moe_tensor_map *map)
 {
     const uint64_t inner = (uint64_t)(product->turned ? product->p_cols : product->q_cols);
     const uint64_t outer = (uint64_t)(product->turned ? product->q_cols : product->p_cols);
-    const uint64_t more = product->turned && planted(FAULT_TURNED_UNMASKED) ? BOX_COLS : 0;
+    const uint64_t more = product->turned && planted(FAULT_TURNED_UNMASKED) ? BOX : 0;
     const struct moe_tensor_map_spec spec = {
         .type = product->dtype == MOE_BF16 ? MAP_BF16 : MAP_F16,
         .rank = 3,
@@ -407,7 +470,7 @@ static int encode_stored(struct moe_device *device, const struct hopper_gradient
         .base = product->d,
         .size = {inner + more, outer, (uint64_t)product->E},
         .stride = {2 * inner, 2 * inner * outer},
-        .box = {BOX_COLS, BOX_COLS, 1},
+        .box = {BOX, BOX, 1},
         .step = {1, 1, 1},
     };
     if (product->d_dtype == MOE_F32 || product->add) {
@@ -446,7 +509,7 @@ int hopper_gradient_run(const struct moe_gpu_queue *queue, int configuration,
         status = encode_slices(queue->device, product->dtype, product->N, product->q_cols,
                                &product->q, &q);
     if (status == MOE_OK)
-        status = encode_stored(queue->device, product, &d);
+        status = encode_gradient(queue->device, product, &d);
     if (status != MOE_OK)
         return status;
     struct gradient_arguments arguments = {
@@ -464,5 +527,5 @@ int hopper_gradient_run(const struct moe_gpu_queue *queue, int configuration,
     void *args[] = {&p, &q, &d, &arguments};
     const int64_t row_tiles = (product->p_cols + TILE_ROWS - 1) / TILE_ROWS;
     return launch(queue, how, product->dtype,
-                  product->E * row_tiles * column_tiles(how, product->q_cols), STAGING_BYTES, args);
+                  product->E * row_tiles * column_tiles(how, product->q_cols), args);
 }

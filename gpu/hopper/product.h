@@ -90,6 +90,7 @@ struct gradient_arguments { /* gradient.cu */
 struct product_configuration {
     const char *name;
     int32_t tile_rows, tile_cols, stages;
+    int32_t buffers;       /* of a warpgroup, for boxes that are stored */
     const char *kernel[2]; /* for bf16 and f16 */
 };
 
@@ -152,6 +153,9 @@ int hopper_tiles_list(const struct moe_gpu_queue *queue, int64_t tile_rows, int6
                       const int64_t *expert_begin, void *memory);
 /* Where it leaves them. */
 struct row_tiles *hopper_tiles_at(int64_t E, void *memory);
+
+/* The most rows of a product: rows of a box are numbers of 31 bits. */
+#define HOPPER_MOST_ROWS ((int64_t)INT32_MAX - 2 * TILE_ROWS)
 
 /* Enqueue a product. MOE_E_UNSUPPORTED: a size or an address that the kernels do not take, with the
  * reason; what moe_device_launch returns. */

@@ -25,17 +25,20 @@ constexpr int PRODUCT_THREADS = GROUP * (CONSUMERS + 1);
 constexpr int MEETING = 3; // the multiplying warpgroups' named barrier
 constexpr int FILLER_REGISTERS = 56, CONSUMER_REGISTERS = 224;
 
-// COLS columns of a tile of HEIGHT times TILE_ROWS rows, in a ring of COUNT stages.
-template <int COLS, int COUNT, class OperandType, int A_LIES_BY_ROW, int B_LIES_BY_ROW,
+// COLS columns of a tile of HEIGHT times TILE_ROWS rows, in a ring of COUNT stages; each
+// warpgroup that multiplies has BOXES buffers for what it stores.
+template <int COLS, int COUNT, int BOXES, class OperandType, int A_LIES_BY_ROW, int B_LIES_BY_ROW,
           int HEIGHT = 1>
 struct product_shape {
-    static_assert(COLS % 64 == 0, "turns of a tile are even in number (quads.cuh)");
+    static_assert(COLS % BOX == 0, "sums are stored in boxes");
     static_assert(HEIGHT == 1 || !A_LIES_BY_ROW, "rows of a tall tile lie one after another");
-    static constexpr int TILE_COLS = COLS, STAGES = COUNT, A_BY_ROW = A_LIES_BY_ROW,
-                         B_BY_ROW = B_LIES_BY_ROW, BLOCKS = HEIGHT;
+    static constexpr int TILE_COLS = COLS, STAGES = COUNT, BUFFERS = BOXES,
+                         A_BY_ROW = A_LIES_BY_ROW, B_BY_ROW = B_LIES_BY_ROW, BLOCKS = HEIGHT;
     static constexpr uint32_t BLOCK_BYTES = TILE_ROWS * ROW_BYTES;
     static constexpr uint32_t A_BYTES = BLOCKS * BLOCK_BYTES, B_BYTES = COLS * ROW_BYTES;
     static constexpr uint32_t STAGE_BYTES = A_BYTES + B_BYTES;
+    static constexpr uint32_t STAGED_BYTES = STAGING_BYTES(BOXES);
+    static_assert(COUNT * (STAGE_BYTES + 16) + STAGED_BYTES <= 227 * 1024, "a block's memory");
     using Type = OperandType;
     using Ring = ring<COUNT>;
     using Place = ring_place<COUNT>;
@@ -45,8 +48,7 @@ struct product_shape {
 // they run.
 template <class Epilogue> constexpr bool by_layout = false;
 
-// Shared memory of a block: the stages, what its epilogue needs (Work::EPILOGUE_BYTES), the
-// barriers.
+// Shared memory of a block: the stages, the buffers of what is stored, the barriers.
 static __device__ __forceinline__ uint32_t stages_begin()
 {
     extern __shared__ __align__(1024) uint8_t shared[];
@@ -158,7 +160,7 @@ static __device__ __forceinline__ void run_block(const Work &work)
 {
     const uint32_t stages = stages_begin();
     const typename Shape::Ring ring = {stages + Shape::STAGES * Shape::STAGE_BYTES +
-                                       Work::EPILOGUE_BYTES};
+                                       Shape::STAGED_BYTES};
     if (threadIdx.x == 0)
         ring.init(GROUP, CONSUMERS * 4);
     if (!planted(FAULT_INIT_NO_BARRIER))

@@ -5,7 +5,7 @@
 #include <cuda_fp16.h>
 
 #include "gpu/hopper/product.h"
-#include "gpu/hopper/quads.cuh"
+#include "gpu/hopper/store_box.cuh"
 
 // Two neighbours of a row, the first one lower in memory.
 template <class Type> static __device__ __forceinline__ uint32_t pack(float first, float second)
@@ -25,6 +25,13 @@ template <class Type> static __device__ __forceinline__ float2 unpack(uint32_t p
     else
         return __half22float2(*(const __half2 *)&pair);
 }
+
+// Tensor maps of a product.
+struct product_maps {
+    const void *weights;   // [E,C,k], [E,k,C], or, of gates and ups, [E,C/16,2,8,k]
+    const void *stored[2]; // D; Z and A; dZ and sA: as epilogues store boxes of them
+    const void *z;         // where the epilogue reads z; else NULL
+};
 
 // The row of this thread within the tile: its first eight rows, or its second.
 static __device__ __forceinline__ int thread_row(int half)
@@ -48,6 +55,11 @@ static __device__ __forceinline__ void take_pairs(const float (&sum)[Shape::TILE
                  sum[4 * i + 2 * half + 1]);
 }
 
+static __device__ __forceinline__ float2 plus(float2 a, float2 b)
+{
+    return {__fadd_rn(a.x, b.x), __fadd_rn(a.y, b.y)};
+}
+
 // Adds what this thread has of a bias [C] to four blocks of sums; `column` is the first of the
 // first.
 template <class Type>
@@ -60,81 +72,53 @@ static __device__ __forceinline__ void add_bias(float2 (&value)[QUAD_BLOCKS], co
         if (at >= cols)
             return;
         const float2 b = unpack<Type>(__ldg((const uint32_t *)(bias + at)));
-        value[block] = {value[block].x + b.x, value[block].y + b.y};
-    }
-}
-
-// Where this thread's turned columns of a row begin, and how many of the row are left from there.
-struct row_place {
-    uint16_t *to;
-    int32_t left;
-};
-
-// Stores sums in 16-bit elements: place(half) is the row_place of this thread's first row, or of
-// its second; adjust(column, value) may change four blocks' sums before, `column` the first's in
-// the tile.
-template <class Shape, class Place, class Adjust>
-static __device__ __forceinline__ void store_sums(const float (&sum)[Shape::TILE_COLS / 2],
-                                                  const Place &place, const Adjust &adjust)
-{
-    const warp_turn<Shape> turn;
-    constexpr int GROUPS = Shape::TILE_COLS / 8 / QUAD_BLOCKS, SLOTS = warp_turn<Shape>::SLOTS / 2;
-    constexpr int TOGETHER = GROUPS < SLOTS ? GROUPS : SLOTS;
-    static_assert(GROUPS % TOGETHER == 0, "a row's groups are turned so many at a time");
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-        const row_place row = place(half);
-        uint16_t *const to = pinned(row.to);
-#pragma unroll
-        for (int first = 0; first < GROUPS; first += TOGETHER) {
-            uint32_t word[TOGETHER][QUAD_BLOCKS];
-#pragma unroll
-            for (int i = 0; i < TOGETHER; i++) {
-                float2 value[QUAD_BLOCKS];
-#pragma unroll
-                for (int block = 0; block < QUAD_BLOCKS; block++) {
-                    const float *const mine =
-                        &sum[4 * (QUAD_BLOCKS * (first + i) + block) + 2 * half];
-                    value[block] = {mine[0], mine[1]};
-                }
-                adjust(8 * QUAD_BLOCKS * (first + i), value);
-#pragma unroll
-                for (int block = 0; block < QUAD_BLOCKS; block++)
-                    word[i][block] = pack<typename Shape::Type>(value[block].x, value[block].y);
-            }
-            turn.out((half * GROUPS + first) / TOGETHER, word);
-#pragma unroll
-            for (int i = 0; i < TOGETHER; i++) {
-                const int column = 8 * QUAD_BLOCKS * (first + i);
-                store_quad(to + column, column < row.left, word[i]);
-            }
-        }
+        value[block] = plus(value[block], b);
     }
 }
 
 // D_r = the sums, with the bias of the rows' expert, in 16-bit elements.
 template <class Shape>
-static __device__ __forceinline__ void store_narrow(const struct store_rows &store,
-                                                    const struct row_tile &rows, int32_t column,
-                                                    const float (&sum)[Shape::TILE_COLS / 2])
+static __device__ __forceinline__ void
+store_narrow(const struct store_rows &store, const struct row_tile &rows, int32_t column,
+             box_writer<Shape> &out, const void *map, const float (&sum)[Shape::TILE_COLS / 2])
 {
-    const int32_t cols = planted(FAULT_COLUMNS_UNMASKED) ? INT32_MAX : store.cols;
+    constexpr int BOXES = Shape::TILE_COLS / BOX, TOGETHER = BOXES % 2 ? 1 : 2;
     const uint16_t *const bias =
         store.bias ? (const uint16_t *)store.bias +
                          (planted(FAULT_BIAS_OF_FIRST) ? 0 : (int64_t)rows.expert) * store.cols
                    : nullptr;
-    store_sums<Shape>(
-        sum,
-        [&](int half) -> row_place {
-            const int row = thread_row(half);
-            const bool there = row < rows.rows || planted(FAULT_ROWS_UNMASKED);
-            return {(uint16_t *)store.d + (rows.row + row) * store.stride + column + quad_column(),
-                    columns_left(there, cols, column)};
-        },
-        [&](int32_t at, float2(&value)[QUAD_BLOCKS]) {
+    const uint32_t line = quad_line();
+    uint16_t *const d = (uint16_t *)store.d + rows.row * store.stride;
+#pragma unroll
+    for (int first = 0; first < BOXES; first += TOGETHER) {
+        uint32_t box[TOGETHER];
+        out.take(box);
+#pragma unroll
+        for (int quad = 0; quad < 4 * TOGETHER; quad++) {
+            const int i = quad / 4, half = quad / 2 % 2, group = quad % 2;
+            const int at = 8 * (first + i) + QUAD_BLOCKS * group; // the first block's number
+            float2 value[QUAD_BLOCKS];
+            uint32_t word[QUAD_BLOCKS];
+#pragma unroll
+            for (int block = 0; block < QUAD_BLOCKS; block++) {
+                const float *const mine = &sum[4 * (at + block) + 2 * half];
+                value[block] = {mine[0], mine[1]};
+            }
             if (bias)
-                add_bias<typename Shape::Type>(value, bias, column + at, store.cols);
-        });
+                add_bias<typename Shape::Type>(value, bias, column + 8 * at, store.cols);
+#pragma unroll
+            for (int block = 0; block < QUAD_BLOCKS; block++)
+                word[block] = pack<typename Shape::Type>(value[block].x, value[block].y);
+            stage_quad(box[i], line, half, group, word);
+        }
+        out.filled();
+#pragma unroll
+        for (int i = 0; i < TOGETHER; i++) {
+            const int32_t at = column + BOX * (first + i);
+            out.store_rows_of(rows, box[i], map, at, 0, d + at, store.stride,
+                              planted(FAULT_COLUMNS_UNMASKED) ? BOX : store.cols - at);
+        }
+    }
 }
 
 static __device__ __forceinline__ int layout_of(const struct store_rows &)
@@ -156,7 +140,8 @@ static __device__ __forceinline__ ready_to_store prepare(const struct store_rows
 template <class Shape>
 static __device__ __forceinline__ void
 finish(const struct store_rows &store, const struct row_tile &rows, int32_t column, int,
-       const ready_to_store &, const float (&sum)[Shape::TILE_COLS / 2])
+       const ready_to_store &, box_writer<Shape> &out, const product_maps &maps,
+       const float (&sum)[Shape::TILE_COLS / 2])
 {
     if (store.wide) {
         const int64_t to = rows.row * store.stride + column;
@@ -170,5 +155,5 @@ finish(const struct store_rows &store, const struct row_tile &rows, int32_t colu
                 d[row * store.stride + c + 1] = second + (bias ? bias[c + 1] : 0);
         });
     } else
-        store_narrow<Shape>(store, rows, column, sum);
+        store_narrow<Shape>(store, rows, column, out, maps.stored[0], sum);
 }

@@ -1,17 +1,16 @@
-// store_box.cuh - sums are stored by the tensor memory accelerator, in boxes of 64 x 64 elements of
-// 16 bits.
+// store_box.cuh - what is stored goes through shared memory, in boxes of 64 x 64 elements of 16
+// bits: rows of 128 bytes, swizzled as an operand's are (shape.cuh).
 //
-// A warpgroup stages a box of its sums in shared memory of its own, in rows of 128 bytes that are
-// swizzled as an operand's are, and one of its threads has it stored through a tensor map, which
-// leaves out what is beyond the edges. STAGING_BUFFERS boxes take turns: one is filled while the
-// other is read. That thread alone knows when, so that the others wait for it before they fill.
+// A warpgroup fills boxes, and one of its threads has the tensor memory accelerator store them,
+// while the warpgroup multiplies the next tile. Its buffers take turns. That thread alone knows
+// when one has been read, so that the others wait for it before they fill. What is beyond a
+// tensor's edges the accelerator leaves out. Below the last row of an expert there are rows of the
+// next one: a box that has some is stored by the warpgroup itself, row by row.
 #pragma once
 
-#include "gpu/hopper/store.cuh"
+#include "gpu/hopper/shape.cuh"
 
-constexpr int BOX = 64;
-constexpr uint32_t BOX_BYTES = BOX * ROW_BYTES;
-static_assert(STAGING_BYTES == CONSUMERS * STAGING_BUFFERS * BOX_BYTES, "a warpgroup's buffers");
+constexpr int QUAD_BLOCKS = 4; // 8 x 8 blocks that an instruction puts into a box
 
 // Does this thread speak for its warpgroup? The groups of its stores are its own.
 static __device__ __forceinline__ bool stores_boxes()
@@ -25,61 +24,109 @@ static __device__ __forceinline__ void meet_warpgroup()
         group_meet<GROUP>(1 + (int)threadIdx.x / GROUP);
 }
 
-// Sums of a tile are D_e [P,Q] from row p and column q on; TURNED: D_e is [Q,P], and blocks are
-// transposed on their way.
-template <class Shape, bool TURNED>
-static __device__ __forceinline__ void
-store_boxes(const void *map, const struct gradient_arguments &arguments, int32_t expert, int32_t p,
-            int32_t q, const float (&sum)[Shape::TILE_COLS / 2])
+// In a box of this warpgroup's rows, the 16 bytes that this lane names to stmatrix, for four blocks
+// beside each other.
+static __device__ __forceinline__ uint32_t quad_line()
 {
-    constexpr int BOXES = Shape::TILE_COLS / BOX;
-    constexpr int BUFFERS = BOXES < STAGING_BUFFERS ? BOXES : STAGING_BUFFERS;
-    static_assert(BOXES % BUFFERS == 0, "the next tile begins with the first buffer");
-    const int group = threadIdx.x / GROUP, warp = threadIdx.x % GROUP / 32, lane = threadIdx.x % 32;
-    const uint32_t buffers =
-        stages_begin() + Shape::STAGES * Shape::STAGE_BYTES + group * STAGING_BUFFERS * BOX_BYTES;
-    // The 16 bytes that this lane names to stmatrix: a row of one of four blocks, two by two, the
-    // first and the second eight rows of the warp in eight columns and in the next eight.
-    const int row = lane % 8, half = lane / 8 % 2, next = lane / 16;
-    const uint32_t line =
-        buffers + (TURNED ? (8 * next + row) * ROW_BYTES + ((2 * warp + half) ^ row) * 16
-                          : (16 * warp + 8 * half + row) * ROW_BYTES + (next ^ row) * 16);
-    const int32_t own = p + BOX * (planted(FAULT_BOX_OTHER_ROWS) ? 1 - group : group);
-#pragma unroll
-    for (int box = 0; box < BOXES; box++) {
-        const uint32_t buffer = box % BUFFERS * BOX_BYTES;
+    const uint32_t warp = threadIdx.x % GROUP / 32, block = threadIdx.x % 32 / 8;
+    const uint32_t row = threadIdx.x % 8;
+    return (16 * warp + row) * ROW_BYTES + (block ^ row) * 16;
+}
+
+// Puts four blocks of this warp's first eight rows (half 0), or of its second, into a box; `group`:
+// the first four or the other.
+static __device__ __forceinline__ void stage_quad(uint32_t box, uint32_t line, int half, int group,
+                                                  const uint32_t (&word)[QUAD_BLOCKS])
+{
+    store_matrices<false>(((box + line) ^ 64 * group) + half * 8 * ROW_BYTES, word);
+}
+
+template <class Shape> struct box_writer {
+    static constexpr int BUFFERS = Shape::BUFFERS;
+
+    uint32_t next = buffers(); // the one that is filled next
+
+    // This warpgroup's.
+    static __device__ __forceinline__ uint32_t buffers()
+    {
+        return stages_begin() + Shape::STAGES * Shape::STAGE_BYTES +
+               threadIdx.x / GROUP * BUFFERS * BOX_BYTES;
+    }
+
+    // Buffers for COUNT boxes.
+    template <int COUNT> __device__ __forceinline__ void take(uint32_t (&box)[COUNT])
+    {
+        static_assert(COUNT <= BUFFERS, "so many boxes are filled together");
         if (stores_boxes() && !planted(FAULT_BOX_REUSED))
-            bulk_wait_read<BUFFERS - 1>();
+            bulk_wait_read<BUFFERS - COUNT>();
         meet_warpgroup();
 #pragma unroll
-        for (int i = 0; i < BOX / 8; i += 2) {
-            uint32_t word[4];
-#pragma unroll
-            for (int block = 0; block < 4; block++) {
-                const float *const mine =
-                    &sum[4 * (BOX / 8 * box + i + block / 2) + 2 * (block % 2)];
-                word[block] = pack<typename Shape::Type>(mine[0], mine[1]);
-            }
-            store_matrices<TURNED>(buffer + (TURNED ? line + i * 8 * ROW_BYTES : line ^ i * 16),
-                                   word);
+        for (int i = 0; i < COUNT; i++) {
+            box[i] = next;
+            next += BOX_BYTES;
+            if (next == buffers() + BUFFERS * BOX_BYTES)
+                next = buffers();
         }
+    }
+
+    // Boxes that were taken are full: all see it, and the accelerator.
+    __device__ __forceinline__ void filled() const
+    {
         if (!planted(FAULT_BOX_NO_FENCE))
             fence_shared_for_async();
         meet_warpgroup();
-        if (stores_boxes()) {
-            const int32_t column = q + BOX * box;
-            // a box that is all beyond the edges would store nothing
-            if (own < arguments.p_cols && column < arguments.q_cols)
-                store_box(map, buffers + buffer, TURNED ? own : column, TURNED ? column : own,
-                          expert);
-            bulk_commit(); // without a box too: groups are counted
+    }
+
+    // Has a full box stored at (x, y, z) of a tensor; each box that was taken is, in that order.
+    __device__ __forceinline__ void store(uint32_t box, const void *map, bool there, int32_t x,
+                                          int32_t y, int32_t z) const
+    {
+        if (!stores_boxes())
+            return;
+        if (there)
+            store_box(map, box, x, y, z);
+        bulk_commit(); // without a box too: groups are counted
+    }
+
+    // The same of rows of tokens: this warpgroup's of a tile, from element x of their part y on.
+    // to: that element of the tile's first row; `left`: elements from there to the part's end.
+    __device__ __forceinline__ void store_rows_of(const struct row_tile &rows, uint32_t box,
+                                                  const void *map, int32_t x, int32_t y,
+                                                  uint16_t *to, int64_t stride, int32_t left) const
+    {
+        const int first = own_first_row(), there = rows.rows - first;
+        const bool whole = there >= BOX || planted(FAULT_ROWS_UNMASKED);
+        store(box, map, whole && left > 0, x, y, (int32_t)rows.row + first);
+        if (!whole)
+            copy_rows(box, to + first * stride, stride, there, left);
+    }
+
+    static __device__ __forceinline__ int own_first_row()
+    {
+        return planted(FAULT_WARPGROUPS_SHARE) ? 0 : (int)threadIdx.x / GROUP * WARPGROUP_ROWS;
+    }
+
+    static __device__ __forceinline__ void copy_rows(uint32_t box, uint16_t *to, int64_t stride,
+                                                     int rows, int32_t left)
+    {
+        const int piece = threadIdx.x % 8;
+        if (piece * 8 >= left)
+            return;
+#pragma unroll 1
+        for (int row = threadIdx.x % GROUP / 8; row < rows - planted(FAULT_BOX_LAST_ROW);
+             row += GROUP / 8) {
+            uint32_t word[4];
+            load_shared_16(box + row * ROW_BYTES +
+                               (planted(FAULT_BOX_UNSWIZZLED) ? piece : piece ^ row % 8) * 16,
+                           word);
+            *(uint4 *)(to + row * stride + piece * 8) = {word[0], word[1], word[2], word[3]};
         }
     }
-}
 
-// Before a block ends: its shared memory is read, and D is written.
-static __device__ __forceinline__ void await_boxes()
-{
-    if (stores_boxes() && !planted(FAULT_BOX_UNAWAITED))
-        bulk_wait<0>();
-}
+    // Before a block ends: its shared memory is read, and all is written.
+    __device__ __forceinline__ void end() const
+    {
+        if (stores_boxes() && !planted(FAULT_BOX_UNAWAITED))
+            bulk_wait<0>();
+    }
+};

@@ -2,7 +2,7 @@
 // operands' type, over what is there or added to it.
 #pragma once
 
-#include "gpu/hopper/store_box.cuh"
+#include "gpu/hopper/store.cuh"
 
 // Two neighbours in memory of a gradient, as f32 or as the operands' type.
 template <class Type> struct narrow_pair {
@@ -57,11 +57,46 @@ static __device__ __forceinline__ float2 transpose_pair(float first, float secon
             __uint_as_float(low >> 16 | (high & 0xffff0000u))};
 }
 
+// Sums of a tile are D_e [P,Q] from row p and column q on; TURNED: D_e is [Q,P], and blocks are
+// transposed on their way.
+template <class Shape, bool TURNED>
+static __device__ __forceinline__ void
+store_boxes(box_writer<Shape> &out, const void *map, const struct gradient_arguments &arguments,
+            int32_t expert, int32_t p, int32_t q, const float (&sum)[Shape::TILE_COLS / 2])
+{
+    const int group = threadIdx.x / GROUP, warp = threadIdx.x % GROUP / 32, lane = threadIdx.x % 32;
+    // The 16 bytes that this lane names to stmatrix: a row of one of four blocks, two by two, the
+    // first and the second eight rows of the warp in eight columns and in the next eight.
+    const int row = lane % 8, half = lane / 8 % 2, next = lane / 16;
+    const uint32_t line = TURNED ? (8 * next + row) * ROW_BYTES + ((2 * warp + half) ^ row) * 16
+                                 : (16 * warp + 8 * half + row) * ROW_BYTES + (next ^ row) * 16;
+    const int32_t own = p + BOX * (planted(FAULT_BOX_OTHER_ROWS) ? 1 - group : group);
+#pragma unroll
+    for (int32_t first = 0; first < Shape::TILE_COLS; first += BOX) {
+        const int32_t column = q + first;
+        uint32_t box[1];
+        out.take(box);
+        const uint32_t at = box[0] + line;
+#pragma unroll
+        for (int i = 0; i < BOX / 8; i += 2) {
+            uint32_t word[4];
+#pragma unroll
+            for (int block = 0; block < 4; block++) {
+                const float *const mine = &sum[4 * (first / 8 + i + block / 2) + 2 * (block % 2)];
+                word[block] = pack<typename Shape::Type>(mine[0], mine[1]);
+            }
+            store_matrices<TURNED>(TURNED ? at + i * 8 * ROW_BYTES : at ^ i * 16, word);
+        }
+        out.filled();
+        // a box that is all beyond the edges would store nothing
+        out.store(box[0], map, own < arguments.p_cols && column < arguments.q_cols,
+                  TURNED ? own : column, TURNED ? column : own, expert);
+    }
+}
+
 // D_e [P,Q] = the sums, or D_e + the sums; turned: D_e is [Q,P]. Narrow sums that are not added are
 // stored in boxes, all others from the registers where wgmma leaves them.
 struct store_gradient {
-    static constexpr uint32_t BYTES = STAGING_BYTES;
-
     template <class Pair, bool ADD>
     static __device__ __forceinline__ void put(typename Pair::Element *at, float2 sum)
     {
@@ -129,22 +164,17 @@ struct store_gradient {
     }
 
     template <class Shape>
-    static __device__ __forceinline__ void run(const struct gradient_arguments &arguments,
-                                               const void *map, int32_t expert, int32_t p,
-                                               int32_t q, const float (&sum)[Shape::TILE_COLS / 2])
+    static __device__ __forceinline__ void
+    run(const struct gradient_arguments &arguments, box_writer<Shape> &out, const void *map,
+        int32_t expert, int32_t p, int32_t q, const float (&sum)[Shape::TILE_COLS / 2])
     {
         if (arguments.wide)
             as<Shape, wide_pair>(arguments, expert, p, q, sum);
         else if (arguments.add)
             either<Shape, narrow_pair<typename Shape::Type>, true>(arguments, expert, p, q, sum);
         else if (arguments.turned)
-            store_boxes<Shape, true>(map, arguments, expert, p, q, sum);
+            store_boxes<Shape, true>(out, map, arguments, expert, p, q, sum);
         else
-            store_boxes<Shape, false>(map, arguments, expert, p, q, sum);
-    }
-
-    static __device__ __forceinline__ void end()
-    {
-        await_boxes();
+            store_boxes<Shape, false>(out, map, arguments, expert, p, q, sum);
     }
 };

@@ -24,12 +24,10 @@ struct row_tiles {
 #define TILE_ROWS 128
 #define TALL_ROWS 256
 
-/* Of a block's shared memory, behind the stages, and the host asks for it: what eight multiplying
- * warps turn words in (quads.cuh), or, of gradients, what two warpgroups stage boxes in
- * (store_box.cuh). */
-#define TURN_SLOTS(tile_cols) ((tile_cols) == 192 ? 6 : 8) /* its ring leaves no more */
-#define TURN_BYTES(tile_cols) (8 * TURN_SLOTS(tile_cols) * 512)
-#define STAGING_BUFFERS 2
-#define STAGING_BYTES (2 * STAGING_BUFFERS * 64 * 128)
+/* Boxes of 64 x 64 elements of 16 bits, in which two warpgroups stage what is stored
+ * (store_box.cuh): so many buffers each, behind the stages. The host asks for their memory. */
+#define BOX 64
+#define BOX_BYTES (BOX * BOX * 2)
+#define STAGING_BYTES(buffers) (2 * (buffers)*BOX_BYTES)
 
 #endif

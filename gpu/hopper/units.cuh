@@ -56,35 +56,70 @@ static __device__ __forceinline__ two_units load_units(const struct unit_shape &
                                       __ldg((const uint32_t *)(row + up_place(shape, unit)))});
 }
 
-// This thread's turned units in its row of z, from the first of its tile on: eight of them lie in
-// two pieces of 16 bytes, gates and ups, or, one by one, four units and four.
-struct unit_pieces {
-    uint16_t *low, *high;
-    int32_t next; // elements from a piece to that of the next four blocks
-
-    __device__ __forceinline__ unit_pieces(const struct unit_shape &shape, int layout, uint16_t *z,
-                                           int64_t row, int32_t first)
-    {
-        const bool halves = layout == MOE_W1_HALVES;
-        const int64_t unit = first + quad_column();
-        uint16_t *const begin = z + row * 2 * shape.units + (halves ? unit : 2 * unit);
-        low = pinned(begin);
-        high = low + (halves ? shape.units : 8);
-        next = 8 * QUAD_BLOCKS * (halves ? 1 : 2);
-        if (planted(FAULT_UP_ON_GATE) && layout == MOE_W1_INTERLEAVED8)
-            high = low;
-    }
-};
-
-// a, b: turned words of four blocks, `pack_units`'s first and second; the group's number.
-static __device__ __forceinline__ void store_pieces(bool apart, const unit_pieces &to, int group,
-                                                    bool there, const uint32_t (&a)[QUAD_BLOCKS],
-                                                    const uint32_t (&b)[QUAD_BLOCKS])
+// In a box, what this lane names to stmatrix or ldmatrix, or reads and writes itself, of 32 units
+// of z; of gates alone, or of ups, 64. Where units lie one by one a lane has eight bytes of each
+// block, and two neighbouring rows would have them in the same banks: every second row begins with
+// the third block.
+static __device__ __forceinline__ uint32_t unit_line(int layout)
 {
-    store_global_16(to.low + group * to.next, there, a[0], apart ? b[0] : a[1], apart ? a[1] : a[2],
-                    apart ? b[1] : a[3]);
-    store_global_16(to.high + group * to.next, there, apart ? a[2] : b[0], apart ? b[2] : b[1],
-                    apart ? a[3] : b[2], b[3]);
+    const uint32_t lane = threadIdx.x % 32, first = threadIdx.x % GROUP / 32 * 16;
+    if (layout == MOE_W1_HALVES)
+        return quad_line();
+    if (layout == MOE_W1_INTERLEAVED8)
+        return (first + lane % 8) * ROW_BYTES + (2 * (lane / 8) ^ lane % 8) * 16;
+    return (first + lane / 4) * ROW_BYTES + (lane % 4 / 2 ^ lane / 4 ^ lane / 4 % 2 * 4) * 16 +
+           lane % 2 * 8;
+}
+
+// Puts 32 units, of this warp's first eight rows or its second, into two boxes of 64 of z; `first`,
+// `second`: pack_units's words; `group`: the first 32 of 64 units, or the others.
+static __device__ __forceinline__ void stage_units(const uint32_t *box, int layout, uint32_t line,
+                                                   int half, int group,
+                                                   const uint32_t (&first)[QUAD_BLOCKS],
+                                                   const uint32_t (&second)[QUAD_BLOCKS])
+{
+    const uint32_t row = half * 8 * ROW_BYTES;
+    if (layout == MOE_W1_HALVES) {
+        stage_quad(box[0], line, half, group, first);
+        stage_quad(box[1], line, half, group, second);
+    } else if (layout == MOE_W1_INTERLEAVED8) {
+        store_matrices<false>(box[group] + line + row, first);
+        store_matrices<false>(((box[group] + line) ^ 16 * !planted(FAULT_UP_ON_GATE)) + row,
+                              second);
+    } else {
+        const bool other = threadIdx.x / 4 % 2 && !planted(FAULT_UNITS_NOT_SWAPPED);
+#pragma unroll
+        for (int i = 0; i < QUAD_BLOCKS; i++)
+            store_shared_8(((box[group] + line) ^ 32 * i) + row, other ? first[i ^ 2] : first[i],
+                           other ? second[i ^ 2] : second[i]);
+    }
+}
+
+// Has both boxes stored. z: the first row of the tile; `unit`: the first of the boxes.
+template <class Shape>
+static __device__ __forceinline__ void
+store_units(const box_writer<Shape> &out, const struct row_tile &rows, const uint32_t *box,
+            const void *map, int layout, const struct unit_shape &shape, uint16_t *z, int32_t unit)
+{
+    const int32_t units = (int32_t)shape.units, left = units - unit;
+    const int64_t stride = 2 * shape.units;
+    if (layout == MOE_W1_HALVES) {
+        out.store_rows_of(rows, box[0], map, unit, 0, z + unit, stride, left);
+        out.store_rows_of(rows, box[1], map, unit, 1, z + units + unit, stride, left);
+    } else {
+        out.store_rows_of(rows, box[0], map, 2 * unit, 0, z + 2 * unit, stride, 2 * left);
+        out.store_rows_of(rows, box[1], map, 2 * unit + BOX, 0, z + 2 * unit + BOX, stride,
+                          2 * left - BOX);
+    }
+}
+
+// The same of one box with 64 units of A, or of what else is [N,I].
+template <class Shape>
+static __device__ __forceinline__ void
+store_ones(const box_writer<Shape> &out, const struct row_tile &rows, uint32_t box, const void *map,
+           const struct unit_shape &shape, uint16_t *a, int32_t unit)
+{
+    out.store_rows_of(rows, box, map, unit, 0, a + unit, shape.units, (int32_t)shape.units - unit);
 }
 
 static __device__ __forceinline__ float score_at(const float *scores, int64_t row)

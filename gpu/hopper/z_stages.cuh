@@ -12,8 +12,8 @@ template <class Epilogue> constexpr int boxes_of_z = 0;
 
 // A stage has all boxes of 64 units, or, where it is too small, one.
 template <class Shape, int BOXES> struct stages_of_z {
-    static constexpr uint32_t BOX_BYTES = TILE_ROWS * ROW_BYTES;
-    static constexpr int IN_STAGE = BOXES == 2 && 2 * BOX_BYTES <= Shape::STAGE_BYTES ? 2 : 1;
+    static constexpr uint32_t BYTES = TILE_ROWS * ROW_BYTES; // of a box
+    static constexpr int IN_STAGE = BOXES == 2 && 2 * BYTES <= Shape::STAGE_BYTES ? 2 : 1;
     static constexpr int OF_BLOCK = BOXES / IN_STAGE, OF_TILE = Shape::TILE_COLS / 64 * OF_BLOCK;
 };
 
@@ -32,11 +32,11 @@ fill_z(const struct activate_back &to, const void *map, const struct row_tile &r
         ring.wait_empty(at);
         const uint32_t full = ring.full(at.stage);
         if (threadIdx.x % GROUP == 0) {
-            barrier_expect(full, Of::IN_STAGE * Of::BOX_BYTES - 16 * planted(FAULT_Z_BYTES_SHORT));
+            barrier_expect(full, Of::IN_STAGE * Of::BYTES - 16 * planted(FAULT_Z_BYTES_SHORT));
 #pragma unroll
             for (int i = 0; i < Of::IN_STAGE; i++, box++) {
                 const int place = planted(FAULT_Z_OF_FIRST_UNITS) ? box % BOXES : box;
-                copy_box(stages + at.stage * Shape::STAGE_BYTES + i * Of::BOX_BYTES, map, full,
+                copy_box(stages + at.stage * Shape::STAGE_BYTES + i * Of::BYTES, map, full,
                          halves ? first + place / 2 * 64 : BOXES * first + place * 64,
                          halves ? place % 2 : 0, (int32_t)rows.row);
             }
@@ -59,15 +59,9 @@ template <class Shape, int BOXES> struct z_reader {
                                         const typename Shape::Ring &ring, typename Shape::Place &at)
         : layout(layout), stages(stages), ring(ring), at(at)
     {
-        const uint32_t lane = threadIdx.x % 32, first = thread_row(0) - lane / 4;
-        const uint32_t named = (first + lane % 8) * ROW_BYTES;
-        if (is_apart())
-            line = named + (lane / 8 ^ lane % 8) * 16;
-        else if (layout == MOE_W1_INTERLEAVED8)
-            line = named + (2 * (lane / 8) ^ lane % 8) * 16;
-        else
-            line = (first + lane / 4) * ROW_BYTES +
-                   (lane % 4 / 2 ^ lane / 4 ^ lane / 4 % 2 * 4) * 16 + lane % 2 * 8;
+        // boxes of z are as high as a tile
+        line = box_writer<Shape>::own_first_row() * ROW_BYTES +
+               (BOXES == 1 ? quad_line() : unit_line(layout));
         line = pinned((int32_t)line);
     }
 
@@ -86,8 +80,7 @@ template <class Shape, int BOXES> struct z_reader {
             used[i] = ring.empty(at.stage);
 #pragma unroll
             for (int j = 0; j < Of::IN_STAGE; j++)
-                box[i * Of::IN_STAGE + j] =
-                    stages + at.stage * Shape::STAGE_BYTES + j * Of::BOX_BYTES;
+                box[i * Of::IN_STAGE + j] = stages + at.stage * Shape::STAGE_BYTES + j * Of::BYTES;
         }
     }
 
@@ -141,25 +134,21 @@ template <class Shape, int BOXES> struct z_reader {
     }
 };
 
-// take(half, first unit in the tile, words) for groups of four blocks: of 64 units those of the
-// first row, then of the second. Words of a group are read while the one before is made.
+// take(half, group, words) for groups of four blocks, of 64 units those of the first row, then of
+// the second. Words of a group are read while the one before is made; then the stages are free.
 template <class Shape, int BOXES, class Take>
-static __device__ __forceinline__ void take_z(z_reader<Shape, BOXES> &z, const Take &take)
+static __device__ __forceinline__ void take_z(const z_reader<Shape, BOXES> &z, const Take &take)
 {
+    uint32_t word[2][BOXES][QUAD_BLOCKS];
+    if (planted(FAULT_Z_RELEASED_UNREAD))
+        z.release();
+    z.read(0, 0, word[0]);
 #pragma unroll
-    for (int first = 0; first < Shape::TILE_COLS; first += 64) {
-        uint32_t word[2][BOXES][QUAD_BLOCKS];
-        z.next();
-        if (planted(FAULT_Z_RELEASED_UNREAD))
+    for (int i = 0; i < 4; i++) {
+        if (i < 3)
+            z.read((i + 1) / 2, (i + 1) % 2, word[(i + 1) % 2]);
+        else if (!planted(FAULT_Z_RELEASED_UNREAD))
             z.release();
-        z.read(0, 0, word[0]);
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-            if (i < 3)
-                z.read((i + 1) / 2, (i + 1) % 2, word[(i + 1) % 2]);
-            else if (!planted(FAULT_Z_RELEASED_UNREAD))
-                z.release();
-            take(i / 2, first + i % 2 * 8 * QUAD_BLOCKS, word[i % 2]);
-        }
+        take(i / 2, i % 2, word[i % 2]);
     }
 }
