@@ -72,7 +72,7 @@ objects_of()
     echo "tests/$1.o"
     case $1 in
     t_supervisor) echo tests/stub_worker.o ;;
-    t_selftest) echo tests/support.o ;;
+    t_selftest | t_turn) echo tests/support.o ;;
     t_on_device)
         echo tests/queue_device.o tests/queue_memory.o tests/queue_streams.o tests/impostor.o tests/support.o
         ;;
@@ -80,8 +80,8 @@ objects_of()
 }
 
 # What is faulted, and by whom it is linked: the library is loaded by everybody, the command's parts
-# stand in moecheck and in their tests, t_bound has the reference inside, and t_on_device all but the
-# devices.
+# stand in moecheck and in their tests, t_bound has the reference inside, and t_on_device and t_turn all
+# but the devices.
 put_in() # FILE OBJECT TEST
 {
     case "$1 $3" in
@@ -90,7 +90,7 @@ put_in() # FILE OBJECT TEST
         program "$dir/$3" "$2" "tests/$3.o" tests/ptx_micro.o tests/support.o .libs/libptx.a .libs/libptxnumber.a
         return
         ;;
-    *" t_on_device")
+    *" t_on_device" | *" t_turn")
         ln -sf "$build/.libs/$soname" "$dir/lib/$soname"
         # shellcheck disable=SC2046 # several objects
         program "$dir/$3" "$2" $(objects_of "$3") .libs/libverify.a .libs/libgpu.a .libs/libref.a

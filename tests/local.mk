@@ -41,6 +41,7 @@ UNIT_TESTS = \
 	%D%/t_score \
 	%D%/t_product \
 	%D%/t_threads \
+	%D%/t_turn \
 	%D%/t_mma \
 	%D%/t_ptx_number \
 	%D%/t_ptx_convert \
@@ -237,6 +238,8 @@ impostor = %D%/impostor.c %D%/impostor.h $(support)
 %C%_t_on_device_LDADD = libverify.la libgpu.la libref.la $(CHECK_LIBS) $(OPENBLAS_LIBS) $(JANSSON_LIBS) $(XXHASH_LIBS) -lm
 %C%_t_locate_SOURCES = %D%/t_locate.c $(impostor)
 %C%_t_geometry_SOURCES = %D%/t_geometry.c $(impostor)
+%C%_t_turn_SOURCES = %D%/t_turn.c $(support)
+%C%_t_turn_LDADD = $(%C%_t_on_device_LDADD)
 %C%_t_threads_SOURCES = %D%/t_threads.c $(support)
 %C%_t_product_SOURCES = %D%/t_product.c $(support)
 %C%_t_product_CPPFLAGS = $(AM_CPPFLAGS) $(OPENBLAS_CFLAGS)

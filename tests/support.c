@@ -1,9 +1,12 @@
 /*
  * support.c - see support.h.
  */
+#include <dirent.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/support.h"
 
@@ -132,6 +135,20 @@ int as_many(int many, int few)
 {
     const char *size = getenv("MOE_TEST_SIZE");
     return size && strcmp(size, "small") == 0 ? few : many;
+}
+
+void folder_remove(const char *folder)
+{
+    char path[512];
+    DIR *files = opendir(folder);
+    ck_assert_ptr_nonnull(files);
+    for (const struct dirent *file; (file = readdir(files)) != NULL;) {
+        snprintf(path, sizeof path, "%s/%s", folder, file->d_name);
+        if (file->d_name[0] != '.')
+            unlink(path);
+    }
+    closedir(files);
+    ck_assert_int_eq(rmdir(folder), 0);
 }
 
 int run_suite(Suite *suite)

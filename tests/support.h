@@ -63,6 +63,9 @@ int as_many(int many, int few);
 /* For loops over elements: each of libcheck's own assertions writes to a file where it is. */
 #define must_hold(condition, ...) ((condition) ? (void)0 : ck_abort_msg(__VA_ARGS__))
 
+/* The folder and the files in it. */
+void folder_remove(const char *folder);
+
 /* ---- main ----------------------------------------------------------------------------------- */
 
 /* Runs the suite; what main returns. */

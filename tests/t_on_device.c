@@ -12,6 +12,7 @@
 
 #include "tests/impostor.h"
 #include "tests/queue_device.h"
+#include "verify/on_device_turn.h"
 
 extern const struct moe_variant moe_variant_naive;
 
@@ -536,6 +537,38 @@ START_TEST(unused_is_not_asked_for)
 }
 END_TEST
 
+static int was_judged(const struct moe_report *report, const char *name)
+{
+    int i = 0;
+    while (strcmp(moe_check_get(i)->name, name) != 0)
+        i++;
+    return report->judged >> i & 1;
+}
+
+/* What must have the device alone is not run beside another run, and says so once. */
+START_TEST(crowded_is_left_out)
+{
+    char folder[] = "/tmp/moecheck-turn.XXXXXX";
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    on_device_turn_folder = folder;
+    on_device_turn_seconds = 0.05;
+    habit = NULL;
+    const int other = on_device_turn_take(0);
+    ck_assert_int_ge(other, 0);
+    struct moe_report report = judge(LINE, "bound,contention", MOE_ON_CUDA, MOE_CAPTURABLE);
+    on_device_turn_give(other);
+    must_pass(&report, "crowded");
+    const struct moe_finding *finding = finding_of(&report, "contention", -1);
+    ck_assert(finding && strstr(finding->text, "left out"));
+    ck_assert_int_eq(report.finding_count, 1);
+    ck_assert(!was_judged(&report, "contention"));
+    report = judge(LINE, "contention", MOE_ON_CUDA, MOE_CAPTURABLE);
+    must_pass(&report, "alone");
+    ck_assert(was_judged(&report, "contention"));
+    folder_remove(folder);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("on_device");
@@ -546,6 +579,7 @@ int main(void)
     tcase_add_loop_test(right, right_everywhere, 0, as_many(COUNT(lines), 2));
     tcase_add_test(right, remarks_are_told);
     tcase_add_test(right, unused_is_not_asked_for);
+    tcase_add_test(right, crowded_is_left_out);
     suite_add_tcase(suite, right);
     return run_suite(suite);
 }

@@ -84,12 +84,12 @@ int again_run(struct moe_judgement *judgement, const char *check, const char *wh
         own_trial.own = trial->own ? trial->own : &own;
         status = moe_trial_run(&own_trial, &again->made, &again->result);
     }
-    again->ran = status == MOE_OK && again->result.status == MOE_OK;
+    again->ran = status == MOE_OK && again->result.status == MOE_OK && !again->result.crowded;
     if (status == MOE_OK)
         again_report_traces(judgement, check, what, &again->result, &again->made,
                             given_last(&own_trial, from));
     moe_tensors_free(&own);
-    if (status == MOE_OK && !again->ran)
+    if (status == MOE_OK && again->result.status != MOE_OK)
         report_failed_call(judgement, check, what, &again->result);
     return status;
 }
@@ -217,12 +217,10 @@ int again_judge(struct moe_judgement *judgement, const char *check, const char *
 /* ---- amid surroundings ----------------------------------------------------------------------- */
 
 /* The verdict stays: the judge's own run has been looked at. */
-static void report_left_out(struct moe_judgement *judgement, const char *check)
+static void report_left_out(struct moe_judgement *judgement, const char *check, const char *why)
 {
     enum moe_verdict verdict = judgement->report->verdict;
-    struct moe_finding finding = judgement_finding(
-        check, MOE_SKIP,
-        "left out: the PTX machine does one thing after the other, and has no graphs");
+    struct moe_finding finding = judgement_finding(check, MOE_SKIP, "left out: %s", why);
     moe_report_add(judgement->report, &finding);
     judgement->report->verdict = verdict;
 }
@@ -231,8 +229,9 @@ int again_on_gpu(struct moe_judgement *judgement, const char *check)
 {
     const enum moe_device_kind kind = moe_trial_device(&judgement->trial);
     if (kind == MOE_ON_PTX && again_wanted(judgement))
-        report_left_out(judgement, check);
-    return kind == MOE_ON_CUDA && again_wanted(judgement);
+        report_left_out(judgement, check,
+                        "the PTX machine does one thing after the other, and has no graphs");
+    return kind == MOE_ON_CUDA && again_wanted(judgement) && !judgement->crowded;
 }
 
 static void report_text(struct moe_judgement *judgement, const char *check, const char *what,
@@ -248,6 +247,11 @@ static int run_amid(struct moe_judgement *judgement, const char *check, const ch
 {
     struct again again;
     int status = again_run(judgement, check, what, trial, &judgement->tensors, &again);
+    if (status == MOE_OK && again.result.crowded) {
+        judgement->crowded = 1;
+        report_left_out(judgement, check,
+                        "other runs did not leave the GPU that it must have alone");
+    }
     if (status == MOE_OK && again.result.waited && !(trial->variant->flags & MOE_HOST_SYNC))
         report_text(judgement, check, what,
                     "a call returned only when work before it on the stream had ended, and the "

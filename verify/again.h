@@ -62,8 +62,9 @@ int again_together(struct moe_judgement *judgement, const char *check,
 /* Nothing has been found so far: what is wrong in a plain run is not looked at in others. */
 int again_wanted(const struct moe_judgement *judgement);
 
-/* The same, and the variant runs on a GPU that is still sound. On a PTX machine, which has neither
- * graphs nor anything beside the variant, the check is reported as one that was left out. */
+/* The same, and the variant runs on a GPU that is still sound, and that it got alone wherever it
+ * had to. On a PTX machine, which has neither graphs nor anything beside the variant, the check is
+ * reported as one that was left out. */
 int again_on_gpu(struct moe_judgement *judgement, const char *check);
 
 #endif

@@ -22,6 +22,7 @@ struct moe_judgement {
     struct moe_tensors tensors; /* inputs and outputs */
     struct moe_tensors before;  /* beta=1: what the parameter gradients held; else empty */
     int idle;                   /* set by a check that finds that it does not apply */
+    int crowded;                /* 1: a run did not get the GPU that it must have alone */
     int from_file;              /* outputs made elsewhere: nothing was seen before they were made */
     uint64_t hash[MOE_TENSOR_COUNT]; /* of the inputs, before the variant ran */
     int variances;                   /* 1: a check wants them in the reference's blocks */

@@ -359,9 +359,12 @@ int moe_on_device_run(const struct moe_trial *trial, struct moe_arena *arena,
                       struct moe_trial_result *result)
 {
     const int shared = moe_trial_device(trial) == MOE_ON_CUDA; /* with other processes */
-    const int turn = shared ? on_device_turn_take(trial->measures) : -1;
-    const int status = run(trial, arena, result);
-    result->alone = (turn >= 0 || !shared) && trial->measures;
+    const int must_be_alone = trial->surroundings && trial->surroundings->alone;
+    const int alone = trial->measures || must_be_alone;
+    const int turn = shared ? on_device_turn_take(alone) : -1;
+    result->alone = (turn >= 0 || !shared) && alone;
+    result->crowded = must_be_alone && !result->alone;
+    const int status = result->crowded ? MOE_OK : run(trial, arena, result);
     on_device_turn_give(turn);
     return status;
 }

@@ -160,6 +160,7 @@ static int ended(void *memory, const struct moe_scene *scene)
 
 const struct moe_surroundings moe_surroundings_occupied = {
     .name = "half of the multiprocessors taken",
+    .alone = 1,
     .arrive = arrive,
     .before = occupy_half,
     .ended = ended,
@@ -168,6 +169,7 @@ const struct moe_surroundings moe_surroundings_occupied = {
 
 const struct moe_surroundings moe_surroundings_shared = {
     .name = "another kernel on every multiprocessor",
+    .alone = 1,
     .arrive = arrive,
     .before = share_all,
     .ended = ended,
@@ -176,6 +178,7 @@ const struct moe_surroundings moe_surroundings_shared = {
 
 const struct moe_surroundings moe_surroundings_queued_10 = {
     .name = "another kernel on every multiprocessor, ten launches and ten calls queued",
+    .alone = 1,
     .repeats = 10,
     .arrive = arrive,
     .before = queue_10,
@@ -185,6 +188,7 @@ const struct moe_surroundings moe_surroundings_queued_10 = {
 
 const struct moe_surroundings moe_surroundings_queued_300 = {
     .name = "another kernel on every multiprocessor, 300 launches queued",
+    .alone = 1,
     .arrive = arrive,
     .before = queue_300,
     .ended = ended,

@@ -1,9 +1,13 @@
 /*
- * on_device_turn.c - whose turn it is on the GPU: runs share it, and a run that measures memory has
- * it to itself among all of this user's on this machine, for a GPU's free memory is everybody's.
+ * on_device_turn.c - whose turn it is on the GPU: runs share it, and a run that measures memory, or
+ * takes multiprocessors away, has it to itself among all of this user's on this machine. A GPU's
+ * free memory is everybody's, and a kernel that waits on a device which several processes have in
+ * slices of time holds up all of them.
  *
- * A turn is a lock on a file, which ends with its process. Nobody waits for long: who does not get
- * his turn goes on without it, and a run that measures says so.
+ * A turn is a lock on a file, the room, which ends with its process. One gets to it through
+ * another, the gate: who wants the room alone shuts the gate until he has it, so that those who
+ * come and go do not keep him out for ever. Nobody waits for long: who does not get his turn goes
+ * on without it, and a run that wanted to be alone says so.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,30 +18,50 @@
 
 #include "verify/on_device_turn.h"
 
-#define TRIES 200
-#define TRY_EVERY 10000000 /* ns: two seconds in all */
+#define TRY_EVERY 2000000 /* ns */
 
-static int open_lock(void)
+const char *on_device_turn_folder = "/tmp";
+double on_device_turn_seconds = 10;
+
+static double now(void)
 {
-    char path[64];
-    snprintf(path, sizeof path, "/tmp/moecheck-gpu-%lu.lock", (unsigned long)getuid());
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static int open_lock(const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/moecheck-gpu-%lu.%s", on_device_turn_folder,
+             (unsigned long)getuid(), name);
     return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+/* The lock; -1: not until then. */
+static int take(const char *name, int alone, double until)
+{
+    const struct timespec pause = {0, TRY_EVERY};
+    const int lock = open_lock(name);
+    if (lock < 0)
+        return -1;
+    while (flock(lock, (alone ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0) {
+        if ((errno != EWOULDBLOCK && errno != EINTR) || now() >= until) {
+            close(lock);
+            return -1;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return lock;
 }
 
 int on_device_turn_take(int alone)
 {
-    const struct timespec pause = {0, TRY_EVERY};
-    const int lock = open_lock();
-    for (int i = 0; lock >= 0 && i < TRIES; i++) {
-        if (flock(lock, (alone ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0)
-            return lock;
-        if (errno != EWOULDBLOCK && errno != EINTR)
-            break;
-        nanosleep(&pause, NULL);
-    }
-    if (lock >= 0)
-        close(lock);
-    return -1;
+    const double until = now() + on_device_turn_seconds;
+    const int gate = take("gate", alone, until);
+    const int room = gate >= 0 ? take("lock", alone, until) : -1;
+    on_device_turn_give(gate);
+    return room;
 }
 
 void on_device_turn_give(int turn)

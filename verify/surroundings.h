@@ -26,6 +26,7 @@ struct moe_scene {
 struct moe_surroundings {
     const char *name; /* in words, as a finding says it */
     int repeats;      /* how often the call is made without waiting between; 0: once */
+    int alone;        /* 1: no other process's run may be on the device meanwhile */
     int (*arrive)(const struct moe_scene *scene, void **memory);
     int (*before)(void *memory, const struct moe_scene *scene, int backward); /* only enqueues */
     int (*behind)(void *memory, const struct moe_scene *scene, int backward); /* the same */

@@ -257,6 +257,7 @@ int moe_trial_run(const struct moe_trial *trial, struct moe_tensors *tensors,
     if (status != MOE_OK)
         return status;
     status = run_in(trial, &arena, tensors, result);
+    trials -= result->crowded;
     moe_arena_unmap(&arena);
     return status;
 }

@@ -52,8 +52,10 @@ struct moe_trial_result {
     struct moe_stray stray[MOE_TRIAL_STRAYS];
     int waited; /* a call returned only when work before it on the stream had ended */
     int64_t held_before, held_after; /* bytes of memory in use, where it measures */
-    int alone;                       /* on a GPU: no other run of ours was on it meanwhile */
-    int64_t mark[MOE_TRIAL_MARKS];   /* the same at the marks, in their order */
+    int alone;   /* on a GPU: it wanted to be, and was: no other run of ours was on it meanwhile */
+    int crowded; /* 1: others' runs did not leave the GPU that it must have alone; nothing was run
+                  */
+    int64_t mark[MOE_TRIAL_MARKS]; /* the same at the marks, in their order */
     int marks;
     int stalled; /* a call's work ended only when other work had left the device */
     /* On a device that watches: of each tensor that the variant has to write the first element,
