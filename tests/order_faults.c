@@ -38,6 +38,7 @@ enum fault {
     READ_BEHIND_X,
     READ_BEFORE_W2,
     UNTOLD_IDS,
+    WHOLE, /* right: its kernels need all of a multiprocessor */
     FAULTS
 };
 
@@ -63,6 +64,7 @@ static const char *const names[FAULTS] = {
     [READ_BEHIND_X] = "read-behind-x",
     [READ_BEFORE_W2] = "read-before-w2",
     [UNTOLD_IDS] = "untold-ids",
+    [WHOLE] = "whole-multiprocessors",
 };
 
 /* As order_kernels.cu has it. */
@@ -268,11 +270,13 @@ static int run_z_by_instructions(struct state *state, struct order_layer *layer,
     return status;
 }
 
-static int run_all(const char *const *kernels, struct order_layer *layer, void *stream)
+static int run_all(const struct state *state, const char *const *kernels, struct order_layer *layer,
+                   void *stream)
 {
+    const uint32_t shared = state->fault == WHOLE ? (uint32_t)state->shared_bytes : 0;
     int status = MOE_OK;
     for (; *kernels && status == MOE_OK; kernels++)
-        status = run(*kernels, 64, 128, 0, stream, (void *[]){layer});
+        status = run(*kernels, 64, 128, shared, stream, (void *[]){layer});
     return status;
 }
 
@@ -417,7 +421,7 @@ static int forward(void *memory, const struct moe_call *call)
     if (status == MOE_OK && layer.bf16)
         status = run_z_by_instructions(state, &layer, stream);
     if (status == MOE_OK)
-        status = run_all(layer.bf16 ? whole + 1 : whole, &layer, stream);
+        status = run_all(state, layer.bf16 ? whole + 1 : whole, &layer, stream);
     if (status == MOE_OK && after_forward[state->fault])
         status = after_forward[state->fault](state, &layer, stream);
     state->calls++;
@@ -447,7 +451,7 @@ static int backward(void *memory, const struct moe_call *call)
     if (status == MOE_OK)
         status = run_rows(state, &layer, stream);
     if (status == MOE_OK)
-        status = run_all(kernels, &layer, stream);
+        status = run_all(state, kernels, &layer, stream);
     if (status == MOE_OK && state->fault == ATOMICS)
         status = add_atomically(state->problem, &layer, stream);
     if (status == MOE_OK && stream != call->stream)

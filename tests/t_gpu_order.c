@@ -24,6 +24,8 @@
 #define LENGTH(array) (int)(sizeof(array) / sizeof *(array))
 #define SECONDS 100
 #define SECONDS_OF_A_HANG 30
+#define SECONDS_IN_COMPANY 8 /* that no layer need be beside: it begins when the others have left  \
+                              */
 
 #define SMALL "T=64 H=48 I=40 E=3 K=2 dtype=f32 act=relu2 router=lists seed=5"
 
@@ -60,16 +62,20 @@ static const struct {
     {"order", "read-behind-x", SMALL, "fence"},
     {"order", "read-before-w2", SMALL, "fence"},
     {"order", "untold-ids", SMALL, "lists"},
+    {"order", "whole-multiprocessors", SMALL, ""},
 };
 
-/* Configurations of which nothing comes but what one check looks for: it is asked alone, and these
- * words must be in its finding. */
-static const struct {
-    const char *configuration, *says;
-} alone[] = {
-    {"read-behind-x", "where buffers end at a fence: forward"},
-    {"read-before-w2", "where buffers begin at a fence: forward"},
-    {"untold-ids", "bit 0 of the status word is not set"},
+/* Configurations of which nothing comes but what one check looks for, which is asked alone; words
+ * that must be in its finding; and seconds, where they may not take as many as others. */
+static const struct special {
+    const char *configuration, *check, *says;
+    unsigned seconds;
+} specials[] = {
+    {"read-behind-x", "fence", "where buffers end at a fence: forward", SECONDS},
+    {"read-before-w2", "fence", "where buffers begin at a fence: forward", SECONDS},
+    {"untold-ids", "lists", "bit 0 of the status word is not set", SECONDS},
+    {"whole-multiprocessors", "contention", "", SECONDS_IN_COMPANY},
+    {"hangs", NULL, "", SECONDS_OF_A_HANG},
 };
 
 struct outcome {
@@ -94,13 +100,13 @@ static int32_t configuration_of(const struct moe_variant *variant, const char *n
     return 0;
 }
 
-/* What the finding about a row has to say; NULL: every check is asked. */
-static const char *words_of(int row)
+static const struct special *special_of(int row)
 {
-    for (int i = 0; i < LENGTH(alone) && rows[row].configuration; i++)
-        if (!strcmp(alone[i].configuration, rows[row].configuration))
-            return alone[i].says;
-    return NULL;
+    static const struct special other = {NULL, NULL, "", SECONDS};
+    for (int i = 0; i < LENGTH(specials) && row >= 0 && rows[row].configuration; i++)
+        if (!strcmp(specials[i].configuration, rows[row].configuration))
+            return &specials[i];
+    return &other;
 }
 
 static void judge(int row, struct outcome *outcome)
@@ -109,7 +115,7 @@ static void judge(int row, struct outcome *outcome)
     const struct moe_judge_options options = {
         .configuration = configuration_of(variant, rows[row].configuration),
         .one_configuration = 1,
-        .checks = words_of(row) ? rows[row].checks : other_checks()};
+        .checks = special_of(row)->check ? special_of(row)->check : other_checks()};
     static struct moe_report report;
     struct moe_problem problem;
     *outcome = (struct outcome){.verdict = MOE_ERROR};
@@ -137,7 +143,7 @@ static void do_apart(int row, struct outcome *outcome)
     if (pid == 0) {
         struct moe_gpu_status gpu;
         struct outcome own = {.verdict = MOE_SKIP};
-        alarm(row >= 0 && !strcmp(rows[row].checks, "a signal") ? SECONDS_OF_A_HANG : SECONDS);
+        alarm(special_of(row)->seconds);
         if (row >= 0) {
             judge(row, &own);
         } else {
@@ -175,7 +181,7 @@ static int try_row(int row, int number)
     const int good = clean ? outcome.verdict == MOE_PASS
                            : outcome.verdict == MOE_FAIL && outcome.check[0] &&
                                  strstr(rows[row].checks, outcome.check) &&
-                                 (!words_of(row) || strstr(outcome.text, words_of(row)));
+                                 strstr(outcome.text, special_of(row)->says);
     printf("%s %d - %s %s: %s%s%s: %s\n", good ? "ok" : "not ok", number, rows[row].variant,
            rows[row].configuration ? rows[row].configuration : "",
            moe_verdict_name(outcome.verdict), clean ? "" : " by ", outcome.check, outcome.text);

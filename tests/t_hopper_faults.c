@@ -212,7 +212,8 @@ static struct trying start(const struct planned *planned)
 {
     static struct outcome outcome;
     if (!is_none(planned))
-        return fault_start(judge, planned, SECONDS);
+        return fault_start(judge, planned,
+                           planned->row->shows == SHOWS_LARGE ? 5 * SECONDS : SECONDS);
     if (kind == MOE_ON_CUDA)
         return fault_start(judge_clean, planned, 5 * SECONDS);
     outcome = (struct outcome){.verdict = MOE_PASS};

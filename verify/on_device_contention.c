@@ -3,9 +3,10 @@
  * stream holds half of the multiprocessors, or some of each and much of the memory's bandwidth, and
  * launches stand in the queue before the variant's. Shared memory is full of NaN at the start.
  *
- * What holds the device lets it go when the variant's work has ended, or after a time that is many
- * times what the variant took alone; in that case the variant did not get on beside it (a grid
- * barrier that needs every block resident), and result->stalled says so.
+ * What holds half of the device lets it go when the variant's work has ended, or after a time that
+ * is many times what the variant took alone; in that case the variant did not get on beside it (a
+ * grid barrier that needs every block resident), and result->stalled says so. What is on all of it
+ * leaves block after block: no variant need leave room for others.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -17,6 +18,10 @@
 /* The variant may take so many times longer than alone, and no less than these seconds. */
 #define TIMES_SLOWER 50
 #define SECONDS_AT_LEAST 2.0
+/* So many times what it took alone, and no less than these seconds, the last of those leaves that
+ * share the multiprocessors: a variant that needs whole ones begins when they have left. */
+#define TIMES_SHARED 2
+#define SHARED_SECONDS_AT_LEAST 0.02
 #define ARRIVE_SECONDS 2.0
 
 #define SHARE_WORDS (INT64_C(16) << 20)
@@ -59,9 +64,9 @@ static int arrive(const struct moe_scene *scene, void **memory)
                             : status;
 }
 
-static uint64_t limit_ns(const struct moe_scene *scene)
+static uint64_t ns_of(const struct moe_scene *scene, double at_least, int times)
 {
-    return (uint64_t)(1e9 * fmax(SECONDS_AT_LEAST, TIMES_SLOWER * scene->seconds));
+    return (uint64_t)(1e9 * fmax(at_least, times * scene->seconds));
 }
 
 /* Until all of the others' blocks run. */
@@ -97,7 +102,7 @@ static int occupy_half(void *memory, const struct moe_scene *scene, int backward
     void *flags = (void *)contention->flags;
     uint32_t bytes = (uint32_t)contention->shared_bytes;
     uint32_t blocks = (uint32_t)(contention->multiprocessors + 1) / 2;
-    uint64_t ns = limit_ns(scene);
+    uint64_t ns = ns_of(scene, SECONDS_AT_LEAST, TIMES_SLOWER);
     void *args[] = {&flags, &bytes, &ns};
     (void)backward;
     begin(contention);
@@ -116,7 +121,7 @@ static int share_all(void *memory, const struct moe_scene *scene, int backward)
     void *flags = (void *)contention->flags;
     int64_t count = SHARE_WORDS;
     uint32_t blocks = (uint32_t)contention->multiprocessors;
-    uint64_t ns = limit_ns(scene);
+    uint64_t ns = ns_of(scene, SHARED_SECONDS_AT_LEAST, TIMES_SHARED);
     void *args[] = {&flags, &contention->words, &count, &ns};
     (void)backward;
     begin(contention);

@@ -104,16 +104,18 @@ extern "C" __global__ void disturb_occupy(uint32_t *flags, uint32_t shared_bytes
     __threadfence_system();
 }
 
-// Reads and writes `count` words round and round, until the host says so or `ns` have passed.
+// Reads and writes `count` words round and round, until the host says so, or until it is the block's
+// time: they leave one after another, the last when `ns` have passed, for a kernel may need all that
+// a multiprocessor has and cannot begin where another block is.
 extern "C" __global__ void disturb_share(uint32_t *flags, uint32_t *words, int64_t count,
                                          uint64_t ns)
 {
-    const uint64_t begin = clock_ns();
+    const uint64_t begin = clock_ns(), stay = ns / gridDim.x * (blockIdx.x + 1);
     const int64_t first = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
     const int64_t step = (int64_t)gridDim.x * blockDim.x;
     if (threadIdx.x == 0)
         atomicAdd_system(&flags[FLAG_ARRIVED], 1u);
-    while (!((volatile uint32_t *)flags)[FLAG_OPEN] && clock_ns() - begin < ns)
+    while (!((volatile uint32_t *)flags)[FLAG_OPEN] && clock_ns() - begin < stay)
         for (int64_t i = first, turn = 0; i < count && turn < 256; i += step, turn++)
             words[i] = words[i] * 2654435761u + 1;
 }
