@@ -48,6 +48,8 @@ static const char *const cases[] = {
     "T=300 H=64 I=32 E=4 K=4 dtype=bf16 bias=1 router=lists routing=sparse seed=11",
     "T=256 H=256 I=128 E=8 K=8 dtype=bf16 seed=12",
     "T=64 H=64 I=64 E=8 K=4 dtype=bf16 routing=ties data=exact0 seed=18",
+    "T=60 H=32 I=24 E=6 K=2 dtype=bf16 router=softmax-topk round=down round-to=8 data=constant "
+    "seed=19",
     "T=64 H=64 I=64 E=8 K=8 dtype=bf16 router=lists data=exact1 seed=13",
     "T=64 H=64 I=64 E=8 K=8 dtype=bf16 router=lists data=exact2 seed=14",
 };

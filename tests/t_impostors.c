@@ -435,6 +435,34 @@ START_TEST(wrong_picks)
 }
 END_TEST
 
+/* Token rounding of tokens that are all alike: expert 0 takes the first 16 of 20, or the 17th in
+ * place of the 16th. */
+static void take_the_later(const struct moe_problem *problem, struct moe_tensor *tensors)
+{
+    (void)problem;
+    tensor_set(&tensors[MOE_OFFSETS], 16, 15);
+}
+
+START_TEST(later_of_tokens_alike)
+{
+    static const char *const lines[] = {
+        "T=20 H=16 I=8 E=4 K=1 router=softmax-topk round=down round-to=8 data=constant",
+        "T=20 H=16 I=8 E=4 K=1 router=softmax-topk round=nearest round-to=16 data=zero dtype=f32",
+    };
+    struct moe_problem problem = impostor_start(lines[_i]);
+    impostor.checks = "ties";
+    struct moe_report report = impostor_judge(&problem);
+    ck_assert_msg(report.verdict == MOE_PASS, "%s: %s", lines[_i], report.finding[0].text);
+    impostor.after_forward = take_the_later;
+    report = impostor_judge(&problem);
+    const struct moe_finding *finding = must_find(&report, "ties", MOE_PICKS, lines[_i]);
+    ck_assert_msg(report.finding_count == 1, "%s: %s", lines[_i], report.finding[1].text);
+    ck_assert_int_eq(finding->token, 16);
+    ck_assert_int_eq(finding->expert, 0);
+    ck_assert_int_eq(finding->wrong, 1);
+}
+END_TEST
+
 /* ---- errors --------------------------------------------------------------------------------- */
 
 static const struct {
@@ -487,6 +515,7 @@ int main(void)
     tcase_add_test(part, ds_without_b2);
     tcase_add_loop_test(part, inputs_changed, 0, 2 * COUNT(with_inputs));
     tcase_add_loop_test(part, wrong_picks, 0, 2 * COUNT(routed));
+    tcase_add_loop_test(part, later_of_tokens_alike, 0, 2);
     suite_add_tcase(suite, part);
     return run_suite(suite);
 }

@@ -5,12 +5,13 @@
  * check_routing admits every order of what may be tied. Here the variant's own logits say what is:
  * where two that it stored are equal, and they are what it picks by (its recipe rounds them always,
  * nothing is added to one and not to the other), the definition leaves no choice; nor where one is
- * greater, and no function stands between the logit and the choice (softmax routers). With groups,
- * a selection bias or token rounding more than the logits decides, and nothing is asked; nor where
- * something else was found before.
+ * greater, and no function stands between the logit and the choice (softmax routers). With groups
+ * or a selection bias more than the logits decides, and nothing is asked; nor where something else
+ * was found before. With token rounding only tokens are compared (judge_rounding_ties.c).
  *
  * Must catch: a top-k that keeps the later of two equals; picks by logits that were computed apart
- * from those that are stored, where the two differ by what either may err.
+ * from those that are stored, where the two differ by what either may err; a rounding that takes
+ * the later of two tokens alike.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,8 +22,9 @@ static int applies(const struct moe_judgement *judgement)
 {
     const struct moe_problem *p = judgement->problem;
     const struct moe_tensor *tensors = judgement->tensors.tensor;
-    return p->router != MOE_LISTS && p->round == MOE_ROUND_NONE && !p->groups &&
-           !tensors[MOE_SEL_BIAS].data && tensors[MOE_LOGITS].data && !judgement->from_file &&
+    const int decide = !p->groups && !tensors[MOE_SEL_BIAS].data; /* the logits alone */
+    return p->router != MOE_LISTS && (decide || p->round != MOE_ROUND_NONE) &&
+           tensors[MOE_LOGITS].data && !judgement->from_file &&
            judgement->recipe.at[MOE_AT_LOGITS].when == MOE_ALWAYS &&
            judgement->routing.token_begin && judgement->report->verdict != MOE_FAIL;
 }
@@ -49,6 +51,8 @@ static int after(struct moe_judgement *judgement)
     const struct moe_routing *routing = &judgement->routing;
     if (!applies(judgement))
         return MOE_OK;
+    if (p->round != MOE_ROUND_NONE)
+        return judgement_rounding_ties(judgement);
     double *logit = malloc(((size_t)p->E + 1) * sizeof *logit);
     if (!logit)
         return moe_error(MOE_E_NOMEM, "no memory for %lld logits", (long long)p->E);

@@ -40,6 +40,10 @@ int judgement_idle(struct moe_judgement *judgement);
 /* Is the tensor one that the subject only reads, in this case? */
 int judgement_is_input(const struct moe_judgement *judgement, enum moe_tensor_id id);
 
+/* judge_rounding_ties.c: a finding of `ties` where token rounding took the later of two tokens
+ * whose stored logits are the same. MOE_E_NOMEM. */
+int judgement_rounding_ties(struct moe_judgement *judgement);
+
 /* check_guards.c: adds a finding for every stretch beside the buffers that a run changed, and for a
  * status word that speaks of ids that no list has; `what` tells which run, NULL the judge's own. */
 void judgement_report_strays(struct moe_judgement *judgement, const char *check, const char *what,

@@ -131,6 +131,7 @@ libverify_la_SOURCES = \
 	%D%/checks.c \
 	%D%/routing.h \
 	%D%/judge_rounding.c \
+	%D%/judge_rounding_ties.c \
 	%D%/variant_ref.h \
 	%D%/naive.h \
 	%D%/naive_space.c \
