@@ -18,6 +18,7 @@ GPU_KERNELS_90a = \
 	%D%/hopper/gradient.cu \
 	%D%/hopper/picks.cu \
 	%D%/hopper/routing.cu \
+	%D%/hopper/scores_back.cu \
 	%D%/hopper/rows.cu \
 	%D%/hopper/router.cu \
 	%D%/hopper/router_pieces.cu \
@@ -38,6 +39,7 @@ GPU_KERNEL_CUH = \
 	%D%/hopper/store_box.cuh \
 	%D%/hopper/store_gradient.cuh \
 	%D%/hopper/activation.cuh \
+	%D%/hopper/scores.cuh \
 	%D%/hopper/units.cuh \
 	%D%/hopper/z_stages.cuh \
 	%D%/hopper/activate.cuh \

@@ -63,7 +63,9 @@ static void recipe(const struct moe_problem *problem, struct moe_recipe *recipe)
     recipe->product[MOE_IN_DS].extra = 16;
     recipe->product[MOE_IN_DWR].extra = (int)hopper_router_slices(problem);
     if (hopper_router_in_pieces(problem)) {
-        /* three sums over the tokens, and a sum over three times the experts */
+        /* three sums over the tokens, and a sum over three times the experts; what is below the
+         * last subnormal of bf16 is in no piece */
+        recipe->at[MOE_AT_DLOGITS].lost = 0x1p-133;
         recipe->product[MOE_IN_DWR].accumulator = MOE_ACC_MMA16_F32;
         recipe->product[MOE_IN_DWR].extra *= 3;
         recipe->product[MOE_IN_DX].accumulator = MOE_ACC_MMA16_F32;

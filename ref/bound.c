@@ -80,7 +80,8 @@ void error_model_init(struct error_model *model, const struct moe_recipe *recipe
         enum moe_dtype to = recipe->at[point].to;
         const struct moe_dtype_info *info = moe_dtype_info(to);
         model->relative[point] = info->unit_roundoff;
-        model->absolute[point] = lost_by_underflow(to, recipe->flush_to_zero);
+        model->absolute[point] =
+            lost_by_underflow(to, recipe->flush_to_zero) + recipe->at[point].lost;
         if (to != MOE_F64)
             model->limit[point] = overflow_limit(info);
     }

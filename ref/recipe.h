@@ -91,6 +91,7 @@ struct moe_recipe {
     struct {
         enum moe_when when;
         enum moe_dtype to;
+        double lost; /* of each value beside, absolute: where it goes on in pieces that end */
     } at[MOE_POINT_COUNT];
     struct {
         enum moe_accumulator accumulator;

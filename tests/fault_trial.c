@@ -65,6 +65,11 @@ int fault_judge(const struct moe_variant *variant, const struct moe_judge_option
         snprintf(outcome->text, sizeof outcome->text, "%s", moe_error_text());
         return 1;
     }
+    /* what the variant supports and then does not do has not been judged */
+    const int refused = report.verdict == MOE_SKIP && report.finding_count > 0 &&
+                        !strcmp(report.finding[0].check, "run");
+    if (refused)
+        report.verdict = report.finding[0].verdict = MOE_ERROR;
     if (report.verdict == MOE_SKIP || report.verdict == MOE_PASS) {
         note_remark(&report, outcome->text, sizeof outcome->text);
         return 0;

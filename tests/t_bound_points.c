@@ -110,6 +110,58 @@ START_TEST(nothing_rounded)
 }
 END_TEST
 
+/* Bounds of a case without rounding, where each element of dL may lose so much. */
+static struct outputs bounds_of(const struct moe_problem *problem, struct moe_tensors *tensors,
+                                double lost)
+{
+    const struct rounder rounder = {0};
+    struct moe_recipe recipe = moe_recipe_plain(problem, MOE_F64);
+    struct moe_routing routing;
+    struct outputs outputs;
+    recipe.at[MOE_AT_DLOGITS].lost = lost;
+    rounder_run(&rounder, problem, tensors);
+    ck_assert_int_eq(moe_routing_from_tensors(problem, tensors->tensor, &routing), MOE_OK);
+    struct moe_reference reference = {.problem = problem,
+                                      .tensors = tensors->tensor,
+                                      .routing = &routing,
+                                      .passes = MOE_PASS_FORWARD | MOE_PASS_BACKWARD,
+                                      .precision = MOE_F64,
+                                      .recipe = &recipe};
+    ck_assert_msg(run_reference(reference, &outputs) == MOE_OK, "%s", moe_error_text());
+    moe_routing_free(&routing);
+    return outputs;
+}
+
+/* dL errs by it, dWr by it times what x has in that column, and what comes before by nothing. */
+START_TEST(lost_beside)
+{
+    const double lost = 0x1p-20;
+    const struct moe_problem problem = problem_of("T=9 H=3 I=2 E=4 K=2 router=softmax-topk "
+                                                  "dtype=f64");
+    struct moe_tensors tensors = tensors_of(&problem);
+    struct outputs without = bounds_of(&problem, &tensors, 0);
+    struct outputs with = bounds_of(&problem, &tensors, lost);
+    for (int64_t i = 0; i < with.count[MOE_DLOGITS]; i++) {
+        const double more = with.bound[MOE_DLOGITS][i] - without.bound[MOE_DLOGITS][i];
+        ck_assert_double_ge_tol(more, lost, 1e-12);
+        ck_assert_double_le_tol(more, 1.001 * lost, 1e-12);
+    }
+    for (int64_t i = 0; i < with.count[MOE_DWR]; i++) {
+        double column = 0;
+        for (int64_t t = 0; t < problem.T; t++)
+            column += fabs(tensor_get(&tensors.tensor[MOE_X], t * problem.H + i % problem.H));
+        const double more = with.bound[MOE_DWR][i] - without.bound[MOE_DWR][i];
+        ck_assert_double_ge_tol(more, lost * column, 1e-12);
+        ck_assert_double_le_tol(more, 1.001 * lost * column, 1e-12);
+    }
+    for (int64_t i = 0; i < with.count[MOE_DS]; i++)
+        ck_assert_double_eq(with.bound[MOE_DS][i], without.bound[MOE_DS][i]);
+    outputs_free(&without);
+    outputs_free(&with);
+    moe_tensors_free(&tensors);
+}
+END_TEST
+
 static const char *const points[MOE_POINT_COUNT] = {
     [MOE_AT_LOGITS] = "logits", [MOE_AT_SCORES] = "scores", [MOE_AT_SX] = "sx",
     [MOE_AT_Z] = "z",           [MOE_AT_A] = "a",           [MOE_AT_SA] = "sa",
@@ -187,6 +239,7 @@ int main(void)
     Suite *suite = suite_create("bound_points");
     TCase *tcase = tcase_create("sources of error");
     tcase_add_test(tcase, nothing_rounded);
+    tcase_add_test(tcase, lost_beside);
     tcase_add_loop_test(tcase, one_point, 0, MOE_POINT_COUNT);
     tcase_add_loop_test(tcase, one_product, 0, COUNT(products));
     tcase_add_test(tcase, elementwise);

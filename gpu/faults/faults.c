@@ -64,7 +64,7 @@ static const struct fault_row faults[FAULT_CUBLAS_COUNT] = {
                     "NVIDIA/TensorRT-LLM#18323"},
     [FAULT_EXPERTS_BEYOND_255] = {"experts-beyond-255", "experts from 256 on get no rows",
                                   "kekzl/imp#2056"},
-    [FAULT_SCAN_BEYOND_BLOCK] = {"scan-beyond-block", "the scan forgets its carry after 256 counts",
+    [FAULT_SCAN_BEYOND_BLOCK] = {"scan-beyond-block", "the scan forgets its carry after so many counts",
                                  "NVIDIA/cutlass#2100"},
     [FAULT_PLACE_BEYOND_BLOCK] = {"place-beyond-block", "rows of entries from 256 on overwrite",
                                   "ggml-org/llama.cpp#13294"},

@@ -11,6 +11,7 @@
 #include "gpu/hopper/router.cu"
 #include "gpu/hopper/router_pieces.cu"
 #include "gpu/hopper/routing.cu"
+#include "gpu/hopper/scores_back.cu"
 #include "gpu/hopper/rows.cu"
 #include "gpu/hopper/tiles.cu"
 

@@ -24,26 +24,25 @@ struct hopper_kept {
 /* Parts of the workspace, of the case's type unless said. Sizes are for the most rows that the case
  * can have. */
 struct hopper_space {
-    void *rounding;                   /* moe_gpu_round */
-    int32_t *top;                     /* [T,K] before token rounding */
-    int32_t *counts;                  /* of the sort: [chunks,E] */
-    int64_t *tile_begin, *tall_begin; /* and [E+1] */
-    void *a;                          /* [N,I] A, or s A */
-    void *y;                          /* [N,H] Y, or dX~ */
-    void *dz;                         /* [N,Z] */
-    void *sx;                         /* [N,H] s X, weight=input */
-    float *parts;                     /* [N, parts of a row] */
-    void *shared_z, *shared_dz;       /* [T,U] */
-    void *shared_a;                   /* [T,S] */
-    void *shared_y;                   /* [T,H] */
-    float *gate, *q;                  /* [T] */
-    float *router_dx;                 /* [T,H] */
-    float *router_dw;                 /* [slices,E,H]; of pieces [slices,3,width,H] */
-    void *router_pieces;              /* [T,3,width] of dL, bf16 */
-    void *router_stack;               /* [3,width,H] */
-    int64_t *router_begin;            /* [slices+1] tokens */
-    float *gate_parts;                /* [slices,H] */
-    int64_t *gate_begin;              /* [slices+1] tokens */
+    void *rounding;             /* moe_gpu_round */
+    int32_t *top;               /* [T,K] before token rounding */
+    int32_t *counts;            /* of the sort: [chunks,E] */
+    void *a;                    /* [N,I] A, or s A */
+    void *y;                    /* [N,H] Y, or dX~ */
+    void *dz;                   /* [N,Z] */
+    void *sx;                   /* [N,H] s X, weight=input */
+    float *parts;               /* [N, parts of a row] */
+    void *shared_z, *shared_dz; /* [T,U] */
+    void *shared_a;             /* [T,S] */
+    void *shared_y;             /* [T,H] */
+    float *gate, *q;            /* [T] */
+    float *router_dx;           /* [T,H] */
+    float *router_dw;           /* [slices,E,H]; of pieces [slices,3,width,H] */
+    void *router_pieces;        /* [T,3,width] of dL, bf16 */
+    void *router_stack;         /* [3,width,H] */
+    int64_t *router_begin;      /* [slices+1] tokens */
+    float *gate_parts;          /* [slices,H] */
+    int64_t *gate_begin;        /* [slices+1] tokens */
 };
 
 /* The case as it was given and the one that the kernels run; they differ where padded.h says. */
@@ -116,6 +115,8 @@ int64_t hopper_chunks(const struct moe_problem *problem, int64_t *chunk_tokens);
 int64_t hopper_router_slices(const struct moe_problem *problem);
 int64_t hopper_gate_slices(const struct moe_problem *problem);
 
+/* layer_router.c: dL, from the gradients of scores and the losses. */
+int hopper_layer_scores_back(struct hopper_layer *layer);
 /* layer_router.c: dL Wr, and dWr. Whether dL goes there in pieces of bf16, and how many experts
  * these have room for. */
 int hopper_router_in_pieces(const struct moe_problem *problem);

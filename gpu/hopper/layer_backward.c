@@ -120,6 +120,18 @@ static int expert_dx(struct hopper_layer *layer, int shared)
     return hopper_layer_product(layer, shared, &product);
 }
 
+/* The kernel, for up to `count` rows: as many lanes a row as there are parts to add, a whole warp
+ * where rows of H are multiplied. */
+static int launch_score_gradients(struct hopper_layer *layer, int64_t count,
+                                  struct row_gradients *rows)
+{
+    void *args[] = {rows};
+    rows->lanes = rows->b2 || rows->dxe ? 32 : 1;
+    while (rows->lanes < 32 && rows->lanes < rows->part_count)
+        rows->lanes *= 2;
+    return hopper_launch(layer, "hopper_score_gradients", count * rows->lanes, args);
+}
+
 /* ds of every entry, and 0 where dropped. */
 static int score_gradients(struct hopper_layer *layer, int part_count)
 {
@@ -140,11 +152,9 @@ static int score_gradients(struct hopper_layer *layer, int part_count)
         .ds = hopper_data(layer, MOE_DS),
     };
     int64_t T = p->T, K = p->K;
-    void *args[] = {&rows};
     void *clearing[] = {&T, &K, &layer->offsets, &layer->kept.entry_row, &rows.ds};
     const int status = launch_elements(&layer->queue, "hopper_clear_dropped", layer->N, clearing);
-    return status == MOE_OK ? hopper_launch(layer, "hopper_score_gradients", layer->N * 32, args)
-                            : status;
+    return status == MOE_OK ? launch_score_gradients(layer, layer->N, &rows) : status;
 }
 
 /* s X of each row, for dW1. */
@@ -183,10 +193,7 @@ static int router(struct hopper_layer *layer)
 {
     const struct moe_problem *p = layer->problem;
     void *dlogits = hopper_data(layer, MOE_DLOGITS);
-    int status =
-        moe_gpu_route_backward(&layer->queue, p, layer->offsets, hopper_data(layer, MOE_LOGITS),
-                               hopper_data(layer, MOE_PICKS), hopper_data(layer, MOE_DS),
-                               layer->kept.expert_begin, dlogits);
+    int status = hopper_layer_scores_back(layer);
     if (status == MOE_OK)
         status = hopper_layer_router_products(layer);
     if (status == MOE_OK && p->router_bias)
@@ -243,8 +250,8 @@ static int shared_gate_back(struct hopper_layer *layer, int part_count)
         .d = s->gate_parts,
         .wide = 1,
     };
-    void *adding[] = {&rows}, *sloping[] = {&T, &s->gate, &s->q};
-    int status = hopper_launch(layer, "hopper_score_gradients", T * 32, adding);
+    void *sloping[] = {&T, &s->gate, &s->q};
+    int status = launch_score_gradients(layer, T, &rows);
     if (status == MOE_OK)
         status = launch_elements(&layer->queue, "hopper_shared_gate_back", T, sloping);
     if (status == MOE_OK)

@@ -1,11 +1,35 @@
 /*
- * layer_router.c - the router's products back: dL Wr [T,H], and dWr = dL^T X [E,H].
+ * layer_router.c - the router back: dL, and its products dL Wr [T,H], and dWr = dL^T X [E,H].
  *
  * dL is f32. Of bf16 cases it is cut into three pieces, and tensor cores multiply these; f16 has
  * not the range for that, and its products are of plain f32.
  */
 #include "gpu/hopper/layer.h"
+#include "gpu/hopper/routing.h"
 #include "gpu/parts_launch.h"
+
+int hopper_layer_scores_back(struct hopper_layer *layer)
+{
+    const struct moe_problem *p = layer->problem;
+    struct route_back back = {
+        .T = p->T,
+        .E = p->E,
+        .K = p->K,
+        .offsets = layer->offsets,
+        .router = p->router,
+        .renorm = p->renorm,
+        .scale = p->scale,
+        .aux = p->aux,
+        .zloss = p->zloss,
+        .logits = hopper_data(layer, MOE_LOGITS),
+        .picks = hopper_data(layer, MOE_PICKS),
+        .ds = hopper_data(layer, MOE_DS),
+        .expert_begin = layer->kept.expert_begin,
+        .dlogits = hopper_data(layer, MOE_DLOGITS),
+    };
+    void *args[] = {&back};
+    return launch_elements(&layer->queue, "hopper_route_back", p->T * 32, args);
+}
 
 int hopper_router_in_pieces(const struct moe_problem *problem)
 {

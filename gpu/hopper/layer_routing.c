@@ -143,9 +143,7 @@ static int place(struct hopper_layer *layer, const int32_t *picks)
         .picks = picks,
         .scores = hopper_data(layer, MOE_SCORES),
         .counts = layer->space.counts,
-        .tile_begin = layer->space.tile_begin,
         .tiles = layer->tiles,
-        .tall_begin = layer->space.tall_begin,
         .tall = layer->tall_tiles,
         .expert_begin = kept->expert_begin,
         .row_token = kept->row_token,
@@ -157,7 +155,7 @@ static int place(struct hopper_layer *layer, const int32_t *picks)
     void *args[] = {&routing};
     routing.chunks = hopper_chunks(p, &routing.chunk_tokens);
     return launch_blocks(&layer->queue, "hopper_place", routing.chunks, ROUTING_THREADS,
-                         (uint32_t)p->E * 8, args);
+                         (uint32_t)PLACE_BYTES(p->E), args);
 }
 
 int hopper_layer_route(struct hopper_layer *layer, uint32_t *status_word)

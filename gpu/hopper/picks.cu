@@ -2,16 +2,11 @@
 // rows that gives each expert.
 //
 // Tokens are cut into chunks, a block each, for the sort in routing.cu. A warp takes one token at a
-// time, and reads its logits once: what experts are picked by becomes keys in shared memory. Scores
-// are few, and computed in double.
+// time: what experts are picked by becomes keys, in registers where experts are few and have no
+// groups, else in shared memory. Scores are few, and computed in double.
 #include "gpu/fault.h"
 #include "gpu/hopper/routing.h"
-#include "ref/moe.h"
-
-static __device__ __forceinline__ int lane()
-{
-    return threadIdx.x % 32;
-}
+#include "gpu/hopper/scores.cuh"
 
 // ---- keys: unsigned numbers in the order of rank ----------------------------------------------
 //
@@ -52,44 +47,77 @@ static __device__ __forceinline__ uint64_t most_of_warp(uint64_t key)
     return (uint64_t)high << 32 | low;
 }
 
-// The id of the largest of n keys, the smaller one on ties, to every lane; it is no candidate any
-// more. Lane l has keys l, l + 32, ...
+// The id that is best, to every lane, of those that lanes propose with these keys: the smaller one
+// on ties. Whether it is the lane's own to take away.
+template <class Key>
+static __device__ __forceinline__ int32_t best_of_warp(Key key, int32_t id, bool *own)
+{
+    const uint32_t mine = key == most_of_warp(key) ? (uint32_t)id : ~0u;
+    const uint32_t best = planted(FAULT_TIES_LARGER_ID) ? __reduce_max_sync(~0u, mine + 1) - 1
+                                                        : __reduce_min_sync(~0u, mine);
+    *own = best % 32 == lane() && !(planted(FAULT_PICK_TWICE) && best >= 32);
+    return (int32_t)best;
+}
+
+// Keys in shared memory: lane l has keys l, l + 32, ... What is taken is no candidate any more.
 template <class Key> static __device__ __forceinline__ int32_t take_best(Key *keys, int32_t n)
 {
     Key best = 0;
     int32_t place = 0;
+    bool own;
 #pragma unroll 4
     for (int32_t i = lane(); i < n; i += 32)
         if (keys[i] > best) {
             best = keys[i];
             place = i;
         }
-    const Key top = most_of_warp(best);
-    const uint32_t mine = best == top ? (uint32_t)place : ~0u;
-    const uint32_t id = planted(FAULT_TIES_LARGER_ID) ? __reduce_max_sync(~0u, mine + 1) - 1
-                                                      : __reduce_min_sync(~0u, mine);
-    if (id % 32 == lane() && !(planted(FAULT_PICK_TWICE) && id >= 32))
+    const int32_t id = best_of_warp(best, place, &own);
+    if (own)
         keys[id] = 0;
-    return (int32_t)id;
+    return id;
 }
+
+// The same in registers, for up to 32 COUNT keys: the lane's best is known, and looked for again
+// only where it was taken.
+template <class Key, int COUNT> struct hand {
+    Key keys[COUNT], best;
+    int32_t place;
+
+    __device__ __forceinline__ void look()
+    {
+        best = 0;
+        place = 0;
+#pragma unroll
+        for (int i = 0; i < COUNT; i++)
+            if (keys[i] > best) {
+                best = keys[i];
+                place = i;
+            }
+    }
+
+    __device__ __forceinline__ int32_t take()
+    {
+        bool own;
+        const int32_t id = best_of_warp(best, place * 32 + lane(), &own);
+        if (own) {
+#pragma unroll
+            for (int i = 0; i < COUNT; i++)
+                keys[i] = i == place ? 0 : keys[i];
+            look();
+        }
+        return id;
+    }
+};
 
 // ---- what experts are picked by ---------------------------------------------------------------
 
-static __device__ __forceinline__ bool is_by_logit(int router)
-{
-    return router == MOE_TOPK_SOFTMAX || router == MOE_SOFTMAX_TOPK;
-}
-
-// Of the routers that are not softmax.
-static __device__ __forceinline__ double raw_score(int router, double l)
-{
-    if (router == MOE_SIGMOID)
-        return 1 / (1 + exp(-l));
-    return sqrt(l > 40 ? l : log1p(exp(l)));
-}
-
 struct by_logit {
     using Key = uint32_t;
+    static constexpr int COUNT = 16; // keys that a lane has room for
+    static __device__ __forceinline__ bool is_softmax(int)
+    {
+        return true;
+    }
     static __device__ __forceinline__ Key key(const struct picking &p, int64_t t, int32_t e)
     {
         return key_of(p.logits[t * p.E + e]);
@@ -103,6 +131,11 @@ struct by_logit {
 
 struct by_score {
     using Key = uint64_t;
+    static constexpr int COUNT = 8;
+    static __device__ __forceinline__ bool is_softmax(int)
+    {
+        return false;
+    }
     static __device__ __forceinline__ Key key(const struct picking &p, int64_t t, int32_t e)
     {
         return key_of(raw_score(p.router, p.logits[t * p.E + e]) +
@@ -138,53 +171,63 @@ keep_groups(const struct picking &p, typename Rank::Key *keys, typename Rank::Ke
             keys[e] = 0;
 }
 
-// The token's picks in order of rank: pick k by lane k % 32, which scores it.
+// K picks in order of rank: pick k by lane k % 32, which scores it. The lane's first pick; -1:
+// none.
+template <class Take>
+static __device__ __forceinline__ int32_t write_picks(const struct picking &p, int64_t t,
+                                                      const Take &take)
+{
+    int32_t first = -1;
+    for (int32_t k = 0; k < (int32_t)p.K; k++) {
+        const int32_t best = take();
+        if (k % 32 == lane()) {
+            p.picks[t * p.K + k] = best;
+            first = k < 32 ? best : first;
+        }
+    }
+    __syncwarp();
+    return first;
+}
+
+template <class Rank, int COUNT>
+static __device__ __forceinline__ int32_t pick_in_registers(const struct picking &p, int64_t t)
+{
+    hand<typename Rank::Key, COUNT> hand;
+#pragma unroll
+    for (int i = 0; i < COUNT; i++) {
+        const int32_t e = i * 32 + lane();
+        hand.keys[i] = e < p.E ? Rank::key(p, t, e) : 0;
+    }
+    hand.look();
+    return write_picks(p, t, [&]() { return hand.take(); });
+}
+
 template <class Rank>
-static __device__ __forceinline__ void pick(const struct picking &p, int64_t t,
-                                            typename Rank::Key *keys)
+static __device__ __forceinline__ int32_t pick_in_memory(const struct picking &p, int64_t t,
+                                                         typename Rank::Key *keys)
 {
     const int32_t E = (int32_t)p.E;
     for (int32_t e = lane(); e < E; e += 32)
         keys[e] = Rank::key(p, t, e);
     if (p.groups)
         keep_groups<Rank>(p, keys, keys + E);
-    for (int64_t k = 0; k < p.K; k++) {
-        const int32_t best = take_best(keys, E);
-        if (k % 32 == lane())
-            p.picks[t * p.K + k] = best;
-    }
-    __syncwarp();
+    return write_picks(p, t, [&]() { return take_best(keys, E); });
+}
+
+template <class Rank>
+static __device__ __forceinline__ int32_t pick(const struct picking &p, int64_t t,
+                                               typename Rank::Key *keys)
+{
+    if (p.groups || p.E > 32 * Rank::COUNT)
+        return pick_in_memory<Rank>(p, t, keys);
+    if (p.E <= 64)
+        return pick_in_registers<Rank, 2>(p, t);
+    if (p.E <= 128)
+        return pick_in_registers<Rank, 4>(p, t);
+    return pick_in_registers<Rank, Rank::COUNT>(p, t);
 }
 
 // ---- scores -----------------------------------------------------------------------------------
-
-static __device__ __forceinline__ double sum_of_warp(double value)
-{
-#pragma unroll
-    for (int step = 16; step > 0; step /= 2)
-        value += __shfl_xor_sync(~0u, value, step);
-    return value;
-}
-
-struct softmax {
-    double most, sum; // exp(l - most) / sum
-};
-
-// Over n logits; a NaN among them is in the sum.
-template <class Logit>
-static __device__ __forceinline__ softmax softmax_of(int64_t n, const Logit &logit)
-{
-    softmax s = {-INFINITY, 0};
-    for (int64_t i = lane(); i < n; i += 32)
-        s.most = fmax(s.most, logit(i));
-#pragma unroll
-    for (int step = 16; step > 0; step /= 2)
-        s.most = fmax(s.most, __shfl_xor_sync(~0u, s.most, step));
-    for (int64_t i = lane(); i < n; i += 32)
-        s.sum += exp(logit(i) - s.most);
-    s.sum = sum_of_warp(s.sum);
-    return s;
-}
 
 static __device__ __forceinline__ void count(int32_t *counts, int32_t e)
 {
@@ -192,29 +235,39 @@ static __device__ __forceinline__ void count(int32_t *counts, int32_t e)
         atomicAdd(&counts[e], 1);
 }
 
-// Scores of the token's n entries from `first` on, and their count by expert.
+// Scores of the token's n entries from `first` on, and their count by expert. Lane k has pick k in
+// `own`; what the lane knows of it is not looked up again.
+template <class Rank>
 static __device__ __forceinline__ void score(const struct picking &p, int64_t t, int64_t first,
-                                             int64_t n, int32_t *counts)
+                                             int64_t n, int32_t own, int32_t *counts)
 {
-    const int32_t *const picks = p.picks + first;
     const float *const logits = p.logits + t * p.E;
-    softmax s = {0, 1};
-    if (p.router == MOE_TOPK_SOFTMAX)
-        s = softmax_of(n, [&](int64_t k) { return (double)logits[picks[k]]; });
-    else if (p.router == MOE_SOFTMAX_TOPK)
+    const float own_logit = lane() < n ? logits[own] : 0;
+    const auto pick = [&](int64_t k) { return k == lane() ? own : p.picks[first + k]; };
+    const auto logit = [&](int64_t k) {
+        return (double)(k == lane() ? own_logit : logits[pick(k)]);
+    };
+    softmax s = {0, 1, 0};
+    if (Rank::is_softmax(p.router) && p.router == MOE_TOPK_SOFTMAX)
+        s = softmax_of(n, logit);
+    else if (Rank::is_softmax(p.router))
         s = softmax_of(p.E, [&](int64_t e) { return (double)logits[e]; });
     const auto value = [&](int64_t k) {
-        const double l = logits[picks[k]];
-        return is_by_logit(p.router) ? exp(l - s.most) / s.sum : raw_score(p.router, l);
+        if (!Rank::is_softmax(p.router))
+            return raw_score(p.router, logit(k));
+        const bool known = p.router == MOE_TOPK_SOFTMAX && k == lane();
+        return (known ? s.first : exp(logit(k) - s.most)) / s.sum;
     };
+    const double own_value = lane() < n ? value(lane()) : 0;
+    const auto value_again = [&](int64_t k) { return k == lane() ? own_value : value(k); };
     double total = 0;
     for (int64_t k = lane(); k < n && p.renorm; k += 32)
-        total += value(k);
-    total = p.renorm ? sum_of_warp(total) : 1;
+        total += value_again(k);
+    total = sum_of_warp(total);
     for (int64_t k = lane(); k < n; k += 32) {
         const double scale = p.renorm && planted(FAULT_RENORM_WITHOUT_SCALE) ? 1 : p.scale;
-        p.scores[first + k] = (float)(scale * (value(k) / total));
-        count(counts, picks[k]);
+        p.scores[first + k] = (float)(scale * (p.renorm ? value_again(k) / total : value_again(k)));
+        count(counts, pick(k));
     }
 }
 
@@ -245,9 +298,9 @@ template <class Rank> static __device__ __forceinline__ void route(const struct 
     count_chunk(p, [&](int64_t t, int32_t *counts) {
         typename Rank::Key *const keys = (typename Rank::Key *)((char *)counts + p.keys_at) +
                                          threadIdx.x / 32 * (p.E + p.groups);
-        pick<Rank>(p, t, keys);
+        const int32_t own = pick<Rank>(p, t, keys);
         if (p.scores)
-            score(p, t, t * p.K, p.K, counts);
+            score<Rank>(p, t, t * p.K, p.K, own, counts);
     });
 }
 
@@ -268,7 +321,8 @@ extern "C" __global__ void __launch_bounds__(PICKING_THREADS)
     hopper_score(const __grid_constant__ struct picking p)
 {
     count_chunk(p, [&](int64_t t, int32_t *counts) {
-        score(p, t, p.offsets[t], p.offsets[t + 1] - p.offsets[t], counts);
+        const int64_t first = p.offsets[t], n = p.offsets[t + 1] - first;
+        score<any_router>(p, t, first, n, lane() < n ? p.picks[first + lane()] : -1, counts);
     });
 }
 

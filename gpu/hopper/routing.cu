@@ -44,15 +44,28 @@ static __device__ int64_t sum_before(int64_t value, int64_t *total)
     return before + inclusive - value;
 }
 
-// Of every expert: where this chunk's rows begin (room), and, by block 0, where its rows and its
-// tiles do.
-static __device__ void place_experts(const struct routing &r, int64_t *room)
+// In shared memory, of every expert: where this chunk's next row goes; where its rows and its tiles
+// of both heights begin, and behind the last one where they end.
+struct places {
+    int64_t *next, *row_begin;
+    int32_t *tile_begin, *tall_begin;
+};
+
+static __device__ __forceinline__ struct places places_in(int64_t *memory, int64_t E)
+{
+    int64_t *const row_begin = memory + E;
+    int32_t *const tile_begin = (int32_t *)(row_begin + E + 1);
+    return {memory, row_begin, tile_begin, tile_begin + E + 1};
+}
+
+// A thread an expert. Block 0 tells the layer.
+static __device__ void place_experts(const struct routing &r, const struct places &places)
 {
     int64_t row_carry = 0, tile_carry = 0, tall_carry = 0;
     for (int64_t base = 0; base < r.E; base += ROUTING_THREADS) {
         const int64_t e = base + threadIdx.x;
         int64_t earlier = 0, rows = 0, total;
-#pragma unroll 16
+#pragma unroll 32
         for (int64_t c = 0; c < r.chunks && e < r.E; c++) {
             const int32_t count = r.counts[c * r.E + e];
             earlier += c < blockIdx.x + planted(FAULT_CHUNK_TWICE) ? count : 0;
@@ -68,15 +81,17 @@ static __device__ void place_experts(const struct routing &r, int64_t *room)
         tall_carry += total;
         if (e >= r.E)
             continue;
-        room[e] = begin + earlier;
-        if (blockIdx.x == 0) {
+        places.next[e] = begin + earlier;
+        places.row_begin[e + 1] = begin + rows;
+        places.tile_begin[e + 1] = (int32_t)(first_tile + tiles);
+        places.tall_begin[e + 1] = (int32_t)(first_tall + tall);
+        if (blockIdx.x == 0)
             r.expert_begin[e + 1] = begin + rows;
-            r.tile_begin[e + 1] = first_tile + tiles;
-            r.tall_begin[e + 1] = first_tall + tall;
-        }
     }
+    if (threadIdx.x == 0)
+        places.row_begin[0] = places.tile_begin[0] = places.tall_begin[0] = 0;
     if (blockIdx.x == 0 && threadIdx.x == 0) {
-        r.expert_begin[0] = r.tile_begin[0] = r.tall_begin[0] = 0;
+        r.expert_begin[0] = 0;
         r.tiles->count = tile_carry;
         r.tall->count = tall_carry;
         r.token_begin[0] = 0;
@@ -85,22 +100,23 @@ static __device__ void place_experts(const struct routing &r, int64_t *room)
     __syncthreads();
 }
 
-// By block 0: the tiles of each expert, a warp an expert.
+// The tiles of each expert, a warp an expert; blocks share the experts.
 template <int ROWS>
-static __device__ void list_tiles(const struct routing &r, const int64_t *tile_begin,
-                                  struct row_tiles *tiles)
+static __device__ void list_tiles(const struct routing &r, const struct places &places,
+                                  const int32_t *tile_begin, struct row_tiles *tiles)
 {
     struct row_tile *const list = (struct row_tile *)(tiles + 1);
-    for (int64_t e = threadIdx.x / 32; e < r.E; e += WARPS) {
-        const int64_t begin = r.expert_begin[e], end = r.expert_begin[e + 1];
-        for (int64_t i = threadIdx.x % 32; begin + i * ROWS < end; i += 32) {
-            int64_t left = end - begin - i * ROWS;
+    for (int64_t e = threadIdx.x / 32 * r.chunks + blockIdx.x; e < r.E; e += WARPS * r.chunks) {
+        const int64_t begin = places.row_begin[e], end = places.row_begin[e + 1];
+        const int32_t first = tile_begin[e], count = tile_begin[e + 1] - first;
+        for (int32_t i = threadIdx.x % 32; i < count; i += 32) {
+            const int64_t row = begin + (int64_t)i * ROWS;
+            int64_t left = end - row;
             if (planted(FAULT_ROWS_ROUNDED_DOWN) && left > 16)
                 left -= left % 16;
-            list[tile_begin[e] + i] = {begin + i * ROWS, (int32_t)(left < ROWS ? left : ROWS),
-                                       (int32_t)e - (planted(FAULT_SECOND_TILE_EXPERT) && i > 0),
-                                       (int32_t)tile_begin[e],
-                                       (int32_t)(tile_begin[e + 1] - tile_begin[e])};
+            list[first + i] = {row, (int32_t)(left < ROWS ? left : ROWS),
+                               (int32_t)e - (planted(FAULT_SECOND_TILE_EXPERT) && i > 0), first,
+                               count};
         }
     }
 }
@@ -122,36 +138,51 @@ static __device__ __forceinline__ int64_t token_of(const struct routing &r, int6
     return low;
 }
 
-// Rows of a chunk's entries, in order. Dynamic shared memory: E positions.
+// An entry as it is read: its expert, -1 where there is none, and its score.
+struct entry {
+    int32_t expert;
+    float score;
+};
+
+static __device__ __forceinline__ struct entry read_entry(const struct routing &r, int64_t p,
+                                                          int64_t end)
+{
+    return p < end ? entry{r.picks[p], r.scores[p]} : entry{-1, 0};
+}
+
+// Rows of a chunk's entries, in order. Dynamic shared memory: PLACE_BYTES(E).
 //
 // Warps take 32 entries in turn, one after another: what a warp adds to its experts' positions the
-// next one must see. Lanes with the same expert are numbered by their order.
+// next one must see. Lanes with the same expert are numbered by their order. The entries of the
+// next round are read meanwhile.
 extern "C" __global__ void __launch_bounds__(ROUTING_THREADS)
     hopper_place(const __grid_constant__ struct routing r)
 {
-    extern __shared__ int64_t next[];
+    extern __shared__ int64_t memory[];
+    const struct places places = places_in(memory, r.E);
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     int64_t begin, end;
-    place_experts(r, next);
-    if (blockIdx.x == 0) {
-        list_tiles<TILE_ROWS>(r, r.tile_begin, r.tiles);
-        list_tiles<TALL_ROWS>(r, r.tall_begin, r.tall);
-    }
+    place_experts(r, places);
+    list_tiles<TILE_ROWS>(r, places, places.tile_begin, r.tiles);
+    list_tiles<TALL_ROWS>(r, places, places.tall_begin, r.tall);
     chunk_entries(r, blockIdx.x, &begin, &end);
+    struct entry ahead = read_entry(r, begin + threadIdx.x, end);
     for (int64_t base = begin; base < end; base += ROUTING_THREADS) {
         const int64_t p = base + threadIdx.x;
-        const int32_t e = p < end ? r.picks[p] : -1;
+        const struct entry entry = ahead;
+        const int32_t e = entry.expert;
         const uint32_t peers = __match_any_sync(~0u, e);
         const int before = __popc(peers & ((1u << lane) - 1));
         int64_t row = -1;
+        ahead = read_entry(r, p + ROUTING_THREADS, end);
         for (int w = 0; w < WARPS; w++) {
             if (w == warp) {
                 if (e >= 0)
-                    row = next[e] + before;
+                    row = places.next[e] + before;
                 if (!planted(FAULT_PLACE_NO_WARP_BARRIER))
                     __syncwarp();
                 if (e >= 0 && before == 0)
-                    next[e] += __popc(peers);
+                    places.next[e] += __popc(peers);
             }
             if (!planted(FAULT_PLACE_NO_BARRIER))
                 __syncthreads();
@@ -161,7 +192,7 @@ extern "C" __global__ void __launch_bounds__(ROUTING_THREADS)
         if (row >= 0) {
             r.row_token[row] = token_of(r, p, blockIdx.x);
             r.row_entry[row] = p;
-            r.row_score[row] = r.scores[p];
+            r.row_score[row] = entry.score;
         }
     }
 }

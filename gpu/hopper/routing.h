@@ -1,5 +1,6 @@
 /*
- * routing.h - what the kernels of picks.cu and routing.cu are told. Pointers are device memory.
+ * routing.h - what the kernels of picks.cu, routing.cu and scores_back.cu are told. Pointers are
+ * device memory.
  */
 #ifndef MOE_HOPPER_ROUTING_H
 #define MOE_HOPPER_ROUTING_H
@@ -8,9 +9,10 @@
 
 #include "gpu/hopper/tiles.h"
 
-#define ROUTING_THREADS 256
-#define PICKING_THREADS 1024 /* or fewer */
-#define SORTED_EXPERTS 4096  /* the most that a block's shared memory takes */
+#define ROUTING_THREADS 512
+#define PLACE_BYTES(E) (24 * (E) + 16) /* of a block's shared memory: struct places */
+#define PICKING_THREADS 1024           /* or fewer */
+#define SORTED_EXPERTS 4096            /* the most that a block's shared memory takes */
 
 struct picking {
     int64_t T, E, K;
@@ -29,6 +31,18 @@ struct picking {
     uint32_t *status;
 };
 
+struct route_back {
+    int64_t T, E, K;
+    const int64_t *offsets; /* [T+1], or NULL: K entries a token */
+    int32_t router, renorm; /* enum moe_router */
+    double scale, aux, zloss;
+    const float *logits;         /* [T,E] */
+    const int32_t *picks;        /* [P] */
+    const float *ds;             /* [P] */
+    const int64_t *expert_begin; /* [E+1] */
+    float *dlogits;              /* [T,E] */
+};
+
 struct routing {
     int64_t T, E, K;
     int64_t chunks, chunk_tokens;
@@ -36,11 +50,9 @@ struct routing {
     const int32_t *picks;   /* [P] ids that are allowed, or -1 */
     const float *scores;    /* [P] */
     const int32_t *counts;  /* [chunks,E] rows */
-    int64_t *tile_begin;    /* [E+1] room */
     struct row_tiles *tiles;
-    int64_t *tall_begin; /* the same, of tiles of TALL_ROWS */
-    struct row_tiles *tall;
-    int64_t *expert_begin; /* [E+1] */
+    struct row_tiles *tall; /* the same, of tiles of TALL_ROWS */
+    int64_t *expert_begin;  /* [E+1] */
     int64_t *row_token, *row_entry;
     int64_t *entry_row;   /* [P] -1: dropped */
     float *row_score;     /* [N] */

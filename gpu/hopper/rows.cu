@@ -104,21 +104,31 @@ static __device__ __forceinline__ float row_product(const uint16_t *a, const uin
     return sum_of_warp(sum);
 }
 
+// The same over each `lanes` of a warp.
+static __device__ __forceinline__ float sum_of_lanes(float value, int lanes)
+{
+    for (int step = lanes / 2; step > 0; step /= 2)
+        value += __shfl_xor_sync(~0u, value, step);
+    return value;
+}
+
 // ds of each row's entry: the parts of <dA', A>, <d_o, b2> and <dX~, x> as far as they are given. A
-// warp a row.
+// warp has 32 / lanes rows.
 template <class Type>
 static __device__ __forceinline__ void score_gradients(const struct row_gradients &g)
 {
-    const int64_t warps = item_step() / 32, N = g.expert_begin[g.E];
+    const int lanes = (int)g.lanes, lane = threadIdx.x % 32 % lanes, rows = 32 / lanes;
+    const int64_t N = g.expert_begin[g.E], step = item_step() / 32 * rows;
+    const uint16_t *const d_o = (const uint16_t *)g.d_o, *const b2 = (const uint16_t *)g.b2;
     int64_t expert = 0;
-    for (int64_t r = first_item() / 32; r < N; r += warps) {
-        const uint16_t *const d_o = (const uint16_t *)g.d_o, *const b2 = (const uint16_t *)g.b2;
+    for (int64_t first = first_item() / 32 * rows; first < N; first += step) {
+        const int64_t r = first + threadIdx.x % 32 / lanes;
         float sum = 0;
         if (g.parts) {
-            for (int64_t p = threadIdx.x % 32; p < g.part_count - planted(FAULT_DS_LAST_PART);
-                 p += 32)
+            for (int64_t p = lane; p < g.part_count - planted(FAULT_DS_LAST_PART) && r < N;
+                 p += lanes)
                 sum += g.parts[r * g.part_count + p];
-            sum = sum_of_warp(sum);
+            sum = sum_of_lanes(sum, lanes);
         }
         if (b2 && !planted(FAULT_DS_WITHOUT_BIAS)) {
             while (g.expert_begin[expert + 1] + planted(FAULT_DS_BIAS_OF_LAST) <= r)
@@ -128,7 +138,7 @@ static __device__ __forceinline__ void score_gradients(const struct row_gradient
         if (g.dxe)
             sum += row_product<Type>((const uint16_t *)g.dxe + r * g.H,
                                      (const uint16_t *)g.x + g.row_token[r] * g.H, g.H);
-        if (threadIdx.x % 32 == 0)
+        if (lane == 0 && r < N)
             g.ds[g.row_entry ? g.row_entry[r] : r] = sum;
     }
 }

@@ -14,6 +14,7 @@ struct row_gradients { /* ds of each row's entry */
     const int64_t *row_entry;    /* [N], or NULL: the row */
     const float *parts;          /* [N,part_count] of <dA', A>, or NULL */
     int64_t part_count;
+    int64_t lanes; /* of a warp, that have a row: a power of two; 32 where there is b2 or dxe */
     const void *d_o, *b2; /* [T,H], [E,H]; b2 NULL: none */
     const void *dxe, *x;  /* [N,H], [T,H]; dxe NULL: none */
     float *ds;            /* [P] */
