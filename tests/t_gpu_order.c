@@ -24,8 +24,7 @@
 #define LENGTH(array) (int)(sizeof(array) / sizeof *(array))
 #define SECONDS 100
 #define SECONDS_OF_A_HANG 30
-#define SECONDS_IN_COMPANY 8 /* that no layer need be beside: it begins when the others have left  \
-                              */
+#define SECONDS_IN_COMPANY 8 /* of others, who leave before it begins */
 
 #define SMALL "T=64 H=48 I=40 E=3 K=2 dtype=f32 act=relu2 router=lists seed=5"
 

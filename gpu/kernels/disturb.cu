@@ -104,9 +104,9 @@ extern "C" __global__ void disturb_occupy(uint32_t *flags, uint32_t shared_bytes
     __threadfence_system();
 }
 
-// Reads and writes `count` words round and round, until the host says so, or until it is the block's
-// time: they leave one after another, the last when `ns` have passed, for a kernel may need all that
-// a multiprocessor has and cannot begin where another block is.
+// Reads and writes `count` words round and round, until the host says so, or until it is the
+// block's time: they leave one after another, the last when `ns` have passed, for a kernel may need
+// all that a multiprocessor has and cannot begin where another block is.
 extern "C" __global__ void disturb_share(uint32_t *flags, uint32_t *words, int64_t count,
                                          uint64_t ns)
 {
