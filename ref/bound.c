@@ -75,13 +75,13 @@ void error_model_init(struct error_model *model, const struct moe_recipe *recipe
     for (int point = 0; point < MOE_POINT_COUNT; point++) {
         model->relative[point] = model->absolute[point] = 0;
         model->limit[point] = INFINITY;
+        model->absolute[point] = recipe->at[point].lost;
         if (recipe->at[point].when == MOE_NEVER)
             continue;
         enum moe_dtype to = recipe->at[point].to;
         const struct moe_dtype_info *info = moe_dtype_info(to);
         model->relative[point] = info->unit_roundoff;
-        model->absolute[point] =
-            lost_by_underflow(to, recipe->flush_to_zero) + recipe->at[point].lost;
+        model->absolute[point] += lost_by_underflow(to, recipe->flush_to_zero);
         if (to != MOE_F64)
             model->limit[point] = overflow_limit(info);
     }
@@ -140,6 +140,8 @@ static double rounded(const struct error_model *model, enum moe_dtype dtype, dou
 double variance_at(const struct error_model *model, enum moe_point point, double value,
                    double variance)
 {
+    const double lost = model->recipe->at[point].lost;
+    variance += lost * lost;
     if (model->relative[point] == 0)
         return variance;
     return rounded(model, model->recipe->at[point].to, value, variance);

@@ -37,6 +37,9 @@ double pass_at(struct exact_pass *pass, enum moe_point point, double value)
     exact_sum_add(&sum, value);
     const int wide = element_bits(pass) == 53;
     value = exact_sum_value(&sum, wide ? 53 : 24, wide ? -1022 : -126);
+    const double lost = pass->recipe->at[point].lost;
+    if (lost > 0 && fmod(value, lost) != 0)
+        return NAN;
     if (isnan(value) || value == 0 || pass->recipe->at[point].when == MOE_NEVER)
         return value;
     const enum moe_dtype to = pass->recipe->at[point].to;

@@ -91,7 +91,7 @@ struct moe_recipe {
     struct {
         enum moe_when when;
         enum moe_dtype to;
-        double lost; /* of each value beside, absolute: where it goes on in pieces that end */
+        double lost; /* a power of two, or 0: digits below it may be lost beside, of each value */
     } at[MOE_POINT_COUNT];
     struct {
         enum moe_accumulator accumulator;

@@ -178,6 +178,9 @@ static int is_as_said(const struct hopper_fault *row, const struct outcome *outc
         return outcome->verdict == MOE_PASS && outcome->text[0] == '\0';
     if (row->shows & SHOWS_TEXT)
         return outcome->verdict == MOE_PASS && outcome->text[0] != '\0';
+    /* the reference takes minutes there, and the kernels end: time is no finding */
+    if (row->shows == SHOWS_LARGE && strstr(outcome->text, "hangs"))
+        return 0;
     return outcome->verdict == MOE_FAIL;
 }
 

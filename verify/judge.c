@@ -250,11 +250,12 @@ static int run_checks_after(struct moe_judgement *judgement)
         if (check->runs > 0 && !moe_on_device_sound())
             continue; /* an error of the device stuck, and whose it was has been found */
         int64_t runs = moe_trial_count();
-        judgement->idle = 0;
+        judgement->idle = judgement->crowded = 0;
         int status = check->after && judgement->turn[i] ? check->after(judgement) : MOE_OK;
         if (status != MOE_OK)
             return status;
-        int made = check->runs > 0 ? moe_trial_count() > runs : !judgement->idle;
+        int made =
+            check->runs > 0 ? moe_trial_count() > runs && !judgement->crowded : !judgement->idle;
         judgement->report->judged |= (uint64_t)(judgement->turn[i] && made) << i;
     }
     return MOE_OK;

@@ -1,7 +1,9 @@
 /*
  * judge_rounding_ties.c - token rounding among tokens whose stored logits are the same to the bit:
- * whatever an expert ranks them by is the same too, so the definition takes the one with the
- * smaller number first.
+ * what an expert ranks them by is the same too, so the definition takes the one with the smaller
+ * number first. That holds where the variant declares that a token does not depend on where it
+ * stands; of others, whose softmax may add in another order from token to token, only where all
+ * logits of the token are equal, and its terms all 1.
  *
  * check_routing admits every choice among what may be tied. Of two such tokens, an expert that has
  * the later and not the earlier was given it against the definition.
@@ -50,6 +52,15 @@ static int64_t taken_before(const struct moe_routing *routing, int64_t earlier, 
     return -1;
 }
 
+/* Is it certain that the variant ranks two tokens with these logits [E] alike? */
+static int must_rank_alike(const struct moe_judgement *judgement, const double *row)
+{
+    int64_t e = 1;
+    while (e < judgement->problem->E && row[e] == row[0])
+        e++;
+    return judgement->trial.variant->flags & MOE_BATCH_INVARIANT || e >= judgement->problem->E;
+}
+
 /* Neighbours in the order are enough: what each has of the one after it, all have. */
 static int64_t compare(const struct moe_judgement *judgement, const struct twin *twin, double *rows,
                        struct moe_finding *finding)
@@ -64,7 +75,8 @@ static int64_t compare(const struct moe_judgement *judgement, const struct twin 
             continue;
         moe_tensor_load_row(logits, earlier, 0, E, rows);
         moe_tensor_load_row(logits, later, 0, E, rows + E);
-        if (memcmp(rows, rows + E, (size_t)E * sizeof *rows) != 0)
+        if (memcmp(rows, rows + E, (size_t)E * sizeof *rows) != 0 ||
+            !must_rank_alike(judgement, rows))
             continue;
         const int64_t entry = taken_before(routing, earlier, later);
         if (entry < 0 || wrong++ > 0)

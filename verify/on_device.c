@@ -363,7 +363,7 @@ int moe_on_device_run(const struct moe_trial *trial, struct moe_arena *arena,
     const int alone = trial->measures || must_be_alone;
     const int turn = shared ? on_device_turn_take(alone) : -1;
     result->alone = (turn >= 0 || !shared) && alone;
-    result->crowded = must_be_alone && !result->alone;
+    result->crowded = must_be_alone && shared && turn == -1;
     const int status = result->crowded ? MOE_OK : run(trial, arena, result);
     on_device_turn_give(turn);
     return status;

@@ -20,8 +20,8 @@
 #define SECONDS_AT_LEAST 2.0
 /* So many times what it took alone, and no less than these seconds, the last of those leaves that
  * share the multiprocessors: a variant that needs whole ones begins when they have left. */
-#define TIMES_SHARED 2
-#define SHARED_SECONDS_AT_LEAST 0.02
+#define TIMES_SHARED 4
+#define SHARED_SECONDS_AT_LEAST 0.1
 #define ARRIVE_SECONDS 2.0
 
 #define SHARE_WORDS (INT64_C(16) << 20)

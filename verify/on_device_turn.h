@@ -8,8 +8,10 @@
 extern const char *on_device_turn_folder;
 extern double on_device_turn_seconds;
 
+#define ON_DEVICE_NO_TURNS (-2) /* no lock can be had here: nobody keeps from anybody */
+
 /* Waits until nobody's run has the GPU alone, or (alone) until nobody's run is on it. The turn; -1:
- * it was not to be had. */
+ * it was not to be had; ON_DEVICE_NO_TURNS. */
 int on_device_turn_take(int alone);
 void on_device_turn_give(int turn);
 

@@ -1,5 +1,6 @@
 // router_pieces.cu - dL for tensor cores: an f32 is the sum of three bf16 of eight digits each, so
-// that products of bf16 with its pieces are as exact as those of f32 with itself.
+// that products of bf16 with its pieces are as exact as those of f32 with itself; but below the
+// last subnormal of bf16, 2^-133, nothing is left (recipe.at[MOE_AT_DLOGITS].lost).
 //
 //   dL Wr     = [first | second | third] [Wr; Wr; Wr]
 //   dL^T X    = first^T X + second^T X + third^T X
