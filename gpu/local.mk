@@ -13,6 +13,8 @@ GPU_KERNELS = \
 GPU_KERNELS_90a = \
 	%D%/hopper/tiles.cu \
 	%D%/hopper/product.cu \
+	%D%/hopper/across.cu \
+	%D%/hopper/across_forward.cu \
 	%D%/hopper/forward.cu \
 	%D%/hopper/back.cu \
 	%D%/hopper/gradient.cu \
@@ -33,6 +35,9 @@ GPU_KERNEL_CUH = \
 	%D%/hopper/wgmma.cuh \
 	%D%/hopper/shape.cuh \
 	%D%/hopper/by_rows.cuh \
+	%D%/hopper/across.cuh \
+	%D%/hopper/store_across.cuh \
+	%D%/hopper/activate_across.cuh \
 	%D%/hopper/over_rows.cuh \
 	%D%/hopper/walk.cuh \
 	%D%/hopper/store.cuh \

@@ -30,6 +30,7 @@ static const struct size {
     {"a whole tile and one row more", 300, 128, 64, 1, {128, 129, 0, 0, 1, 2}, 1},
     {"more stages than a ring has", 40, 712, 264, 1, {0, 33, 5, 0, 0, 617}, 0},
     {"more tiles than blocks", 260, 64, 1024, 0, {900, 0, 1, 650, 128, 300}, 0},
+    {"tiles that lie across", 300, 72, 136, 1, {15, 17, 145, 0, 289, 321}, 1},
     {"columns in groups", 40, 16, 1096, 0, {0, 3, 130, 0, 0, 1}, 1},
     {"a gradient's columns in groups", 9, 584, 40, 0, {0, 5, 0, 0, 4, 0}, 1},
     {"no rows", 3, 64, 64, 1, {0, 0, 0, 0, 0, 0}, 1},

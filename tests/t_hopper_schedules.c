@@ -26,7 +26,7 @@
 #define CHECKS "routing,machine,bound,bits"
 
 static const struct {
-    int32_t configuration; /* chosen, 128x192, 128x128, 128x64, 256x128 */
+    int32_t configuration; /* chosen, 128x192, 128x128, 128x64, 256x128, 288x128, 320x128 */
     const char *line;
 } rows[] = {
     {0, "T=9 H=64 I=72 E=2 K=1 aux=0.01"},
@@ -60,7 +60,17 @@ static const struct {
     {4, "T=200 H=64 I=40 E=1 K=1 shared=40"},
     {4, "T=210 H=40 I=64 E=2 K=1 dtype=f16 act=swiglu-oai routing=zipf:2 w1=interleaved8"},
     {4, "T=66 H=64 I=24 E=1 K=1 dtype=f16 w1=halves weight=before-w2"},
-    {0, "T=130 H=64 I=40 E=1 K=1 act=swiglu-clamp:0.5 bias=1"},
+    {4, "T=130 H=64 I=40 E=1 K=1 act=swiglu-clamp:0.5 bias=1"},
+    /* tiles that lie across, with one instruction for all rows, or two, and cut evenly */
+    {5, "T=200 H=64 I=40 E=1 K=1 shared=40"},
+    {5, "T=50 H=136 I=72 E=2 K=1 dtype=f16 w1=halves bias=1"},
+    {5, "T=294 H=40 I=24 E=1 K=1 act=swiglu-clamp:0.5 w1=interleaved8 weight=before-w2"},
+    {5, "T=40 H=64 I=40 E=3 K=2 dtype=f16 act=swiglu-oai bias=1 weight=input"},
+    {6, "T=60 H=72 I=136 E=3 K=1 w1=halves bias=1 weight=before-w2"},
+    {6, "T=170 H=64 I=24 E=1 K=1 dtype=f16 w1=interleaved8"},
+    {6, "T=18 H=64 I=40 E=2 K=2 act=swiglu-clamp:0.5 shared=24"},
+    {6, "T=30 H=200 I=72 E=2 K=1 dtype=f16 act=swiglu-oai w1=halves"},
+    {0, "T=130 H=64 I=40 E=1 K=1"},
 };
 
 /* ---- what was met ---------------------------------------------------------------------------- */

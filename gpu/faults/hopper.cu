@@ -1,9 +1,9 @@
 // hopper.cu - the kernels of the variant `hopper` in one module, with faults to choose from. Of the
-// products there are those of narrow tiles, of 128 columns and tall, for bf16: every line of a
-// product that a fault is planted in is in each of them.
+// products there are those of narrow tiles, of 128 columns, tall and across, for bf16: every line
+// of a product that a fault is planted in is in each of them.
 #include <cuda.h>
 
-#include "gpu/hopper/by_rows.cuh"
+#include "gpu/hopper/across.cuh"
 #include "gpu/hopper/over_rows.cuh"
 #include "gpu/hopper/store_gradient.cuh"
 #include "gpu/hopper/padded.cu"
@@ -72,6 +72,34 @@ PRODUCT_KERNEL hopper_nn_bf16_tall(WEIGHTS, ARGUMENTS,
 {
     run<128, 4, 2, 1, store_rows, false, 2>(arguments, epilogue,
                                             {&weights, {&d, nullptr}, nullptr});
+}
+
+template <int WEIGHTS_BY_ROW, class Epilogue, bool PAIRED>
+static __device__ __forceinline__ void run_across(const struct product_arguments &arguments,
+                                                  const Epilogue &epilogue,
+                                                  const product_maps &maps)
+{
+    using Shape = across_shape<288, 4, 1, wgmma_bf16, WEIGHTS_BY_ROW>;
+    run_block<Shape>(across<Shape, Epilogue, PAIRED>{{arguments, epilogue, maps}});
+}
+
+PRODUCT_KERNEL hopper_nt_bf16_across_288(WEIGHTS, ARGUMENTS,
+                                         const __grid_constant__ struct store_rows epilogue, MAP(d))
+{
+    run_across<0, store_rows, false>(arguments, epilogue, {&weights, {&d, nullptr}, nullptr});
+}
+
+PRODUCT_KERNEL hopper_nn_bf16_across_288(WEIGHTS, ARGUMENTS,
+                                         const __grid_constant__ struct store_rows epilogue, MAP(d))
+{
+    run_across<1, store_rows, false>(arguments, epilogue, {&weights, {&d, nullptr}, nullptr});
+}
+
+PRODUCT_KERNEL hopper_swiglu_forward_bf16_across_288(
+    WEIGHTS, ARGUMENTS, const __grid_constant__ struct activate_rows epilogue, MAP(z), MAP(a))
+{
+    run_across<0, swiglu_forward, true>(arguments, static_cast<const swiglu_forward &>(epilogue),
+                                        {&weights, {&z, &a}, nullptr});
 }
 
 PRODUCT_KERNEL hopper_swiglu_forward_bf16_tall(

@@ -23,6 +23,7 @@ enum hopper_shows {
 #define TILES_128 2
 #define TILES_64 3
 #define TILES_TALL 4
+#define TILES_ACROSS 5
 
 struct hopper_fault {
     enum gpu_fault fault;

@@ -28,14 +28,14 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
     static constexpr int BOXES = boxes_of_z<Epilogue>;
     using OfZ = stages_of_z<Shape, BOXES>;
 
-    using Walk = row_walk<Shape::BLOCKS * TILE_ROWS>;
+    using Walk = row_walk<Shape::TILE_HEIGHT>;
 
     // Thread t copies piece t % 8 of the rows t / 8, t / 8 + 16, ..., as far as warpgroups have
     // some.
-    static constexpr int ROWS = Shape::BLOCKS * TILE_ROWS / 16;
+    static constexpr int ROWS = Shape::TILE_HEIGHT / 16;
     // What is kept of each: where its piece begins; or, of a tall tile, which has too many for
     // that, its number in A.
-    static constexpr bool IS_TALL = Shape::BLOCKS > 1;
+    static constexpr bool IS_TALL = Shape::TILE_HEIGHT > TILE_ROWS;
     using Row = std::conditional_t<IS_TALL, uint32_t, const char *>;
     static constexpr Row NO_ROW = IS_TALL ? Row(-1) : Row(0);
 
@@ -131,7 +131,7 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
                     fetch_weights(a + Shape::A_BYTES, ring.full(at.stage), k, column, rows.expert);
 #pragma unroll
                 for (int i = 0; i < ROWS; i++) {
-                    if (16 * i % WARPGROUP_ROWS == 0 && 16 * i >= rows.rows)
+                    if (16 * i % Shape::ROWS_TOGETHER == 0 && 16 * i >= rows.rows)
                         break;
                     const bool there = within && kept[i] != NO_ROW;
                     copy_async_16(a + to_row + 16 * i * ROW_BYTES,

@@ -180,6 +180,11 @@ __device__ __forceinline__ void load_shared_8(uint32_t from, uint32_t &first, ui
                  : "memory");
 }
 
+__device__ __forceinline__ void store_shared_4(uint32_t to, uint32_t word)
+{
+    asm volatile("st.shared.b32 [%0], %1;" ::"r"(to), "r"(word) : "memory");
+}
+
 __device__ __forceinline__ void store_shared_8(uint32_t to, uint32_t first, uint32_t second)
 {
     asm volatile("st.shared.v2.b32 [%0], {%1, %2};" ::"r"(to), "r"(first), "r"(second) : "memory");

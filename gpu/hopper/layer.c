@@ -11,16 +11,36 @@
 /* ---- configurations ----------------------------------------------------------------------- */
 
 const char *const hopper_configuration_names[HOPPER_CONFIGURATIONS] = {
-    "chosen", "128x192", "128x128", "128x64", "256x128"};
-static const int32_t configuration_cols[HOPPER_CONFIGURATIONS] = {256, 192, 128, 64, 128};
-#define TALL 4
+    "chosen", "128x192", "128x128", "128x64", "256x128", "288x128", "320x128"};
+static const struct {
+    int32_t rows, cols;
+} configurations[HOPPER_CONFIGURATIONS] = {
+    {TILE_ROWS, 256}, {TILE_ROWS, 192}, {TILE_ROWS, 128}, {TILE_ROWS, 64},
+    {TALL_ROWS, 128}, {288, 128},       {320, 128},
+};
+#define NARROWEST 3
+
+const int32_t hopper_tile_heights[TILE_HEIGHTS] = {TILE_ROWS, TALL_ROWS, 288, 320};
+
+static int64_t mean_rows(const struct hopper_layer *layer, int shared)
+{
+    return shared ? layer->problem->T : layer->N / layer->problem->E;
+}
 
 /* Do experts have so few rows that a tall tile often has all of one, and reads its weights once?
  * The bounds are from an H200. */
 static int has_few_rows(const struct hopper_layer *layer, enum product_form form, int shared)
 {
-    const int64_t rows = shared ? layer->problem->T : layer->N / layer->problem->E;
+    const int64_t rows = mean_rows(layer, shared);
     return rows > TILE_ROWS * 3 / 4 && rows <= TALL_ROWS + (form == PRODUCT_BACKWARD ? 128 : 32);
+}
+
+/* The height of tiles that lie across where one of them has all rows of most experts; 0 where none
+ * has, or experts have so few rows that narrow tiles do. The bounds have not been measured. */
+static int32_t height_across(const struct hopper_layer *layer, int shared)
+{
+    const int64_t rows = mean_rows(layer, shared);
+    return rows <= TILE_ROWS * 3 / 4 ? 0 : rows <= 256 + 8 ? 288 : rows <= 320 + 8 ? 320 : 0;
 }
 
 /* The widest tile of a form that is that high and at most so wide; else the narrowest that high; -1
@@ -41,13 +61,13 @@ static int find_tile(enum product_form form, int32_t rows, int32_t cols)
 
 int hopper_choose(const struct hopper_layer *layer, enum product_form form, int shared)
 {
-    const int configuration = layer->configuration;
-    const int32_t cols = configuration_cols[configuration];
-    const int tall =
-        configuration == TALL || (configuration == 0 && has_few_rows(layer, form, shared))
-            ? find_tile(form, TALL_ROWS, cols)
-            : -1;
-    return tall >= 0 ? tall : find_tile(form, TILE_ROWS, cols);
+    const int is_chosen = layer->configuration == 0;
+    const int32_t cols = configurations[layer->configuration].cols;
+    int found = is_chosen ? find_tile(form, height_across(layer, shared), cols)
+                          : find_tile(form, configurations[layer->configuration].rows, cols);
+    if (found < 0 && is_chosen && has_few_rows(layer, form, shared))
+        found = find_tile(form, TALL_ROWS, cols);
+    return found >= 0 ? found : find_tile(form, TILE_ROWS, cols);
 }
 
 /* ---- memory ------------------------------------------------------------------------------- */
@@ -55,7 +75,7 @@ int hopper_choose(const struct hopper_layer *layer, enum product_form form, int 
 /* Parts of a row in any configuration: those of the narrowest tiles. */
 static int64_t most_parts(int64_t units)
 {
-    const int32_t narrowest = configuration_cols[planted(FAULT_PARTS_OF_WIDEST) ? 0 : TALL - 1];
+    const int32_t narrowest = configurations[planted(FAULT_PARTS_OF_WIDEST) ? 0 : NARROWEST].cols;
     return (units + narrowest - 1) / narrowest;
 }
 
@@ -104,8 +124,8 @@ int64_t hopper_kept_lay_out(const struct moe_problem *p, void *at, struct hopper
     k->row_entry = part_take(&next, N * 8);
     k->entry_row = part_take(&next, N * 8);
     k->row_score = part_take(&next, N * 4);
-    k->tile_memory = part_take(&next, hopper_tiles_bytes(TILE_ROWS, N, p->E));
-    k->tall_memory = part_take(&next, hopper_tiles_bytes(TALL_ROWS, N, p->E));
+    for (int i = 0; i < TILE_HEIGHTS; i++)
+        k->tile_memory[i] = part_take(&next, hopper_tiles_bytes(hopper_tile_heights[i], N, p->E));
     k->token_begin = part_take(&next, 2 * 8);
     return next - (char *)at;
 }
@@ -129,11 +149,19 @@ int hopper_launch(const struct hopper_layer *layer, const char *name, int64_t th
 void hopper_layer_find_kept(struct hopper_layer *layer, void *kept)
 {
     hopper_kept_lay_out(layer->problem, kept, &layer->kept);
-    layer->tiles = hopper_tiles_at(layer->problem->E, layer->kept.tile_memory);
-    layer->tall_tiles = hopper_tiles_at(layer->problem->E, layer->kept.tall_memory);
+    for (int i = 0; i < TILE_HEIGHTS; i++)
+        layer->tiles[i] = hopper_tiles_at(layer->problem->E, layer->kept.tile_memory[i]);
 }
 
 /* ---- products ----------------------------------------------------------------------------- */
+
+static const struct row_tiles *tiles_of_height(const struct hopper_layer *layer, int32_t rows)
+{
+    int i = 0;
+    while (hopper_tile_heights[i] != rows)
+        i++;
+    return layer->tiles[i];
+}
 
 int hopper_layer_product(const struct hopper_layer *layer, int shared,
                          struct hopper_product *product)
@@ -143,8 +171,8 @@ int hopper_layer_product(const struct hopper_layer *layer, int shared,
     product->E = shared ? 1 : layer->problem->E;
     product->places = layer->N > layer->problem->T ? layer->N : layer->problem->T;
     const int chosen = hopper_choose(layer, product->form, shared);
-    const int tall = hopper_configuration(product->form, chosen)->tile_rows == TALL_ROWS;
-    product->tiles = shared ? NULL : tall ? layer->tall_tiles : layer->tiles;
+    const int32_t rows = hopper_configuration(product->form, chosen)->tile_rows;
+    product->tiles = shared ? NULL : tiles_of_height(layer, rows);
     return hopper_product_run(&layer->queue, chosen, product);
 }
 

@@ -17,7 +17,7 @@ struct hopper_kept {
     int32_t *picks; /* [P] lists: those that are allowed */
     int64_t *expert_begin, *row_token, *row_entry, *entry_row;
     float *row_score; /* [N] */
-    void *tile_memory, *tall_memory;
+    void *tile_memory[TILE_HEIGHTS];
     int64_t *token_begin; /* [2]: 0, T; all tokens as the rows of one expert, the shared one */
 };
 
@@ -64,8 +64,8 @@ struct hopper_layer {
     struct moe_gpu_queue queue;
     struct hopper_space space;
     struct hopper_kept kept;
-    struct row_tiles *tiles, *tall_tiles; /* in kept memory */
-    const int64_t *offsets;               /* on the device, or NULL: K a token */
+    struct row_tiles *tiles[TILE_HEIGHTS]; /* in kept memory */
+    const int64_t *offsets;                /* on the device, or NULL: K a token */
 };
 
 /* Bytes; with `at` also cuts it up. */
@@ -88,9 +88,12 @@ static inline void *hopper_data(const struct hopper_layer *layer, enum moe_tenso
     return layer->tensors[id].data;
 }
 
+/* The heights of tiles that a routing has lists of. */
+extern const int32_t hopper_tile_heights[TILE_HEIGHTS];
+
 /* Of a form's table the widest tile that is not wider than the variant's configuration and as high,
- * or the narrowest: not every form has every tile. The first configuration has tall ones where
- * `shared` says that experts have few rows. */
+ * or the narrowest: not every form has every tile. The first configuration has tall ones, or such
+ * as lie across, where `shared` says that experts have few rows. */
 int hopper_choose(const struct hopper_layer *layer, enum product_form form, int shared);
 
 /* What stands in kept memory at a call's beginning: its places, not its contents. */
@@ -133,7 +136,7 @@ int hopper_layer_forward(struct hopper_layer *layer, uint32_t *status_word);
 int hopper_layer_backward(struct hopper_layer *layer);
 
 /* The names of the variant's configurations. */
-#define HOPPER_CONFIGURATIONS 5
+#define HOPPER_CONFIGURATIONS 7
 extern const char *const hopper_configuration_names[HOPPER_CONFIGURATIONS];
 
 #endif

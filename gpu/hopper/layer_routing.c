@@ -143,8 +143,6 @@ static int place(struct hopper_layer *layer, const int32_t *picks)
         .picks = picks,
         .scores = hopper_data(layer, MOE_SCORES),
         .counts = layer->space.counts,
-        .tiles = layer->tiles,
-        .tall = layer->tall_tiles,
         .expert_begin = kept->expert_begin,
         .row_token = kept->row_token,
         .row_entry = kept->row_entry,
@@ -153,6 +151,8 @@ static int place(struct hopper_layer *layer, const int32_t *picks)
         .token_begin = kept->token_begin,
     };
     void *args[] = {&routing};
+    for (int i = 0; i < TILE_HEIGHTS; i++)
+        routing.lists[i] = (struct tile_list){hopper_tile_heights[i], layer->tiles[i]};
     routing.chunks = hopper_chunks(p, &routing.chunk_tokens);
     return launch_blocks(&layer->queue, "hopper_place", routing.chunks, ROUTING_THREADS,
                          (uint32_t)PLACE_BYTES(p->E), args);

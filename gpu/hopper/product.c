@@ -10,64 +10,94 @@
 #include "gpu/parts_launch.h"
 
 /* CUtensorMap's numbers. */
-enum { MAP_F16 = 6, MAP_BF16 = 9, MAP_SWIZZLE_128 = 3, MAP_PROMOTION_256 = 3 };
+enum { MAP_F16 = 6, MAP_BF16 = 9, MAP_SWIZZLE_64 = 2, MAP_SWIZZLE_128 = 3, MAP_PROMOTION_256 = 3 };
 
 enum { STAGE_K = 64, THREADS = 384, LIST_THREADS = 256 };
 
 /* Rows of a form end with one without a name. */
-#define MOST_ROWS 6
+#define MOST_ROWS 8
 static const struct product_configuration tables[PRODUCT_FORMS][MOST_ROWS] = {
     [PRODUCT_FORWARD] =
         {{"128x256", 128, 256, 3, 5, {"hopper_nt_bf16_256", "hopper_nt_f16_256"}},
          {"128x192", 128, 192, 4, 4, {"hopper_nt_bf16_192", "hopper_nt_f16_192"}},
          {"128x128", 128, 128, 4, 5, {"hopper_nt_bf16_128", "hopper_nt_f16_128"}},
          {"128x64", 128, 64, 6, 5, {"hopper_nt_bf16_64", "hopper_nt_f16_64"}},
-         {"256x128", 256, 128, 4, 2, {"hopper_nt_bf16_tall", "hopper_nt_f16_tall"}}},
+         {"256x128", 256, 128, 4, 2, {"hopper_nt_bf16_tall", "hopper_nt_f16_tall"}},
+         {"288x128", 288, 128, 4, 1, {"hopper_nt_bf16_across_288", "hopper_nt_f16_across_288"}},
+         {"320x128", 320, 128, 3, 3, {"hopper_nt_bf16_across_320", "hopper_nt_f16_across_320"}}},
     [PRODUCT_BACKWARD] =
         {{"128x256", 128, 256, 3, 5, {"hopper_nn_bf16_256", "hopper_nn_f16_256"}},
          {"128x192", 128, 192, 4, 4, {"hopper_nn_bf16_192", "hopper_nn_f16_192"}},
          {"128x128", 128, 128, 4, 5, {"hopper_nn_bf16_128", "hopper_nn_f16_128"}},
          {"128x64", 128, 64, 6, 5, {"hopper_nn_bf16_64", "hopper_nn_f16_64"}},
-         {"256x128", 256, 128, 4, 2, {"hopper_nn_bf16_tall", "hopper_nn_f16_tall"}}},
+         {"256x128", 256, 128, 4, 2, {"hopper_nn_bf16_tall", "hopper_nn_f16_tall"}},
+         {"288x128", 288, 128, 4, 1, {"hopper_nn_bf16_across_288", "hopper_nn_f16_across_288"}},
+         {"320x128", 320, 128, 3, 3, {"hopper_nn_bf16_across_320", "hopper_nn_f16_across_320"}}},
     [PRODUCT_GRADIENT] = {{"128x256", 128, 256, 4, 2, {"hopper_tn_bf16_256", "hopper_tn_f16_256"}},
                           {"128x128", 128, 128, 6, 2, {"hopper_tn_bf16_128", "hopper_tn_f16_128"}},
                           {"128x64", 128, 64, 8, 2, {"hopper_tn_bf16_64", "hopper_tn_f16_64"}}},
-    [PRODUCT_SWIGLU] = {{"128x256",
-                         128,
-                         256,
-                         3,
-                         5,
-                         {"hopper_swiglu_forward_bf16_256", "hopper_swiglu_forward_f16_256"}},
-                        {"128x128",
-                         128,
-                         128,
-                         4,
-                         5,
-                         {"hopper_swiglu_forward_bf16_128", "hopper_swiglu_forward_f16_128"}},
-                        {"256x128",
-                         256,
-                         128,
-                         4,
-                         2,
-                         {"hopper_swiglu_forward_bf16_tall", "hopper_swiglu_forward_f16_tall"}}},
-    [PRODUCT_CLAMPED] = {{"128x256",
-                          128,
-                          256,
-                          3,
-                          5,
-                          {"hopper_clamped_forward_bf16_256", "hopper_clamped_forward_f16_256"}},
-                         {"128x128",
-                          128,
-                          128,
-                          4,
-                          5,
-                          {"hopper_clamped_forward_bf16_128", "hopper_clamped_forward_f16_128"}},
-                         {"256x128",
-                          256,
-                          128,
-                          4,
-                          2,
-                          {"hopper_clamped_forward_bf16_tall", "hopper_clamped_forward_f16_tall"}}},
+    [PRODUCT_SWIGLU] =
+        {{"128x256",
+          128,
+          256,
+          3,
+          5,
+          {"hopper_swiglu_forward_bf16_256", "hopper_swiglu_forward_f16_256"}},
+         {"128x128",
+          128,
+          128,
+          4,
+          5,
+          {"hopper_swiglu_forward_bf16_128", "hopper_swiglu_forward_f16_128"}},
+         {"256x128",
+          256,
+          128,
+          4,
+          2,
+          {"hopper_swiglu_forward_bf16_tall", "hopper_swiglu_forward_f16_tall"}},
+         {"288x128",
+          288,
+          128,
+          4,
+          1,
+          {"hopper_swiglu_forward_bf16_across_288", "hopper_swiglu_forward_f16_across_288"}},
+         {"320x128",
+          320,
+          128,
+          3,
+          3,
+          {"hopper_swiglu_forward_bf16_across_320", "hopper_swiglu_forward_f16_across_320"}}},
+    [PRODUCT_CLAMPED] =
+        {{"128x256",
+          128,
+          256,
+          3,
+          5,
+          {"hopper_clamped_forward_bf16_256", "hopper_clamped_forward_f16_256"}},
+         {"128x128",
+          128,
+          128,
+          4,
+          5,
+          {"hopper_clamped_forward_bf16_128", "hopper_clamped_forward_f16_128"}},
+         {"256x128",
+          256,
+          128,
+          4,
+          2,
+          {"hopper_clamped_forward_bf16_tall", "hopper_clamped_forward_f16_tall"}},
+         {"288x128",
+          288,
+          128,
+          4,
+          1,
+          {"hopper_clamped_forward_bf16_across_288", "hopper_clamped_forward_f16_across_288"}},
+         {"320x128",
+          320,
+          128,
+          3,
+          3,
+          {"hopper_clamped_forward_bf16_across_320", "hopper_clamped_forward_f16_across_320"}}},
     [PRODUCT_GATED] = {{"128x128",
                         128,
                         128,
@@ -288,16 +318,23 @@ static struct moe_tensor_map_spec paired_map(const struct hopper_product *produc
     return spec;
 }
 
-/* Rows of tokens [N, parts, columns] in boxes of BOX columns; `elements` from row to row. */
+/* Of rows of tokens, and elements of each: BOX, or half as many. */
+struct row_box {
+    uint32_t rows, columns;
+};
+
+/* Rows of tokens [N, parts, columns] in boxes; `elements` from row to row. */
 static int encode_rows(struct moe_device *device, const struct hopper_product *product,
                        const void *data, int64_t columns, int64_t parts, int64_t elements,
-                       uint32_t box_rows, struct moe_tensor_map *map)
+                       struct row_box of, struct moe_tensor_map *map)
 {
     struct moe_tensor_map_spec spec = map_of(product, data);
     const uint64_t sizes[] = {(uint64_t)columns, (uint64_t)parts, (uint64_t)product->N};
     const uint64_t strides[] = {2 * (uint64_t)columns, 2 * (uint64_t)elements};
-    const uint32_t box[] = {BOX, 1, box_rows};
+    const uint32_t box[] = {of.columns, 1, of.rows};
     spec.rank = 3;
+    if (of.columns < BOX)
+        spec.swizzle = MAP_SWIZZLE_64;
     memcpy(spec.size, sizes, sizeof sizes);
     memcpy(spec.stride, strides, sizeof strides);
     memcpy(spec.box, box, sizeof box);
@@ -305,22 +342,28 @@ static int encode_rows(struct moe_device *device, const struct hopper_product *p
 }
 
 /* The same of Z, or of dZ: [N,2,I], so that no box of gates goes on among ups, or, where these do
- * not lie apart, [N,1,Z]. */
+ * not lie apart, [N,1,Z]. `box`: of units. */
 static int encode_units(struct moe_device *device, const struct hopper_product *product,
-                        const struct unit_shape *shape, const void *z, uint32_t box_rows,
+                        const struct unit_shape *shape, const void *z, struct row_box box,
                         struct moe_tensor_map *map)
 {
     const int gated = moe_act_info((enum moe_act)shape->act)->gated;
     const int halves = gated && shape->layout == MOE_W1_HALVES;
     const int64_t Z = (gated ? 2 : 1) * shape->units;
-    return encode_rows(device, product, z, halves ? Z / 2 : Z, halves ? 2 : 1, Z, box_rows, map);
+    if (!halves)
+        box.columns = BOX;
+    return encode_rows(device, product, z, halves ? Z / 2 : Z, halves ? 2 : 1, Z, box, map);
 }
 
 /* The maps that a form's kernel takes behind its other arguments: of what it stores in boxes, then
  * of z, where it reads that. */
 static int encode_stored(struct moe_device *device, const struct hopper_product *product,
-                         struct moe_tensor_map maps[3])
+                         const struct product_configuration *how, struct moe_tensor_map maps[3])
 {
+    const int is_across = LIES_ACROSS(how->tile_rows);
+    const struct row_box box = {is_across ? BOX_ACROSS : BOX, BOX};
+    const struct row_box of_units = {box.rows, is_across ? BOX / 2 : BOX};
+    const struct row_box of_tile = {TILE_ROWS, BOX};
     const size_t epilogue = forms[product->form].epilogue;
     const struct store_rows *store = &product->store;
     const struct activate_rows *to = &product->activate;
@@ -331,21 +374,21 @@ static int encode_stored(struct moe_device *device, const struct hopper_product 
         return store->wide ? MOE_OK /* not in boxes */
                            : encode_rows(device, product, store->d,
                                          product->cols + BOX * planted(FAULT_COLUMNS_UNMASKED), 1,
-                                         store->stride, BOX, maps);
+                                         store->stride, box, maps);
     }
     if (epilogue == offsetof(struct hopper_product, activate)) {
         const int64_t units = to->shape.units;
-        status = encode_units(device, product, &to->shape, to->z, BOX, maps);
+        status = encode_units(device, product, &to->shape, to->z, of_units, maps);
         return status == MOE_OK
-                   ? encode_rows(device, product, to->a, units, 1, units, BOX, maps + 1)
+                   ? encode_rows(device, product, to->a, units, 1, units, of_units, maps + 1)
                    : status;
     }
     const int64_t units = back->shape.units;
-    status = encode_units(device, product, &back->shape, back->dz, BOX, maps);
+    status = encode_units(device, product, &back->shape, back->dz, of_units, maps);
     if (status == MOE_OK)
-        status = encode_rows(device, product, back->sa, units, 1, units, BOX, maps + 1);
+        status = encode_rows(device, product, back->sa, units, 1, units, of_units, maps + 1);
     return status == MOE_OK
-               ? encode_units(device, product, &back->shape, back->z, TILE_ROWS, maps + 2)
+               ? encode_units(device, product, &back->shape, back->z, of_tile, maps + 2)
                : status;
 }
 
@@ -410,7 +453,7 @@ int hopper_product_run(const struct moe_gpu_queue *queue, int configuration,
                                                 : plain_map(&product, (uint32_t)how->tile_cols);
     status = moe_device_tensor_map_encode(queue->device, &spec, &map);
     if (status == MOE_OK)
-        status = encode_stored(queue->device, &product, maps);
+        status = encode_stored(queue->device, &product, how, maps);
     product.store.cols = (int32_t)product.cols;
     if (planted(FAULT_MISSING_K_TAIL) && product.k > STAGE_K)
         product.k -= product.k % STAGE_K;

@@ -44,24 +44,23 @@ static __device__ int64_t sum_before(int64_t value, int64_t *total)
     return before + inclusive - value;
 }
 
-// In shared memory, of every expert: where this chunk's next row goes; where its rows and its tiles
-// of both heights begin, and behind the last one where they end.
+// In shared memory, of every expert: where this chunk's next row goes; where its rows begin, and
+// its tiles of each height, and behind the last one where they end.
 struct places {
     int64_t *next, *row_begin;
-    int32_t *tile_begin, *tall_begin;
+    int32_t *tile_begin; // [heights,E+1]
 };
 
 static __device__ __forceinline__ struct places places_in(int64_t *memory, int64_t E)
 {
     int64_t *const row_begin = memory + E;
-    int32_t *const tile_begin = (int32_t *)(row_begin + E + 1);
-    return {memory, row_begin, tile_begin, tile_begin + E + 1};
+    return {memory, row_begin, (int32_t *)(row_begin + E + 1)};
 }
 
 // A thread an expert. Block 0 tells the layer.
 static __device__ void place_experts(const struct routing &r, const struct places &places)
 {
-    int64_t row_carry = 0, tile_carry = 0, tall_carry = 0;
+    int64_t row_carry = 0, tile_carry[TILE_HEIGHTS] = {};
     for (int64_t base = 0; base < r.E; base += ROUTING_THREADS) {
         const int64_t e = base + threadIdx.x;
         int64_t earlier = 0, rows = 0, total;
@@ -73,48 +72,60 @@ static __device__ void place_experts(const struct routing &r, const struct place
         }
         const int64_t begin = row_carry + sum_before(rows, &total);
         row_carry += planted(FAULT_SCAN_BEYOND_BLOCK) ? 0 : total;
-        const int64_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
-        const int64_t first_tile = tile_carry + sum_before(tiles, &total);
-        tile_carry += total;
-        const int64_t tall = (rows + TALL_ROWS - 1) / TALL_ROWS;
-        const int64_t first_tall = tall_carry + sum_before(tall, &total);
-        tall_carry += total;
+#pragma unroll
+        for (int i = 0; i < TILE_HEIGHTS; i++) {
+            const uint32_t height = (uint32_t)r.lists[i].height;
+            const int64_t tiles = ((uint32_t)rows + height - 1) / height;
+            const int64_t first = tile_carry[i] + sum_before(tiles, &total);
+            tile_carry[i] += total;
+            if (e < r.E)
+                places.tile_begin[i * (r.E + 1) + e + 1] = (int32_t)(first + tiles);
+        }
         if (e >= r.E)
             continue;
         places.next[e] = begin + earlier;
         places.row_begin[e + 1] = begin + rows;
-        places.tile_begin[e + 1] = (int32_t)(first_tile + tiles);
-        places.tall_begin[e + 1] = (int32_t)(first_tall + tall);
         if (blockIdx.x == 0)
             r.expert_begin[e + 1] = begin + rows;
     }
     if (threadIdx.x == 0)
-        places.row_begin[0] = places.tile_begin[0] = places.tall_begin[0] = 0;
+        places.row_begin[0] = 0;
+    if (threadIdx.x < TILE_HEIGHTS)
+        places.tile_begin[threadIdx.x * (r.E + 1)] = 0;
     if (blockIdx.x == 0 && threadIdx.x == 0) {
         r.expert_begin[0] = 0;
-        r.tiles->count = tile_carry;
-        r.tall->count = tall_carry;
+#pragma unroll
+        for (int i = 0; i < TILE_HEIGHTS; i++)
+            r.lists[i].tiles->count = tile_carry[i];
         r.token_begin[0] = 0;
         r.token_begin[1] = r.T;
     }
     __syncthreads();
 }
 
-// The tiles of each expert, a warp an expert; blocks share the experts.
-template <int ROWS>
-static __device__ void list_tiles(const struct routing &r, const struct places &places,
-                                  const int32_t *tile_begin, struct row_tiles *tiles)
+// Rows of each of an expert's tiles but the last: as many as are high, or, of tiles that lie
+// across, such that all have about as many, unless none were left for the last.
+static __device__ __forceinline__ int64_t rows_of_tiles(int64_t rows, int64_t height, int32_t count)
 {
-    struct row_tile *const list = (struct row_tile *)(tiles + 1);
+    const int64_t even = ((uint32_t)(rows + count - 1) / (uint32_t)count + 15) / 16 * 16;
+    return LIES_ACROSS(height) && (count - 1) * even < rows ? even : height;
+}
+
+// The tiles of each expert, a warp an expert; blocks share the experts.
+static __device__ void list_tiles(const struct routing &r, const struct places &places,
+                                  const struct tile_list &tiles, const int32_t *tile_begin)
+{
+    struct row_tile *const list = (struct row_tile *)(tiles.tiles + 1);
     for (int64_t e = threadIdx.x / 32 * r.chunks + blockIdx.x; e < r.E; e += WARPS * r.chunks) {
         const int64_t begin = places.row_begin[e], end = places.row_begin[e + 1];
         const int32_t first = tile_begin[e], count = tile_begin[e + 1] - first;
         for (int32_t i = threadIdx.x % 32; i < count; i += 32) {
-            const int64_t row = begin + (int64_t)i * ROWS;
+            const int64_t most = rows_of_tiles(end - begin, tiles.height, count);
+            const int64_t row = begin + i * (planted(FAULT_ACROSS_CUT) ? tiles.height : most);
             int64_t left = end - row;
             if (planted(FAULT_ROWS_ROUNDED_DOWN) && left > 16)
                 left -= left % 16;
-            list[first + i] = {row, (int32_t)(left < ROWS ? left : ROWS),
+            list[first + i] = {row, (int32_t)(left < most ? left : most),
                                (int32_t)e - (planted(FAULT_SECOND_TILE_EXPERT) && i > 0), first,
                                count};
         }
@@ -163,8 +174,9 @@ extern "C" __global__ void __launch_bounds__(ROUTING_THREADS)
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     int64_t begin, end;
     place_experts(r, places);
-    list_tiles<TILE_ROWS>(r, places, places.tile_begin, r.tiles);
-    list_tiles<TALL_ROWS>(r, places, places.tall_begin, r.tall);
+#pragma unroll
+    for (int i = 0; i < TILE_HEIGHTS; i++)
+        list_tiles(r, places, r.lists[i], places.tile_begin + i * (r.E + 1));
     chunk_entries(r, blockIdx.x, &begin, &end);
     struct entry ahead = read_entry(r, begin + threadIdx.x, end);
     for (int64_t base = begin; base < end; base += ROUTING_THREADS) {

@@ -10,9 +10,10 @@
 #include "gpu/hopper/tiles.h"
 
 #define ROUTING_THREADS 512
-#define PLACE_BYTES(E) (24 * (E) + 16) /* of a block's shared memory: struct places */
-#define PICKING_THREADS 1024           /* or fewer */
-#define SORTED_EXPERTS 4096            /* the most that a block's shared memory takes */
+/* of a block's shared memory: struct places */
+#define PLACE_BYTES(E) ((16 + 4 * TILE_HEIGHTS) * (E) + 8 + 4 * TILE_HEIGHTS)
+#define PICKING_THREADS 1024 /* or fewer */
+#define SORTED_EXPERTS 4096  /* the most that a block's shared memory takes */
 
 struct picking {
     int64_t T, E, K;
@@ -43,6 +44,11 @@ struct route_back {
     float *dlogits;              /* [T,E] */
 };
 
+struct tile_list {
+    int64_t height;
+    struct row_tiles *tiles;
+};
+
 struct routing {
     int64_t T, E, K;
     int64_t chunks, chunk_tokens;
@@ -50,9 +56,8 @@ struct routing {
     const int32_t *picks;   /* [P] ids that are allowed, or -1 */
     const float *scores;    /* [P] */
     const int32_t *counts;  /* [chunks,E] rows */
-    struct row_tiles *tiles;
-    struct row_tiles *tall; /* the same, of tiles of TALL_ROWS */
-    int64_t *expert_begin;  /* [E+1] */
+    struct tile_list lists[TILE_HEIGHTS];
+    int64_t *expert_begin; /* [E+1] */
     int64_t *row_token, *row_entry;
     int64_t *entry_row;   /* [P] -1: dropped */
     float *row_score;     /* [N] */

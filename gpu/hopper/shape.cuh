@@ -3,7 +3,8 @@
 //
 // A block is three warpgroups and stays on its multiprocessor. The last one fills a ring of stages
 // with STAGE_K of k each; the other two multiply 64 rows of the tile each, of a tall tile twice 64
-// (rows 0 and 128 on, or 64 and 192 on), and hand the sums to an epilogue.
+// (rows 0 and 128 on, or 64 and 192 on), or 64 columns of a tile that lies across, and hand the
+// sums to an epilogue.
 //
 // An operand of a stage is rows of 128 bytes, their 16-byte pieces swizzled within 8 rows (piece ^
 // row % 8). As it lies in global memory, so it lies here: by its own rows (BY_ROW 0), or by rows of
@@ -33,7 +34,11 @@ struct product_shape {
     static_assert(COLS % BOX == 0, "sums are stored in boxes");
     static_assert(HEIGHT == 1 || !A_LIES_BY_ROW, "rows of a tall tile lie one after another");
     static constexpr int TILE_COLS = COLS, STAGES = COUNT, BUFFERS = BOXES,
-                         A_BY_ROW = A_LIES_BY_ROW, B_BY_ROW = B_LIES_BY_ROW, BLOCKS = HEIGHT;
+                         A_BY_ROW = A_LIES_BY_ROW, B_BY_ROW = B_LIES_BY_ROW, BLOCKS = HEIGHT,
+                         TILE_HEIGHT = HEIGHT * TILE_ROWS;
+    // A warpgroup multiplies all of these, or none.
+    static constexpr int ROWS_TOGETHER = WARPGROUP_ROWS;
+    static constexpr int BOX_ROWS = BOX;
     static constexpr uint32_t BLOCK_BYTES = TILE_ROWS * ROW_BYTES;
     static constexpr uint32_t A_BYTES = BLOCKS * BLOCK_BYTES, B_BYTES = COLS * ROW_BYTES;
     static constexpr uint32_t STAGE_BYTES = A_BYTES + B_BYTES;
@@ -82,31 +87,30 @@ multiply_stage(float (&sum)[Shape::BLOCKS][Shape::TILE_COLS / 2], uint32_t a, ui
         wgmma_wait<1>();
 }
 
-// The rows of this warpgroup, `steps` stages (at least one). One group of instructions is under way
-// while the next stage is waited for; then the stage before it is free. meanwhile(): while the last
-// one is under way.
-template <class Shape, class Meanwhile>
-static __device__ __forceinline__ void
-multiply(float (&sum)[Shape::BLOCKS][Shape::TILE_COLS / 2], int blocks, int64_t steps,
-         uint32_t stages, const typename Shape::Ring &ring, typename Shape::Place &at,
-         const Meanwhile &meanwhile)
+// What of an operand is this warpgroup's: 64 rows of 128 bytes, or one column of 64; both are 8192
+// bytes.
+static __device__ __forceinline__ uint32_t own_part()
 {
-    // 64 rows of 128 bytes, or one column of 64: both are 8192 bytes.
-    const uint32_t own = threadIdx.x / GROUP * COLUMN_BYTES;
+    return threadIdx.x / GROUP * COLUMN_BYTES;
+}
+
+// `steps` stages (at least one): begin(stage, accumulate) has one multiplied, as a group of
+// instructions. One group is under way while the next stage is waited for; then the stage before it
+// is free. meanwhile(): while the last one is under way. Who begins groups settles their sums.
+template <class Shape, class Begin, class Meanwhile>
+static __device__ __forceinline__ void
+multiply_stages(int64_t steps, uint32_t stages, const typename Shape::Ring &ring,
+                typename Shape::Place &at, const Begin &begin, const Meanwhile &meanwhile)
+{
     const bool speaks = threadIdx.x % 32 == 0;
     uint32_t used = 0; // barrier of the stage that is being read
     int64_t done = 0;
     do {
-        const uint32_t a = stages + at.stage * Shape::STAGE_BYTES;
         ring.wait_full(at);
         if (!planted(FAULT_NO_PROXY_FENCE))
             fence_shared_for_async(); // rows that came by cp.async
         const bool kept = planted(FAULT_SUMS_NOT_CLEARED) && (at.stage || at.parity);
-        const int more = kept || done > 0;
-        if (Shape::BLOCKS == 1 || blocks == 1)
-            multiply_stage<Shape, 1>(sum, a + own, a + Shape::A_BYTES, more);
-        else
-            multiply_stage<Shape, Shape::BLOCKS>(sum, a + own, a + Shape::A_BYTES, more);
+        begin(stages + at.stage * Shape::STAGE_BYTES, kept || done > 0);
         if (used && speaks)
             barrier_arrive(used);
         used = ring.empty(at.stage);
@@ -115,11 +119,30 @@ multiply(float (&sum)[Shape::BLOCKS][Shape::TILE_COLS / 2], int blocks, int64_t 
     meanwhile();
     if (!planted(FAULT_SUMS_UNAWAITED))
         wgmma_wait<0>();
+    if (speaks)
+        barrier_arrive(used);
+}
+
+// The rows of this warpgroup.
+template <class Shape, class Meanwhile>
+static __device__ __forceinline__ void
+multiply(float (&sum)[Shape::BLOCKS][Shape::TILE_COLS / 2], int blocks, int64_t steps,
+         uint32_t stages, const typename Shape::Ring &ring, typename Shape::Place &at,
+         const Meanwhile &meanwhile)
+{
+    const uint32_t own = own_part();
+    multiply_stages<Shape>(
+        steps, stages, ring, at,
+        [&](uint32_t a, int more) {
+            if (Shape::BLOCKS == 1 || blocks == 1)
+                multiply_stage<Shape, 1>(sum, a + own, a + Shape::A_BYTES, more);
+            else
+                multiply_stage<Shape, Shape::BLOCKS>(sum, a + own, a + Shape::A_BYTES, more);
+        },
+        meanwhile);
 #pragma unroll
     for (int block = 0; block < Shape::BLOCKS; block++)
         wgmma_settle(sum[block]);
-    if (speaks)
-        barrier_arrive(used);
 }
 
 // Where a tile gave the two warpgroups different work, both wait for its end: one that runs ahead

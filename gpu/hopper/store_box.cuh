@@ -42,7 +42,8 @@ static __device__ __forceinline__ void stage_quad(uint32_t box, uint32_t line, i
 }
 
 template <class Shape> struct box_writer {
-    static constexpr int BUFFERS = Shape::BUFFERS;
+    static constexpr int BUFFERS = Shape::BUFFERS, ROWS = Shape::BOX_ROWS;
+    static constexpr uint32_t BYTES = ROWS * ROW_BYTES;
 
     uint32_t next = buffers(); // the one that is filled next
 
@@ -50,7 +51,7 @@ template <class Shape> struct box_writer {
     static __device__ __forceinline__ uint32_t buffers()
     {
         return stages_begin() + Shape::STAGES * Shape::STAGE_BYTES +
-               threadIdx.x / GROUP * BUFFERS * BOX_BYTES;
+               threadIdx.x / GROUP * BUFFERS * BYTES;
     }
 
     // Buffers for COUNT boxes.
@@ -63,8 +64,8 @@ template <class Shape> struct box_writer {
 #pragma unroll
         for (int i = 0; i < COUNT; i++) {
             box[i] = next;
-            next += BOX_BYTES;
-            if (next == buffers() + BUFFERS * BOX_BYTES)
+            next += BYTES;
+            if (next == buffers() + BUFFERS * BYTES)
                 next = buffers();
         }
     }
@@ -88,6 +89,14 @@ template <class Shape> struct box_writer {
         bulk_commit(); // without a box too: groups are counted
     }
 
+    // The stores since the last one are those of the boxes that were taken, where there is one
+    // group of them for each.
+    __device__ __forceinline__ void close() const
+    {
+        if (stores_boxes())
+            bulk_commit();
+    }
+
     // The same of rows of tokens: this warpgroup's of a tile, from element x of their part y on.
     // to: that element of the tile's first row; `left`: elements from there to the part's end.
     __device__ __forceinline__ void store_rows_of(const struct row_tile &rows, uint32_t box,
@@ -106,19 +115,24 @@ template <class Shape> struct box_writer {
         return planted(FAULT_WARPGROUPS_SHARE) ? 0 : (int)threadIdx.x / GROUP * WARPGROUP_ROWS;
     }
 
+    // WIDTH: bytes of a row of the box, which is swizzled by as many.
+    template <int WIDTH = ROW_BYTES>
     static __device__ __forceinline__ void copy_rows(uint32_t box, uint16_t *to, int64_t stride,
                                                      int rows, int32_t left)
     {
-        const int piece = threadIdx.x % 8;
+        constexpr int PIECES = WIDTH / 16;
+        const int piece = threadIdx.x % PIECES;
         if (piece * 8 >= left)
             return;
 #pragma unroll 1
-        for (int row = threadIdx.x % GROUP / 8; row < rows - planted(FAULT_BOX_LAST_ROW);
-             row += GROUP / 8) {
+        for (int row = threadIdx.x % GROUP / PIECES; row < rows - planted(FAULT_BOX_LAST_ROW);
+             row += GROUP / PIECES) {
             uint32_t word[4];
-            load_shared_16(box + row * ROW_BYTES +
-                               (planted(FAULT_BOX_UNSWIZZLED) ? piece : piece ^ row % 8) * 16,
-                           word);
+            load_shared_16(
+                box + row * WIDTH +
+                    (planted(FAULT_BOX_UNSWIZZLED) ? piece : piece ^ row * PIECES / 8 % PIECES) *
+                        16,
+                word);
             *(uint4 *)(to + row * stride + piece * 8) = {word[0], word[1], word[2], word[3]};
         }
     }

@@ -49,12 +49,36 @@ __device__ __forceinline__ uint64_t wgmma_descriptor(uint32_t address, uint64_t 
 // What 16 more of k add to a descriptor: 32 bytes of a row, or 16 rows.
 template <int BY_ROW> constexpr uint64_t WGMMA_NEXT_K = (BY_ROW ? 16 * 128 : 32) >> 4;
 
-// Operand lists of eight registers: numbers in the text, and what they are bound to.
+// Operand lists of D's registers: what they are bound to, and their numbers in the text.
 #define WGMMA_BIND_8(d, i)                                                                         \
     "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]),    \
         "+f"(d[i + 6]), "+f"(d[i + 7])
-#define WGMMA_BIND_32(d, i)                                                                        \
-    WGMMA_BIND_8(d, i), WGMMA_BIND_8(d, i + 8), WGMMA_BIND_8(d, i + 16), WGMMA_BIND_8(d, i + 24)
+#define WGMMA_BIND_16(d, i) WGMMA_BIND_8(d, i), WGMMA_BIND_8(d, i + 8)
+#define WGMMA_BIND_32(d, i) WGMMA_BIND_16(d, i), WGMMA_BIND_16(d, i + 16)
+
+#define WGMMA_SUMS_8 "%0, %1, %2, %3, %4, %5, %6, %7"
+#define WGMMA_SUMS_16 WGMMA_SUMS_8 ", %8, %9, %10, %11, %12, %13, %14, %15"
+#define WGMMA_SUMS_24 WGMMA_SUMS_16 ", %16, %17, %18, %19, %20, %21, %22, %23"
+#define WGMMA_SUMS_32 WGMMA_SUMS_24 ", %24, %25, %26, %27, %28, %29, %30, %31"
+#define WGMMA_SUMS_40 WGMMA_SUMS_32 ", %32, %33, %34, %35, %36, %37, %38, %39"
+#define WGMMA_SUMS_48 WGMMA_SUMS_40 ", %40, %41, %42, %43, %44, %45, %46, %47"
+#define WGMMA_SUMS_56 WGMMA_SUMS_48 ", %48, %49, %50, %51, %52, %53, %54, %55"
+#define WGMMA_SUMS_64 WGMMA_SUMS_56 ", %56, %57, %58, %59, %60, %61, %62, %63"
+#define WGMMA_SUMS_72 WGMMA_SUMS_64 ", %64, %65, %66, %67, %68, %69, %70, %71"
+#define WGMMA_SUMS_80 WGMMA_SUMS_72 ", %72, %73, %74, %75, %76, %77, %78, %79"
+#define WGMMA_SUMS_88 WGMMA_SUMS_80 ", %80, %81, %82, %83, %84, %85, %86, %87"
+#define WGMMA_SUMS_96 WGMMA_SUMS_88 ", %88, %89, %90, %91, %92, %93, %94, %95"
+#define WGMMA_SUMS_104 WGMMA_SUMS_96 ", %96, %97, %98, %99, %100, %101, %102, %103"
+#define WGMMA_SUMS_112 WGMMA_SUMS_104 ", %104, %105, %106, %107, %108, %109, %110, %111"
+#define WGMMA_SUMS_120 WGMMA_SUMS_112 ", %112, %113, %114, %115, %116, %117, %118, %119"
+#define WGMMA_SUMS_128 WGMMA_SUMS_120 ", %120, %121, %122, %123, %124, %125, %126, %127"
+
+// The instruction: N, the type of both operands, the numbers of D's registers, and of what follows
+// them.
+#define WGMMA(n, type, sums, a, b, more, a_by_row, b_by_row)                                       \
+    "{\n.reg .pred accumulate;\nsetp.ne.b32 accumulate, %" more ", 0;\n"                           \
+    "wgmma.mma_async.sync.aligned.m64n" n "k16.f32." type "." type " {" sums "}, %" a ", %" b      \
+    ", accumulate, 1, 1, %" a_by_row ", %" b_by_row ";\n}\n"
 
 // Types of the operands, as the instruction spells them.
 struct wgmma_bf16 {
@@ -67,12 +91,58 @@ struct wgmma_f16 {
 // accumulate 0: D = A B^T.
 template <int N, class Type, int A_BY_ROW, int B_BY_ROW> struct wgmma;
 
-#define WGMMA_64(type)                                                                             \
-    "{\n.reg .pred accumulate;\nsetp.ne.b32 accumulate, %34, 0;\n"                                 \
-    "wgmma.mma_async.sync.aligned.m64n64k16.f32." type "." type " {"                               \
-    "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "                       \
-    "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"               \
-    "}, %32, %33, accumulate, 1, 1, %35, %36;\n}\n"
+#define WGMMA_16(type) WGMMA("16", type, WGMMA_SUMS_8, "8", "9", "10", "11", "12")
+
+template <class Type, int A_BY_ROW, int B_BY_ROW> struct wgmma<16, Type, A_BY_ROW, B_BY_ROW> {
+    static __device__ __forceinline__ void run(float (&d)[8], uint64_t a, uint64_t b,
+                                               int accumulate)
+    {
+        if constexpr (Type::is_bf16)
+            asm volatile(WGMMA_16("bf16")
+                         : WGMMA_BIND_8(d, 0)
+                         : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
+        else
+            asm volatile(WGMMA_16("f16")
+                         : WGMMA_BIND_8(d, 0)
+                         : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
+    }
+};
+
+#define WGMMA_32(type) WGMMA("32", type, WGMMA_SUMS_16, "16", "17", "18", "19", "20")
+
+template <class Type, int A_BY_ROW, int B_BY_ROW> struct wgmma<32, Type, A_BY_ROW, B_BY_ROW> {
+    static __device__ __forceinline__ void run(float (&d)[16], uint64_t a, uint64_t b,
+                                               int accumulate)
+    {
+        if constexpr (Type::is_bf16)
+            asm volatile(WGMMA_32("bf16")
+                         : WGMMA_BIND_16(d, 0)
+                         : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
+        else
+            asm volatile(WGMMA_32("f16")
+                         : WGMMA_BIND_16(d, 0)
+                         : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
+    }
+};
+
+#define WGMMA_48(type) WGMMA("48", type, WGMMA_SUMS_24, "24", "25", "26", "27", "28")
+
+template <class Type, int A_BY_ROW, int B_BY_ROW> struct wgmma<48, Type, A_BY_ROW, B_BY_ROW> {
+    static __device__ __forceinline__ void run(float (&d)[24], uint64_t a, uint64_t b,
+                                               int accumulate)
+    {
+        if constexpr (Type::is_bf16)
+            asm volatile(WGMMA_48("bf16")
+                         : WGMMA_BIND_16(d, 0), WGMMA_BIND_8(d, 16)
+                         : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
+        else
+            asm volatile(WGMMA_48("f16")
+                         : WGMMA_BIND_16(d, 0), WGMMA_BIND_8(d, 16)
+                         : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
+    }
+};
+
+#define WGMMA_64(type) WGMMA("64", type, WGMMA_SUMS_32, "32", "33", "34", "35", "36")
 
 template <class Type, int A_BY_ROW, int B_BY_ROW> struct wgmma<64, Type, A_BY_ROW, B_BY_ROW> {
     static __device__ __forceinline__ void run(float (&d)[32], uint64_t a, uint64_t b,
@@ -89,14 +159,58 @@ template <class Type, int A_BY_ROW, int B_BY_ROW> struct wgmma<64, Type, A_BY_RO
     }
 };
 
-#define WGMMA_128(type)                                                                            \
-    "{\n.reg .pred accumulate;\nsetp.ne.b32 accumulate, %66, 0;\n"                                 \
-    "wgmma.mma_async.sync.aligned.m64n128k16.f32." type "." type " {"                              \
-    "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "                       \
-    "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "             \
-    "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "             \
-    "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"               \
-    "}, %64, %65, accumulate, 1, 1, %67, %68;\n}\n"
+#define WGMMA_80(type) WGMMA("80", type, WGMMA_SUMS_40, "40", "41", "42", "43", "44")
+
+template <class Type, int A_BY_ROW, int B_BY_ROW> struct wgmma<80, Type, A_BY_ROW, B_BY_ROW> {
+    static __device__ __forceinline__ void run(float (&d)[40], uint64_t a, uint64_t b,
+                                               int accumulate)
+    {
+        if constexpr (Type::is_bf16)
+            asm volatile(WGMMA_80("bf16")
+                         : WGMMA_BIND_32(d, 0), WGMMA_BIND_8(d, 32)
+                         : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
+        else
+            asm volatile(WGMMA_80("f16")
+                         : WGMMA_BIND_32(d, 0), WGMMA_BIND_8(d, 32)
+                         : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
+    }
+};
+
+#define WGMMA_96(type) WGMMA("96", type, WGMMA_SUMS_48, "48", "49", "50", "51", "52")
+
+template <class Type, int A_BY_ROW, int B_BY_ROW> struct wgmma<96, Type, A_BY_ROW, B_BY_ROW> {
+    static __device__ __forceinline__ void run(float (&d)[48], uint64_t a, uint64_t b,
+                                               int accumulate)
+    {
+        if constexpr (Type::is_bf16)
+            asm volatile(WGMMA_96("bf16")
+                         : WGMMA_BIND_32(d, 0), WGMMA_BIND_16(d, 32)
+                         : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
+        else
+            asm volatile(WGMMA_96("f16")
+                         : WGMMA_BIND_32(d, 0), WGMMA_BIND_16(d, 32)
+                         : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
+    }
+};
+
+#define WGMMA_112(type) WGMMA("112", type, WGMMA_SUMS_56, "56", "57", "58", "59", "60")
+
+template <class Type, int A_BY_ROW, int B_BY_ROW> struct wgmma<112, Type, A_BY_ROW, B_BY_ROW> {
+    static __device__ __forceinline__ void run(float (&d)[56], uint64_t a, uint64_t b,
+                                               int accumulate)
+    {
+        if constexpr (Type::is_bf16)
+            asm volatile(WGMMA_112("bf16")
+                         : WGMMA_BIND_32(d, 0), WGMMA_BIND_16(d, 32), WGMMA_BIND_8(d, 48)
+                         : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
+        else
+            asm volatile(WGMMA_112("f16")
+                         : WGMMA_BIND_32(d, 0), WGMMA_BIND_16(d, 32), WGMMA_BIND_8(d, 48)
+                         : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
+    }
+};
+
+#define WGMMA_128(type) WGMMA("128", type, WGMMA_SUMS_64, "64", "65", "66", "67", "68")
 
 template <class Type, int A_BY_ROW, int B_BY_ROW> struct wgmma<128, Type, A_BY_ROW, B_BY_ROW> {
     static __device__ __forceinline__ void run(float (&d)[64], uint64_t a, uint64_t b,
@@ -113,16 +227,41 @@ template <class Type, int A_BY_ROW, int B_BY_ROW> struct wgmma<128, Type, A_BY_R
     }
 };
 
-#define WGMMA_192(type)                                                                            \
-    "{\n.reg .pred accumulate;\nsetp.ne.b32 accumulate, %98, 0;\n"                                 \
-    "wgmma.mma_async.sync.aligned.m64n192k16.f32." type "." type " {"                              \
-    "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "                       \
-    "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "             \
-    "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "             \
-    "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "             \
-    "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "             \
-    "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95"               \
-    "}, %96, %97, accumulate, 1, 1, %99, %100;\n}\n"
+#define WGMMA_144(type) WGMMA("144", type, WGMMA_SUMS_72, "72", "73", "74", "75", "76")
+
+template <class Type, int A_BY_ROW, int B_BY_ROW> struct wgmma<144, Type, A_BY_ROW, B_BY_ROW> {
+    static __device__ __forceinline__ void run(float (&d)[72], uint64_t a, uint64_t b,
+                                               int accumulate)
+    {
+        if constexpr (Type::is_bf16)
+            asm volatile(WGMMA_144("bf16")
+                         : WGMMA_BIND_32(d, 0), WGMMA_BIND_32(d, 32), WGMMA_BIND_8(d, 64)
+                         : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
+        else
+            asm volatile(WGMMA_144("f16")
+                         : WGMMA_BIND_32(d, 0), WGMMA_BIND_32(d, 32), WGMMA_BIND_8(d, 64)
+                         : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
+    }
+};
+
+#define WGMMA_160(type) WGMMA("160", type, WGMMA_SUMS_80, "80", "81", "82", "83", "84")
+
+template <class Type, int A_BY_ROW, int B_BY_ROW> struct wgmma<160, Type, A_BY_ROW, B_BY_ROW> {
+    static __device__ __forceinline__ void run(float (&d)[80], uint64_t a, uint64_t b,
+                                               int accumulate)
+    {
+        if constexpr (Type::is_bf16)
+            asm volatile(WGMMA_160("bf16")
+                         : WGMMA_BIND_32(d, 0), WGMMA_BIND_32(d, 32), WGMMA_BIND_16(d, 64)
+                         : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
+        else
+            asm volatile(WGMMA_160("f16")
+                         : WGMMA_BIND_32(d, 0), WGMMA_BIND_32(d, 32), WGMMA_BIND_16(d, 64)
+                         : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
+    }
+};
+
+#define WGMMA_192(type) WGMMA("192", type, WGMMA_SUMS_96, "96", "97", "98", "99", "100")
 
 template <class Type, int A_BY_ROW, int B_BY_ROW> struct wgmma<192, Type, A_BY_ROW, B_BY_ROW> {
     static __device__ __forceinline__ void run(float (&d)[96], uint64_t a, uint64_t b,
@@ -139,19 +278,7 @@ template <class Type, int A_BY_ROW, int B_BY_ROW> struct wgmma<192, Type, A_BY_R
     }
 };
 
-#define WGMMA_256(type)                                                                            \
-    "{\n.reg .pred accumulate;\nsetp.ne.b32 accumulate, %130, 0;\n"                                \
-    "wgmma.mma_async.sync.aligned.m64n256k16.f32." type "." type " {"                              \
-    "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "                       \
-    "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "             \
-    "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "             \
-    "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "             \
-    "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "             \
-    "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, "             \
-    "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, " \
-    "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, "   \
-    "%127"                                                                                         \
-    "}, %128, %129, accumulate, 1, 1, %131, %132;\n}\n"
+#define WGMMA_256(type) WGMMA("256", type, WGMMA_SUMS_128, "128", "129", "130", "131", "132")
 
 template <class Type, int A_BY_ROW, int B_BY_ROW> struct wgmma<256, Type, A_BY_ROW, B_BY_ROW> {
     static __device__ __forceinline__ void run(float (&d)[128], uint64_t a, uint64_t b,
