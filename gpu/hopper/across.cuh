@@ -40,30 +40,32 @@ static __device__ __forceinline__ float (&sums_of_rows(float (&sum)[COUNT]))[ROW
     return *(float(*)[ROWS / 2])(sum + BEGIN / 2);
 }
 
-// One stage of ROWS rows. tokens, weights: the first row, and the first of this warpgroup. What is
-// more than half of a tile takes an instruction of its own for each 16 of k: one can have 256 rows,
-// and two that begin at the same sums in every loop need no copies of them where loops meet.
+constexpr int MOST_ACROSS = 256; // rows of an instruction
+
+// One stage of ROWS rows. tokens, weights: the first row, and the first of this warpgroup. Rows
+// that are too many for one instruction have a second for each 16 of k. It begins at the same sums
+// in every loop: ptxas serialises instructions whose registers overlap otherwise.
 template <class Shape, int ROWS>
 static __device__ __forceinline__ void multiply_stage_across(float (&sum)[Shape::TILE_HEIGHT / 2],
                                                              uint32_t tokens, uint32_t weights,
                                                              int accumulate)
 {
     using Type = typename Shape::Type;
-    constexpr int HALF = Shape::TILE_HEIGHT / 2, FIRST = ROWS < HALF ? ROWS : HALF;
+    constexpr int FIRST = ROWS < MOST_ACROSS ? ROWS : MOST_ACROSS, SECOND = ROWS - FIRST;
     const uint64_t w = wgmma_descriptor<Shape::B_BY_ROW>(weights, COLUMN_BYTES);
     const uint64_t first = wgmma_descriptor<0>(tokens, COLUMN_BYTES);
     const uint64_t second = wgmma_descriptor<0>(
-        tokens + (planted(FAULT_ACROSS_SECOND) ? 0 : HALF) * ROW_BYTES, COLUMN_BYTES);
+        tokens + (planted(FAULT_ACROSS_SECOND) ? 0 : FIRST) * ROW_BYTES, COLUMN_BYTES);
     wgmma_fence();
 #pragma unroll
     for (int i = 0; i < STAGE_K / 16; i++) {
         const uint64_t w_i = w + i * WGMMA_NEXT_K<Shape::B_BY_ROW>;
         wgmma<FIRST, Type, Shape::B_BY_ROW, 0>::run(sums_of_rows<0, FIRST>(sum), w_i,
                                                     first + i * WGMMA_NEXT_K<0>, accumulate | i);
-        if constexpr (ROWS > HALF)
-            wgmma<ROWS - HALF, Type, Shape::B_BY_ROW, 0>::run(sums_of_rows<HALF, ROWS - HALF>(sum),
-                                                              w_i, second + i * WGMMA_NEXT_K<0>,
-                                                              accumulate | i);
+        if constexpr (SECOND > 0)
+            wgmma<SECOND, Type, Shape::B_BY_ROW, 0>::run(sums_of_rows<FIRST, SECOND>(sum), w_i,
+                                                         second + i * WGMMA_NEXT_K<0>,
+                                                         accumulate | i);
     }
     wgmma_commit();
     wgmma_wait<1>();

@@ -261,6 +261,25 @@ template <class Type, int A_BY_ROW, int B_BY_ROW> struct wgmma<160, Type, A_BY_R
     }
 };
 
+#define WGMMA_176(type) WGMMA("176", type, WGMMA_SUMS_88, "88", "89", "90", "91", "92")
+
+template <class Type, int A_BY_ROW, int B_BY_ROW> struct wgmma<176, Type, A_BY_ROW, B_BY_ROW> {
+    static __device__ __forceinline__ void run(float (&d)[88], uint64_t a, uint64_t b,
+                                               int accumulate)
+    {
+        if constexpr (Type::is_bf16)
+            asm volatile(WGMMA_176("bf16")
+                         : WGMMA_BIND_32(d, 0), WGMMA_BIND_32(d, 32), WGMMA_BIND_16(d, 64),
+                           WGMMA_BIND_8(d, 80)
+                         : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
+        else
+            asm volatile(WGMMA_176("f16")
+                         : WGMMA_BIND_32(d, 0), WGMMA_BIND_32(d, 32), WGMMA_BIND_16(d, 64),
+                           WGMMA_BIND_8(d, 80)
+                         : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
+    }
+};
+
 #define WGMMA_192(type) WGMMA("192", type, WGMMA_SUMS_96, "96", "97", "98", "99", "100")
 
 template <class Type, int A_BY_ROW, int B_BY_ROW> struct wgmma<192, Type, A_BY_ROW, B_BY_ROW> {
@@ -274,6 +293,63 @@ template <class Type, int A_BY_ROW, int B_BY_ROW> struct wgmma<192, Type, A_BY_R
         else
             asm volatile(WGMMA_192("f16")
                          : WGMMA_BIND_32(d, 0), WGMMA_BIND_32(d, 32), WGMMA_BIND_32(d, 64)
+                         : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
+    }
+};
+
+#define WGMMA_208(type) WGMMA("208", type, WGMMA_SUMS_104, "104", "105", "106", "107", "108")
+
+template <class Type, int A_BY_ROW, int B_BY_ROW> struct wgmma<208, Type, A_BY_ROW, B_BY_ROW> {
+    static __device__ __forceinline__ void run(float (&d)[104], uint64_t a, uint64_t b,
+                                               int accumulate)
+    {
+        if constexpr (Type::is_bf16)
+            asm volatile(WGMMA_208("bf16")
+                         : WGMMA_BIND_32(d, 0), WGMMA_BIND_32(d, 32), WGMMA_BIND_32(d, 64),
+                           WGMMA_BIND_8(d, 96)
+                         : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
+        else
+            asm volatile(WGMMA_208("f16")
+                         : WGMMA_BIND_32(d, 0), WGMMA_BIND_32(d, 32), WGMMA_BIND_32(d, 64),
+                           WGMMA_BIND_8(d, 96)
+                         : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
+    }
+};
+
+#define WGMMA_224(type) WGMMA("224", type, WGMMA_SUMS_112, "112", "113", "114", "115", "116")
+
+template <class Type, int A_BY_ROW, int B_BY_ROW> struct wgmma<224, Type, A_BY_ROW, B_BY_ROW> {
+    static __device__ __forceinline__ void run(float (&d)[112], uint64_t a, uint64_t b,
+                                               int accumulate)
+    {
+        if constexpr (Type::is_bf16)
+            asm volatile(WGMMA_224("bf16")
+                         : WGMMA_BIND_32(d, 0), WGMMA_BIND_32(d, 32), WGMMA_BIND_32(d, 64),
+                           WGMMA_BIND_16(d, 96)
+                         : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
+        else
+            asm volatile(WGMMA_224("f16")
+                         : WGMMA_BIND_32(d, 0), WGMMA_BIND_32(d, 32), WGMMA_BIND_32(d, 64),
+                           WGMMA_BIND_16(d, 96)
+                         : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
+    }
+};
+
+#define WGMMA_240(type) WGMMA("240", type, WGMMA_SUMS_120, "120", "121", "122", "123", "124")
+
+template <class Type, int A_BY_ROW, int B_BY_ROW> struct wgmma<240, Type, A_BY_ROW, B_BY_ROW> {
+    static __device__ __forceinline__ void run(float (&d)[120], uint64_t a, uint64_t b,
+                                               int accumulate)
+    {
+        if constexpr (Type::is_bf16)
+            asm volatile(WGMMA_240("bf16")
+                         : WGMMA_BIND_32(d, 0), WGMMA_BIND_32(d, 32), WGMMA_BIND_32(d, 64),
+                           WGMMA_BIND_16(d, 96), WGMMA_BIND_8(d, 112)
+                         : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
+        else
+            asm volatile(WGMMA_240("f16")
+                         : WGMMA_BIND_32(d, 0), WGMMA_BIND_32(d, 32), WGMMA_BIND_32(d, 64),
+                           WGMMA_BIND_16(d, 96), WGMMA_BIND_8(d, 112)
                          : "l"(a), "l"(b), "r"(accumulate), "n"(A_BY_ROW), "n"(B_BY_ROW));
     }
 };
