@@ -22,6 +22,7 @@ struct across_shape {
     static constexpr int TILE_HEIGHT = HEIGHT, TILE_COLS = CONSUMERS * 64, STAGES = COUNT,
                          B_BY_ROW = B_LIES_BY_ROW;
     static constexpr int ROWS_TOGETHER = 16;
+    static constexpr bool MANY_LOOPS = true;
     static constexpr int BOX_ROWS = BOX_ACROSS, BUFFERS = BOXES * BOX / BOX_ROWS;
     static constexpr uint32_t A_BYTES = HEIGHT * ROW_BYTES, B_BYTES = TILE_COLS * ROW_BYTES;
     static constexpr uint32_t STAGE_BYTES = A_BYTES + B_BYTES;

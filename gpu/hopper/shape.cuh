@@ -39,6 +39,7 @@ struct product_shape {
     // A warpgroup multiplies all of these, or none.
     static constexpr int ROWS_TOGETHER = WARPGROUP_ROWS;
     static constexpr int BOX_ROWS = BOX;
+    static constexpr bool MANY_LOOPS = false; // too many to be unrolled
     static constexpr uint32_t BLOCK_BYTES = TILE_ROWS * ROW_BYTES;
     static constexpr uint32_t A_BYTES = BLOCKS * BLOCK_BYTES, B_BYTES = COLS * ROW_BYTES;
     static constexpr uint32_t STAGE_BYTES = A_BYTES + B_BYTES;
@@ -105,7 +106,7 @@ multiply_stages(int64_t steps, uint32_t stages, const typename Shape::Ring &ring
     const bool speaks = threadIdx.x % 32 == 0;
     uint32_t used = 0; // barrier of the stage that is being read
     int64_t done = 0;
-    do {
+    const auto stage = [&] {
         ring.wait_full(at);
         if (!planted(FAULT_NO_PROXY_FENCE))
             fence_shared_for_async(); // rows that came by cp.async
@@ -115,7 +116,16 @@ multiply_stages(int64_t steps, uint32_t stages, const typename Shape::Ring &ring
             barrier_arrive(used);
         used = ring.empty(at.stage);
         at.step();
-    } while (++done < steps);
+    };
+    if constexpr (Shape::MANY_LOOPS) {
+#pragma unroll 1
+        do
+            stage();
+        while (++done < steps);
+    } else
+        do
+            stage();
+        while (++done < steps);
     meanwhile();
     if (!planted(FAULT_SUMS_UNAWAITED))
         wgmma_wait<0>();
