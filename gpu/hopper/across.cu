@@ -1,5 +1,5 @@
-// across.cu - grouped products that are stored, in tiles that lie across, by the way the weights lie,
-// type and height.
+// across.cu - grouped products that are stored, in tiles that lie across, by the way the weights
+// lie, type and height.
 #include <cuda.h>
 
 #include "gpu/hopper/across.cuh"
