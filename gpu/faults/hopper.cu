@@ -10,6 +10,7 @@
 #include "gpu/hopper/picks.cu"
 #include "gpu/hopper/router.cu"
 #include "gpu/hopper/router_pieces.cu"
+#include "gpu/hopper/router_sums.cu"
 #include "gpu/hopper/routing.cu"
 #include "gpu/hopper/scores_back.cu"
 #include "gpu/hopper/rows.cu"

@@ -80,12 +80,11 @@ int64_t hopper_space_lay_out(const struct moe_problem *p, void *at, struct hoppe
     s->shared_y = part_take(&next, S > 0 ? T * H * 2 : 0);
     s->gate = part_take(&next, p->shared_gate ? T * 4 : 0);
     s->q = part_take(&next, p->shared_gate ? T * 4 : 0);
-    s->router_dx = part_take(&next, routes ? T * H * 4 : 0);
     const int pieces = hopper_router_in_pieces(p);
+    s->router_dx = part_take(&next, routes && !pieces ? T * H * 4 : 0);
     const int64_t width = hopper_router_width(p), slices = routes ? hopper_router_slices(p) : 0;
     s->router_dw = part_take(&next, slices * (pieces ? 3 * width : p->E) * H * 4);
     s->router_pieces = part_take(&next, pieces ? T * 3 * width * 2 : 0);
-    s->router_stack = part_take(&next, pieces ? 3 * width * H * 2 : 0);
     s->router_begin = part_take(&next, pieces ? (slices + 1) * 8 : 0);
     s->gate_parts = part_take(&next, p->shared_gate ? hopper_gate_slices(p) * H * 4 : 0);
     s->gate_begin = part_take(&next, p->shared_gate ? (hopper_gate_slices(p) + 1) * 8 : 0);

@@ -36,10 +36,9 @@ struct hopper_space {
     void *shared_a;             /* [T,S] */
     void *shared_y;             /* [T,H] */
     float *gate, *q;            /* [T] */
-    float *router_dx;           /* [T,H] */
+    float *router_dx;           /* [T,H] dL Wr, where it is not in pieces */
     float *router_dw;           /* [slices,E,H]; of pieces [slices,3,width,H] */
     void *router_pieces;        /* [T,3,width] of dL, bf16 */
-    void *router_stack;         /* [3,width,H] */
     int64_t *router_begin;      /* [slices+1] tokens */
     float *gate_parts;          /* [slices,H] */
     int64_t *gate_begin;        /* [slices+1] tokens */
@@ -117,8 +116,8 @@ int64_t hopper_gate_slices(const struct moe_problem *problem);
 
 /* layer_router.c: dL, from the gradients of scores and the losses. */
 int hopper_layer_scores_back(struct hopper_layer *layer);
-/* layer_router.c: dL Wr, and dWr. Whether dL goes there in pieces of bf16, and how many experts
- * these have room for. */
+/* layer_router.c: dWr, and dL Wr where dL is not in pieces of bf16, of which the sums over tokens'
+ * rows make it themselves. Whether dL is, and how many experts these have room for. */
 int hopper_router_in_pieces(const struct moe_problem *problem);
 int64_t hopper_router_width(const struct moe_problem *problem);
 int hopper_layer_router_products(struct hopper_layer *layer);

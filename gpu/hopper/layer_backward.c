@@ -276,31 +276,45 @@ static int shared_expert(struct hopper_layer *layer)
                                                            : status;
 }
 
-int hopper_layer_backward(struct hopper_layer *layer)
+/* dX, with dL Wr that is already there, or that is made from pieces of dL. */
+static int sum_tokens(struct hopper_layer *layer)
 {
     const struct moe_problem *p = layer->problem;
     struct hopper_space *s = &layer->space;
-    const int routes = p->router != MOE_LISTS;
-    int status = experts(layer);
-    if (status == MOE_OK && routes)
-        status = router(layer);
-    if (status == MOE_OK && p->shared > 0)
-        status = shared_expert(layer);
-    struct token_sums sums = {
-        .T = p->T,
-        .H = p->H,
-        .K = p->K,
-        .offsets = layer->offsets,
-        .entry_row = layer->kept.entry_row,
-        .y = s->y,
-        .scores = p->weight == MOE_WEIGHT_INPUT ? hopper_data(layer, MOE_SCORES) : NULL,
-        .shared = p->shared > 0 && !planted(FAULT_NO_SHARED_DX) ? s->shared_y : NULL,
-        .extra = routes && !planted(FAULT_NO_ROUTER_DX) ? s->router_dx : NULL,
-        .q = p->shared_gate ? s->q : NULL,
-        .wsg = hopper_data(layer, MOE_WSG),
-        .out = hopper_data(layer, MOE_DX),
+    const int routes = p->router != MOE_LISTS && !planted(FAULT_NO_ROUTER_DX);
+    const int pieces = routes && p->T > 0 && hopper_router_in_pieces(p);
+    const int64_t tiles = (p->T + ROUTER_SUMS_TOKENS - 1) / ROUTER_SUMS_TOKENS;
+    const int64_t columns = (p->H + ROUTER_SUMS_COLUMNS - 1) / ROUTER_SUMS_COLUMNS;
+    struct router_sums sums = {
+        .sums = {.T = p->T,
+                 .H = p->H,
+                 .K = p->K,
+                 .offsets = layer->offsets,
+                 .entry_row = layer->kept.entry_row,
+                 .y = s->y,
+                 .scores = p->weight == MOE_WEIGHT_INPUT ? hopper_data(layer, MOE_SCORES) : NULL,
+                 .shared = p->shared > 0 && !planted(FAULT_NO_SHARED_DX) ? s->shared_y : NULL,
+                 .extra = routes && !pieces ? s->router_dx : NULL,
+                 .q = p->shared_gate ? s->q : NULL,
+                 .wsg = hopper_data(layer, MOE_WSG),
+                 .out = hopper_data(layer, MOE_DX)},
+        .E = p->E,
+        .width = hopper_router_width(p),
+        .pieces = s->router_pieces,
+        .wr = hopper_data(layer, MOE_WR),
     };
-    void *args[] = {&sums};
-    return status == MOE_OK ? hopper_launch(layer, "hopper_aggregate", p->T * (p->H / 8), args)
-                            : status;
+    void *args[] = {pieces ? (void *)&sums : (void *)&sums.sums};
+    return pieces ? launch_blocks(&layer->queue, "hopper_router_sums", tiles * columns,
+                                  ROUTER_SUMS_THREADS, ROUTER_SUMS_BYTES, args)
+                  : hopper_launch(layer, "hopper_aggregate", p->T * (p->H / 8), args);
+}
+
+int hopper_layer_backward(struct hopper_layer *layer)
+{
+    int status = experts(layer);
+    if (status == MOE_OK && layer->problem->router != MOE_LISTS)
+        status = router(layer);
+    if (status == MOE_OK && layer->problem->shared > 0)
+        status = shared_expert(layer);
+    return status == MOE_OK ? sum_tokens(layer) : status;
 }

@@ -1,8 +1,8 @@
 /*
  * layer_router.c - the router back: dL, and its products dL Wr [T,H], and dWr = dL^T X [E,H].
  *
- * dL is f32. Of bf16 cases it is cut into three pieces, and tensor cores multiply these; f16 has
- * not the range for that, and its products are of plain f32.
+ * dL is f32. Of bf16 cases it is cut into three pieces, and tensor cores multiply these: dL Wr
+ * where tokens' rows are added. f16 has not the range for that, and its products are of plain f32.
  */
 #include "gpu/hopper/layer.h"
 #include "gpu/hopper/routing.h"
@@ -90,33 +90,20 @@ static int cut(struct hopper_layer *layer)
 {
     const struct moe_problem *p = layer->problem;
     struct hopper_space *s = &layer->space;
-    const void *dl = hopper_data(layer, MOE_DLOGITS), *wr = hopper_data(layer, MOE_WR);
-    int64_t T = p->T, E = p->E, H = p->H, width = hopper_router_width(p);
+    const void *dl = hopper_data(layer, MOE_DLOGITS);
+    int64_t T = p->T, E = p->E, width = hopper_router_width(p);
     void *cutting[] = {&T, &E, &width, &dl, &s->router_pieces};
-    void *stacking[] = {&E, &width, &H, &wr, &s->router_stack};
-    int status = launch_elements(&layer->queue, "hopper_cut_gradients", T * width, cutting);
-    if (status == MOE_OK)
-        status =
-            launch_elements(&layer->queue, "hopper_stack_router", 3 * width * (H / 8), stacking);
+    const int status = launch_elements(&layer->queue, "hopper_cut_gradients", T * width, cutting);
     return status == MOE_OK
                ? hopper_layer_slice_tokens(layer, hopper_router_slices(p), s->router_begin)
                : status;
 }
 
-static int products_of_pieces(struct hopper_layer *layer)
+static int product_of_pieces(struct hopper_layer *layer)
 {
     const struct moe_problem *p = layer->problem;
     struct hopper_space *s = &layer->space;
     const int64_t columns = 3 * hopper_router_width(p), slices = hopper_router_slices(p);
-    struct hopper_product dx = {
-        .form = PRODUCT_BACKWARD,
-        .cols = p->H,
-        .k = columns,
-        .a = s->router_pieces,
-        .a_stride = columns,
-        .weights = s->router_stack,
-        .store = {.d = s->router_dx, .stride = p->H, .wide = 1},
-    };
     const struct hopper_gradient dw = {
         .dtype = layer->dtype,
         .d_dtype = MOE_F32,
@@ -130,9 +117,7 @@ static int products_of_pieces(struct hopper_layer *layer)
         .expert_begin = s->router_begin,
         .d = s->router_dw,
     };
-    int status = cut(layer);
-    if (status == MOE_OK)
-        status = hopper_layer_product(layer, 1, &dx);
+    const int status = cut(layer);
     return status == MOE_OK
                ? hopper_gradient_run(&layer->queue, hopper_choose(layer, PRODUCT_GRADIENT, 0), &dw)
                : status;
@@ -174,7 +159,7 @@ int hopper_layer_router_products(struct hopper_layer *layer)
     const int64_t parts = hopper_router_slices(p) * (pieces ? 3 : 1);
     int status = MOE_OK;
     if (p->T > 0)
-        status = pieces ? products_of_pieces(layer) : plain_products(layer);
+        status = pieces ? product_of_pieces(layer) : plain_products(layer);
     return status == MOE_OK
                ? hopper_layer_add_parts(layer, p->E * p->H, parts, part, layer->space.router_dw,
                                         hopper_data(layer, MOE_DWR))

@@ -2,7 +2,7 @@
 // that products of bf16 with its pieces are as exact as those of f32 with itself; but below the
 // last subnormal of bf16, 2^-133, nothing is left (recipe.at[MOE_AT_DLOGITS].lost).
 //
-//   dL Wr     = [first | second | third] [Wr; Wr; Wr]
+//   dL Wr     = first Wr + second Wr + third Wr
 //   dL^T X    = first^T X + second^T X + third^T X
 //
 // Pieces are cut off and not rounded: none is larger than what it is of, and what is left is exact.
@@ -33,18 +33,6 @@ extern "C" __global__ void __launch_bounds__(256)
         to[0] = x == x ? cut(x) : 0x7fc0;
         to[width] = cut(second);
         to[2 * width] = cut(third);
-    }
-}
-
-// out [3,width,H]: Wr [E,H] three times, zeros beyond E. H is a multiple of 8.
-extern "C" __global__ void __launch_bounds__(256)
-    hopper_stack_router(int64_t E, int64_t width, int64_t H, const uint16_t *wr, uint16_t *out)
-{
-    const int64_t step = (int64_t)gridDim.x * blockDim.x, row = H / 8;
-    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < 3 * width * row;
-         i += step) {
-        const int64_t e = i / row % width;
-        ((uint4 *)out)[i] = e < E ? ((const uint4 *)wr)[e * row + i % row] : make_uint4(0, 0, 0, 0);
     }
 }
 
