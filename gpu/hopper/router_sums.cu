@@ -4,7 +4,7 @@
 // A block has 64 tokens and 128 columns. Its two warpgroups multiply the three pieces of dL
 // (router_pieces.cu) with half of the columns of Wr each; what comes out goes through shared memory
 // to threads that have eight columns of a token. Several blocks share a multiprocessor: one waits
-// for memory while another multiplies.
+// for memory while another multiplies. Where a token's rows are is looked up before.
 #include "gpu/hopper/token_sums.cuh"
 
 constexpr int SUM_TOKENS = ROUTER_SUMS_TOKENS, SUM_COLUMNS = ROUTER_SUMS_COLUMNS;
@@ -14,8 +14,10 @@ static_assert(SUM_TOKENS == 64 && SUM_COLUMNS == 128 && SUM_THREADS == 2 * GROUP
 constexpr int PIECES = 3;
 constexpr int ROW_FLOATS = SUM_COLUMNS + 8; // of the products; 8 more keep rows out of one bank
 constexpr uint32_t WR_AT = PIECES * COLUMN_BYTES; // behind the pieces [3][64 tokens, 64 experts]
-static_assert(SUM_TOKENS * ROW_FLOATS * 4 <= ROUTER_SUMS_BYTES &&
-                  WR_AT + SUM_COLUMNS / 64 * COLUMN_BYTES <= ROUTER_SUMS_BYTES,
+constexpr uint32_t ROWS_AT = WR_AT + SUM_COLUMNS / 64 * COLUMN_BYTES; // [64 tokens, KNOWN_ROWS]
+constexpr int KNOWN_ROWS = 16;
+static_assert(SUM_TOKENS * ROW_FLOATS * 4 <= ROWS_AT &&
+                  ROWS_AT + SUM_TOKENS * KNOWN_ROWS * 4 == ROUTER_SUMS_BYTES,
               "a block's shared memory");
 
 // Where a piece of 16 bytes lies in a row of an operand.
@@ -94,7 +96,22 @@ static __device__ __forceinline__ void share_products(const float (&sum)[32], fl
     }
 }
 
-// A block's tiles are those of one token tile, then of the next: rows of pieces are read once.
+// Rows of the first entries of each token, to shared memory: [64][KNOWN_ROWS].
+static __device__ __forceinline__ void look_up_rows(const struct token_sums &s, int64_t t0,
+                                                    int32_t *rows)
+{
+#pragma unroll
+    for (int i = threadIdx.x; i < SUM_TOKENS * KNOWN_ROWS; i += SUM_THREADS) {
+        const int64_t t = t0 + i / KNOWN_ROWS;
+        if (t >= s.T)
+            continue;
+        const int64_t p = (s.offsets ? s.offsets[t] : t * s.K) + i % KNOWN_ROWS;
+        if (p < (s.offsets ? s.offsets[t + 1] : (t + 1) * s.K))
+            rows[i] = (int32_t)s.entry_row[p];
+    }
+}
+
+// Blocks take the columns of one token tile, then of the next: its pieces are read once.
 extern "C" __global__ void __launch_bounds__(SUM_THREADS, 4)
     hopper_router_sums(const __grid_constant__ struct router_sums r)
 {
@@ -102,19 +119,30 @@ extern "C" __global__ void __launch_bounds__(SUM_THREADS, 4)
     const int64_t t0 = blockIdx.x / columns * SUM_TOKENS, h0 = blockIdx.x % columns * SUM_COLUMNS;
     const uint32_t shared = stages_begin();
     float *const products = (float *)__cvta_shared_to_generic(shared);
+    int32_t *const rows = (int32_t *)__cvta_shared_to_generic(shared + ROWS_AT);
     float sum[32];
+    look_up_rows(r.sums, t0, rows);
     multiply_pieces(r, t0, h0, shared, sum);
     __syncthreads();
     share_products(sum, products);
     if (!planted(FAULT_ROUTER_SUMS_NO_BARRIER))
         __syncthreads();
     const int64_t h = h0 + threadIdx.x % 16 * 8;
-    for (int row = threadIdx.x / 16; row < SUM_TOKENS; row += SUM_THREADS / 16) {
-        if (t0 + row >= r.sums.T || h >= r.sums.H)
+    for (int token = threadIdx.x / 16; token < SUM_TOKENS; token += SUM_THREADS / 16) {
+        const int64_t t = t0 + token;
+        if (t >= r.sums.T || h >= r.sums.H)
             return;
+        const auto add = [&](int64_t begin, int64_t end, eight &total) {
+            const int32_t *const known = rows + token * KNOWN_ROWS;
+            const int64_t middle = begin + KNOWN_ROWS < end ? begin + KNOWN_ROWS : end;
+            add_rows<wgmma_bf16, 8>(
+                r.sums, begin, middle, h, [&](int64_t p) { return known[p - begin]; }, total);
+            add_rows<wgmma_bf16, 4>(
+                r.sums, middle, end, h, [&](int64_t p) { return r.sums.entry_row[p]; }, total);
+        };
         const float4 *const product =
-            (const float4 *)(products + row * ROW_FLOATS + threadIdx.x % 16 * 8);
-        sum_token<wgmma_bf16>(r.sums, t0 + row, h, [&](eight &total) {
+            (const float4 *)(products + token * ROW_FLOATS + threadIdx.x % 16 * 8);
+        sum_token<wgmma_bf16>(r.sums, t, h, add, [&](eight &total) {
             const float4 low = product[0], high = product[1];
             const float more[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
 #pragma unroll

@@ -139,7 +139,11 @@ template <class Type> static __device__ __forceinline__ void aggregate(const str
     const int64_t pieces = s.H / 8;
     for (int64_t i = first_item(); i < s.T * pieces; i += item_step()) {
         const int64_t t = i / pieces, h = i % pieces * 8;
-        sum_token<Type>(s, t, h, [&](eight &sum) {
+        const auto rows = [&](int64_t begin, int64_t end, eight &sum) {
+            add_rows<Type, 4>(
+                s, begin, end, h, [&](int64_t p) { return s.entry_row[p]; }, sum);
+        };
+        sum_token<Type>(s, t, h, rows, [&](eight &sum) {
             if (!s.extra)
                 return;
 #pragma unroll

@@ -38,7 +38,7 @@ struct token_sums { /* out of each token */
 #define ROUTER_SUMS_TOKENS 64
 #define ROUTER_SUMS_COLUMNS 128
 #define ROUTER_SUMS_THREADS 256
-#define ROUTER_SUMS_BYTES (40 * 1024) /* of shared memory */
+#define ROUTER_SUMS_BYTES (44 * 1024) /* of shared memory */
 
 struct router_sums {
     struct token_sums sums;
