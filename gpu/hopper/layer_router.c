@@ -19,16 +19,20 @@ int hopper_layer_scores_back(struct hopper_layer *layer)
         .router = p->router,
         .renorm = p->renorm,
         .scale = p->scale,
-        .aux = p->aux,
-        .zloss = p->zloss,
+        .aux = p->aux * (double)p->E / (double)p->T,
+        .zloss = 2 * p->zloss / (double)p->T,
         .logits = hopper_data(layer, MOE_LOGITS),
         .picks = hopper_data(layer, MOE_PICKS),
         .ds = hopper_data(layer, MOE_DS),
         .expert_begin = layer->kept.expert_begin,
         .dlogits = hopper_data(layer, MOE_DLOGITS),
+        .width = hopper_router_width(p),
+        .pieces = hopper_router_in_pieces(p) ? layer->space.router_pieces : NULL,
     };
     void *args[] = {&back};
-    return launch_elements(&layer->queue, "hopper_route_back", p->T * 32, args);
+    const int64_t tokens = BACK_THREADS / 8; /* of a block */
+    return launch_blocks(&layer->queue, "hopper_route_back", (p->T + tokens - 1) / tokens,
+                         BACK_THREADS, 0, args);
 }
 
 int hopper_router_in_pieces(const struct moe_problem *problem)
@@ -90,14 +94,11 @@ static int cut(struct hopper_layer *layer)
 {
     const struct moe_problem *p = layer->problem;
     struct hopper_space *s = &layer->space;
-    const void *dl = hopper_data(layer, MOE_DLOGITS), *wr = hopper_data(layer, MOE_WR);
-    int64_t T = p->T, E = p->E, H = p->H, width = hopper_router_width(p);
-    void *cutting[] = {&T, &E, &width, &dl, &s->router_pieces};
+    const void *wr = hopper_data(layer, MOE_WR);
+    int64_t E = p->E, H = p->H, width = hopper_router_width(p);
     void *stacking[] = {&E, &width, &H, &wr, &s->router_stack};
-    int status = launch_elements(&layer->queue, "hopper_cut_gradients", T * width, cutting);
-    if (status == MOE_OK)
-        status =
-            launch_elements(&layer->queue, "hopper_stack_router", 3 * width * (H / 8), stacking);
+    const int status =
+        launch_elements(&layer->queue, "hopper_stack_router", 3 * width * (H / 8), stacking);
     return status == MOE_OK
                ? hopper_layer_slice_tokens(layer, hopper_router_slices(p), s->router_begin)
                : status;
