@@ -16,10 +16,9 @@
 
 static __device__ __forceinline__ uint32_t key_of(float value)
 {
-    const uint32_t bits = __float_as_uint(value + 0.f);
-    if (value != value)
-        return planted(FAULT_NAN_FIRST) ? ~0u : 1;
-    return bits >> 31 ? ~bits : bits | 1u << 31;
+    const int32_t bits = __float_as_int(value + 0.f);
+    const uint32_t key = (uint32_t)(bits ^ (bits >> 31 | INT32_MIN));
+    return value == value ? key : planted(FAULT_NAN_FIRST) ? ~0u : 1;
 }
 
 static __device__ __forceinline__ uint64_t key_of(double value)
@@ -121,11 +120,15 @@ template <class Key, int COUNT, int LANES> struct hand {
     // Of n experts.
     template <class KeyOf> __device__ __forceinline__ void fill(int32_t n, const KeyOf &key_of)
     {
+        const int32_t l = lane() % LANES;
+        if (n == COUNT * LANES)
 #pragma unroll
-        for (int i = 0; i < COUNT; i++) {
-            const int32_t e = lane() % LANES + i * LANES;
-            keys[i / 4][i % 4] = e < n ? key_of(e) : 0;
-        }
+            for (int i = 0; i < COUNT; i++)
+                keys[i / 4][i % 4] = key_of(l + i * LANES);
+        else
+#pragma unroll
+            for (int i = 0; i < COUNT; i++)
+                keys[i / 4][i % 4] = l + i * LANES < n ? key_of(l + i * LANES) : 0;
 #pragma unroll
         for (int four = 0; four < FOURS; four++) {
             places[four] = 0x03020100 + four * 0x04040404;
@@ -135,6 +138,14 @@ template <class Key, int COUNT, int LANES> struct hand {
                 for (int first = round % 2; first < 3; first += 2)
                     put_in_order(four, first);
         }
+    }
+
+    __device__ __forceinline__ void move_up(int four, bool own)
+    {
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            keys[four][i] = own ? i < 3 ? keys[four][i + 1] : 0 : keys[four][i];
+        places[four] = own ? places[four] >> 8 : places[four];
     }
 
     __device__ __forceinline__ int32_t take()
@@ -150,16 +161,11 @@ template <class Key, int COUNT, int LANES> struct hand {
             }
         place &= 255;
         const int32_t id = best_of<LANES>(best, (int32_t)place * LANES + lane() % LANES, &own);
-        const uint32_t taken = own ? place / 4 : FOURS;
+        const int32_t taken = LANES == 32 || own ? id / (4 * LANES) : FOURS;
 #pragma unroll
         for (int four = 0; four < FOURS; four++)
-            if (taken == four) {
-#pragma unroll
-                for (int i = 0; i < 3; i++)
-                    keys[four][i] = keys[four][i + 1];
-                keys[four][3] = 0;
-                places[four] >>= 8;
-            }
+            if (taken == four)
+                move_up(four, own);
         return id;
     }
 };
@@ -240,13 +246,14 @@ static __device__ __forceinline__ int32_t write_picks(int32_t K, bool any, int32
     int32_t first = -1;
 #pragma unroll 1
     for (int32_t begin = 0; begin < K; begin += LANES) {
+        const int32_t count = min(K - begin, LANES);
         int32_t own = -1;
 #pragma unroll 1
-        for (int32_t k = 0; k < LANES && begin + k < K; k++) {
+        for (int32_t k = 0; k < count; k++) {
             const int32_t best = take();
-            own = any && k == l ? best : own;
+            own = k == l ? best : own;
         }
-        if (own >= 0)
+        if (any && l < count)
             picks[begin + l] = own;
         first = begin == 0 ? own : first;
     }
@@ -284,23 +291,22 @@ static __device__ __forceinline__ int32_t pick(const struct picking &p, int64_t 
                                                typename Rank::Key *keys)
 {
     const int32_t E = (int32_t)p.E, n = any ? E : 0;
-    const bool fits = LANES == 8 || E <= LANES * Rank::COUNT;
-    const float *const logits = p.logits + t * p.E;
-    int32_t *const picks = p.picks + t * p.K;
+    const bool fits = LANES == 8 || E <= LANES * Rank::COUNT, groups = LANES == 32 && p.groups;
+    const float *const logits = found(p.logits + t * p.E);
+    int32_t *const picks = found(p.picks + t * p.K);
     const auto key = [&](int32_t e) { return Rank::key(p, logits[e], e); };
-    if constexpr (!Rank::BY_MEMORY)
-        if (fits && !(LANES == 32 && p.groups))
-            return pick_in_registers<Rank, LANES>(p, n, picks, key);
-    if constexpr (Rank::BY_MEMORY || LANES == 32) {
+    if (Rank::BY_MEMORY || groups || !fits) {
 #pragma unroll 1
         for (int32_t e = lane() % LANES; e < n; e += LANES)
             keys[e] = key(e);
-        if (LANES == 32 && p.groups)
+        if (groups)
             keep_groups<Rank>(p, keys, keys + E);
-        if (Rank::BY_MEMORY && fits)
-            return pick_in_registers<Rank, LANES>(p, n, picks, [&](int32_t e) { return keys[e]; });
-        return write_picks<LANES>((int32_t)p.K, any, picks, [&]() { return take_best(keys, E); });
+        if (!Rank::BY_MEMORY || !fits)
+            return write_picks<LANES>((int32_t)p.K, any, picks,
+                                      [&]() { return take_best(keys, E); });
     }
+    return pick_in_registers<Rank, LANES>(
+        p, n, picks, [&](int32_t e) { return Rank::BY_MEMORY ? keys[e] : key(e); });
 }
 
 // The same for a warp's tokens from `first` on, one after another with all lanes. The lane's first
@@ -332,35 +338,42 @@ static __device__ __forceinline__ void count(int32_t *counts, int32_t e)
 
 // Scores of the n entries, from `first` on, of a segment's token t, and their count by expert; no
 // entries: no token. Lane k has pick k in `own`; what the lane knows of it is not looked up again.
-template <class Rank, int LANES>
+// RANKED: the first pick is the best of all experts.
+template <class Rank, int LANES, bool RANKED>
 static __device__ __forceinline__ void score(const struct picking &p, int64_t t, int64_t first,
                                              int32_t n, int32_t own, int32_t *counts)
 {
-    const int32_t l = lane() % LANES;
-    const float *const logits = p.logits + t * p.E;
-    const int32_t *const picks = p.picks + first;
-    float *const scores = p.scores + first;
+    const int32_t l = lane() % LANES, E = n > 0 ? (int32_t)p.E : 0;
+    const bool is_softmax = Rank::is_softmax(p.router);
+    const bool of_picks = is_softmax && p.router == MOE_TOPK_SOFTMAX;
+    const float *const logits = found(p.logits + t * p.E);
+    const int32_t *const picks = found(p.picks + first);
     const float own_logit = l < n ? logits[own] : 0;
     const auto pick = [&](int32_t k) { return k == l ? own : picks[k]; };
     const auto logit = [&](int32_t k) { return k == l ? own_logit : logits[picks[k]]; };
+    const auto logit_of = [&](int32_t e) { return logits[e]; };
     softmax s = {0, 1};
     double own_power = 0;
-    if (Rank::is_softmax(p.router) && p.router == MOE_TOPK_SOFTMAX)
-        s = softmax_over<LANES>(
-            n, logit, [&](int32_t k, double power) { own_power = k == l ? power : own_power; });
-    else if (Rank::is_softmax(p.router))
-        s = softmax_over<LANES>(
-            n > 0 ? (int32_t)p.E : 0, [&](int32_t e) { return logits[e]; }, [](int32_t, double) {});
+    if (is_softmax && RANKED)
+        s.most = fmaxf(-INFINITY, __shfl_sync(~0u, own_logit, 0, LANES));
+    else if (is_softmax)
+        s.most = of_picks ? most_over<LANES>(n, logit) : most_over<LANES>(E, logit_of);
+    if (of_picks)
+        s = softmax_over<LANES>(n, s.most, logit, [&](int32_t k, double power) {
+            own_power = k == l ? power : own_power;
+        });
+    else if (is_softmax)
+        s = softmax_over<LANES>(E, s.most, logit_of, [](int32_t, double) {});
     const auto value = [&](int32_t k) {
-        if (!Rank::is_softmax(p.router))
+        if (!is_softmax)
             return raw_score(p.router, logit(k));
-        const bool known = p.router == MOE_TOPK_SOFTMAX && k == l;
-        return (known ? own_power : exp(logit(k) - s.most)) / s.sum;
+        return (of_picks && k == l ? own_power : power_of_e(logit(k) - s.most)) / s.sum;
     };
     const double own_value = l < n ? value(l) : 0;
     const auto value_again = [&](int32_t k) { return k == l ? own_value : value(k); };
     const double total = p.renorm ? sum_over<LANES>(n, value_again) : 1;
     const double scale = p.renorm && planted(FAULT_RENORM_WITHOUT_SCALE) ? 1 : p.scale;
+    float *const scores = p.scores + first;
 #pragma unroll 1
     for (int32_t k = l; k < n; k += LANES) {
         scores[k] = (float)(scale * (p.renorm ? value_again(k) / total : value_again(k)));
@@ -396,7 +409,7 @@ static __device__ __forceinline__ void score_picks(const struct picking &p, int6
                                                    int64_t end, int32_t own, int32_t *counts)
 {
     const int64_t t = first + lane() / LANES;
-    score<Rank, LANES>(p, t, t * p.K, t < end ? (int32_t)p.K : 0, own, counts);
+    score<Rank, LANES, true>(p, t, t * p.K, t < end ? (int32_t)p.K : 0, own, counts);
 }
 
 // Picks [T,K] of the router, and, where scores are asked for (not NULL), these and counts. Behind
@@ -436,7 +449,7 @@ static __device__ __forceinline__ void score_ragged(const struct picking &p, int
     const int64_t t = first + lane() / LANES;
     const int64_t begin = t < end ? p.offsets[t] : 0;
     const int32_t n = t < end ? (int32_t)(p.offsets[t + 1] - begin) : 0, l = lane() % LANES;
-    score<any_router, LANES>(p, t, begin, n, l < n ? p.picks[begin + l] : -1, counts);
+    score<any_router, LANES, false>(p, t, begin, n, l < n ? p.picks[begin + l] : -1, counts);
 }
 
 extern "C" __global__ void __launch_bounds__(PICKING_THREADS)

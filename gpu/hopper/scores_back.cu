@@ -17,7 +17,7 @@
 #include "gpu/hopper/scores.cuh"
 
 #define SEGMENT 8
-#define TILE 128      // experts that meet at a time
+#define TILE 256      // experts that meet at a time
 #define BACK_BLOCKS 7 // of a multiprocessor: 72 registers a thread
 
 // ---- the losses -------------------------------------------------------------------------------
@@ -48,9 +48,11 @@ static __device__ __forceinline__ softmax softmax_and_losses(const struct route_
     const double rows = r.aux != 0 ? (double)r.expert_begin[r.E] : 0;
     double shares = 0;
     l->share_of_row = rows > 0 ? 1 / rows : 0;
-    const softmax s = softmax_over<SEGMENT>(
-        E, [&](int32_t e) { return logits[e]; },
-        [&](int32_t e, double power) { shares += r.aux != 0 ? power * share_of(r, *l, e) : 0; });
+    const auto logit = [&](int32_t e) { return logits[e]; };
+    const softmax s =
+        softmax_over<SEGMENT>(E, most_over<SEGMENT>(E, logit), logit, [&](int32_t e, double power) {
+            shares += r.aux != 0 ? power * share_of(r, *l, e) : 0;
+        });
     l->mean = r.aux != 0 ? sum_of<SEGMENT>(shares) / s.sum : 0;
     l->z = r.zloss != 0 ? r.zloss * (s.most + log(s.sum)) : 0;
     if (planted(FAULT_ZLOSS_HALF))
@@ -114,7 +116,7 @@ static __device__ __forceinline__ void store_tile(const struct route_back &r, in
 {
     const int32_t E = (int32_t)r.E, width = (int32_t)r.width, l = lane() % SEGMENT;
     const int32_t experts = min(E - begin, TILE), columns = min(width - begin, TILE);
-    float *const dl = r.dlogits + t * r.E + begin;
+    float *const dl = found(r.dlogits + t * r.E + begin);
     if (E % 4 == 0)
         for (int32_t i = l * 4; i < experts; i += SEGMENT * 4)
             *(float4 *)(dl + i) = *(const float4 *)(tile + i);
@@ -133,8 +135,8 @@ static __device__ __forceinline__ void store_tile(const struct route_back &r, in
 static __device__ __forceinline__ double raw_slope(int router, double l, double v)
 {
     if (router == MOE_SIGMOID)
-        return v / (1 + exp(l));
-    return v > 0 ? 1 / (1 + exp(-l)) / (2 * v) : 0;
+        return v / (1 + power_of_e(l));
+    return v > 0 ? 1 / (1 + power_of_e(-l)) / (2 * v) : 0;
 }
 
 // Of a segment's token t, if it has one. tile: TILE of dL.
@@ -145,8 +147,8 @@ static __device__ __forceinline__ void go_back(const struct route_back &r, int64
     const int32_t l = lane() % SEGMENT;
     const int64_t first = r.offsets && any ? r.offsets[t] : t * r.K;
     const int32_t n = !any ? 0 : r.offsets ? (int32_t)(r.offsets[t + 1] - first) : (int32_t)r.K;
-    const int32_t *const picks = r.picks + first;
-    const float *const logits = r.logits + t * r.E, *const ds = r.ds + first;
+    const int32_t *const picks = found(r.picks + first);
+    const float *const logits = found(r.logits + t * r.E), *const ds = found(r.ds + first);
 
     // The lane's first entry is known, not looked up again.
     const int32_t own = l < n ? picks[l] : -1;
@@ -162,11 +164,12 @@ static __device__ __forceinline__ void go_back(const struct route_back &r, int64
     s = whole;
     if (is_softmax && !all)
         s = softmax_over<SEGMENT>(
-            n, logit, [&](int32_t k, double power) { own_power = k == l ? power : own_power; });
+            n, most_over<SEGMENT>(n, logit), logit,
+            [&](int32_t k, double power) { own_power = k == l ? power : own_power; });
     const auto value = [&](int32_t k) {
         if (!is_softmax)
             return raw_score(r.router, logit(k));
-        return (k == l && !all ? own_power : exp(logit(k) - s.most)) / s.sum;
+        return (k == l && !all ? own_power : power_of_e(logit(k) - s.most)) / s.sum;
     };
     const double own_value = l < n ? value(l) : 0;
     const auto value_again = [&](int32_t k) { return k == l ? own_value : value(k); };
@@ -183,7 +186,7 @@ static __device__ __forceinline__ void go_back(const struct route_back &r, int64
 
     const double of_sum = 1 / whole.sum;
     const auto everyones = [&](int32_t e, double d) {
-        return exp(logits[e] - whole.most) * of_sum * (d + loss_slope(r, loss, e));
+        return power_of_e(logits[e] - whole.most) * of_sum * (d + loss_slope(r, loss, e));
     };
     const auto gradient = [&](int32_t k) {
         const double v = value_again(k), dv = factor * (ds[k] - m);
@@ -192,6 +195,8 @@ static __device__ __forceinline__ void go_back(const struct route_back &r, int64
         const double dl = is_softmax ? v * (dv - mean) : dv * raw_slope(r.router, logit(k), v);
         return (float)(dl + (everywhere ? everyones(pick(k), 0) : 0));
     };
+
+    const float own_gradient = l < n ? gradient(l) : 0;
 
 #pragma unroll 1
     for (int32_t begin = 0; begin < r.width; begin += TILE) {
@@ -206,7 +211,7 @@ static __device__ __forceinline__ void go_back(const struct route_back &r, int64
 #pragma unroll 1
         for (int32_t k = l; k < n; k += SEGMENT)
             if (pick(k) >= begin && pick(k) < begin + TILE)
-                tile[pick(k) - begin] = gradient(k);
+                tile[pick(k) - begin] = k == l ? own_gradient : gradient(k);
         __syncwarp();
         if (any)
             store_tile(r, t, begin, tile);
