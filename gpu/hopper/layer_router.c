@@ -19,16 +19,20 @@ int hopper_layer_scores_back(struct hopper_layer *layer)
         .router = p->router,
         .renorm = p->renorm,
         .scale = p->scale,
-        .aux = p->aux,
-        .zloss = p->zloss,
+        .aux = p->aux * (double)p->E / (double)p->T,
+        .zloss = 2 * p->zloss / (double)p->T,
         .logits = hopper_data(layer, MOE_LOGITS),
         .picks = hopper_data(layer, MOE_PICKS),
         .ds = hopper_data(layer, MOE_DS),
         .expert_begin = layer->kept.expert_begin,
         .dlogits = hopper_data(layer, MOE_DLOGITS),
+        .width = hopper_router_width(p),
+        .pieces = hopper_router_in_pieces(p) ? layer->space.router_pieces : NULL,
     };
     void *args[] = {&back};
-    return launch_elements(&layer->queue, "hopper_route_back", p->T * 32, args);
+    const int64_t tokens = BACK_THREADS / 8; /* of a block */
+    return launch_blocks(&layer->queue, "hopper_route_back", (p->T + tokens - 1) / tokens,
+                         BACK_THREADS, 0, args);
 }
 
 int hopper_router_in_pieces(const struct moe_problem *problem)
@@ -86,19 +90,6 @@ int hopper_layer_add_parts(const struct hopper_layer *layer, int64_t count, int6
 
 /* ---- in pieces ------------------------------------------------------------------------------ */
 
-static int cut(struct hopper_layer *layer)
-{
-    const struct moe_problem *p = layer->problem;
-    struct hopper_space *s = &layer->space;
-    const void *dl = hopper_data(layer, MOE_DLOGITS);
-    int64_t T = p->T, E = p->E, width = hopper_router_width(p);
-    void *cutting[] = {&T, &E, &width, &dl, &s->router_pieces};
-    const int status = launch_elements(&layer->queue, "hopper_cut_gradients", T * width, cutting);
-    return status == MOE_OK
-               ? hopper_layer_slice_tokens(layer, hopper_router_slices(p), s->router_begin)
-               : status;
-}
-
 static int product_of_pieces(struct hopper_layer *layer)
 {
     const struct moe_problem *p = layer->problem;
@@ -117,7 +108,8 @@ static int product_of_pieces(struct hopper_layer *layer)
         .expert_begin = s->router_begin,
         .d = s->router_dw,
     };
-    const int status = cut(layer);
+    const int status =
+        hopper_layer_slice_tokens(layer, hopper_router_slices(p), s->router_begin);
     return status == MOE_OK
                ? hopper_gradient_run(&layer->queue, hopper_choose(layer, PRODUCT_GRADIENT, 0), &dw)
                : status;

@@ -21,17 +21,29 @@ int64_t hopper_chunks(const struct moe_problem *problem, int64_t *chunk_tokens)
     return T > 0 ? (T + tokens - 1) / tokens : 1;
 }
 
-/* A kernel of picks.cu: a block a chunk, a warp a token, of which each has so many bytes. */
-static int launch_picking(struct hopper_layer *layer, const char *kernel, int64_t warp_bytes,
+/* Fewer tokens have a warp each: then what counts is how soon one is done. */
+#define FEW_TOKENS 8
+
+static int32_t tokens_at_once(const struct moe_problem *problem)
+{
+    return problem->T > FEW_TOKENS ? TOKENS_AT_ONCE : 1;
+}
+
+/* A kernel of picks.cu: a block a chunk. Of its warps each has so many tokens at once, and room for
+ * keys of so many bytes. */
+static int launch_picking(struct hopper_layer *layer, const char *kernel, int64_t key_bytes,
                           struct picking picking)
 {
     const struct moe_problem *p = layer->problem;
+    const int64_t warp_bytes = picking.warp_keys * key_bytes;
     int64_t warps = PICKING_THREADS / 32;
     const int64_t chunks = hopper_chunks(p, &picking.chunk_tokens);
+    const int64_t tokens = picking.chunk_tokens < p->T ? picking.chunk_tokens : p->T;
+    const int64_t busy = (tokens + picking.at_once - 1) / picking.at_once;
     picking.keys_at = (p->E * 4 + 15) / 16 * 16;
     if (warp_bytes > 0 && warps > (PICKING_BYTES - picking.keys_at) / warp_bytes)
         warps = (PICKING_BYTES - picking.keys_at) / warp_bytes;
-    warps = warps < p->T ? warps : p->T > 0 ? p->T : 1;
+    warps = warps < busy ? warps : busy > 0 ? busy : 1;
     void *args[] = {&picking};
     return launch_blocks(&layer->queue, kernel, chunks, (uint32_t)warps * 32,
                          (uint32_t)(picking.keys_at + warps * warp_bytes), args);
@@ -55,6 +67,7 @@ static struct picking picking_of(const struct hopper_layer *layer, int32_t *pick
         .picks = picks,
         .scores = hopper_data(layer, MOE_SCORES),
         .counts = layer->space.counts,
+        .at_once = tokens_at_once(p),
     };
 }
 
@@ -100,13 +113,21 @@ static int logits(struct hopper_layer *layer)
     return status == MOE_OK ? hopper_product_run(&layer->queue, configuration, &product) : status;
 }
 
-/* Top-k of the logits, with scores and counts, or without: scores NULL. */
+/* Top-k of the logits, with scores and counts, or without: scores NULL. Keys are scores, in shared
+ * memory on their way to registers; or logits, there only if registers have no room for them, or if
+ * experts have groups. */
 static int top_k(struct hopper_layer *layer, struct picking picking)
 {
     const struct moe_problem *p = layer->problem;
     const int by_logit = p->router == MOE_TOPK_SOFTMAX || p->router == MOE_SOFTMAX_TOPK;
+    const int64_t held = by_logit ? LOGIT_KEYS : SCORE_KEYS;
+    picking.in_turn = picking.at_once == 1 || p->E > held * 8 || p->groups > 0;
+    if (!picking.in_turn)
+        picking.warp_keys = by_logit ? 0 : picking.at_once * p->E;
+    else if (!by_logit || p->E > held * 32 || p->groups > 0)
+        picking.warp_keys = p->E + p->groups;
     return launch_picking(layer, by_logit ? "hopper_route_by_logit" : "hopper_route_by_score",
-                          (p->E + p->groups) * (by_logit ? 4 : 8), picking);
+                          by_logit ? 4 : 8, picking);
 }
 
 /* Top-k, rounded: offsets, picks and scores. */
@@ -127,6 +148,7 @@ static int clean(struct hopper_layer *layer, uint32_t *status_word)
     struct picking picking = picking_of(layer, layer->kept.picks);
     picking.lists = hopper_data(layer, MOE_PICKS);
     picking.status = status_word;
+    picking.at_once = 1;
     return launch_picking(layer, "hopper_clean", 0, picking);
 }
 

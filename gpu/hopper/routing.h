@@ -12,7 +12,11 @@
 #define ROUTING_THREADS 512
 #define PLACE_BYTES(E) (24 * (E) + 16) /* of a block's shared memory: struct places */
 #define PICKING_THREADS 1024           /* or fewer */
+#define BACK_THREADS 128               /* a token has eight of them */
 #define SORTED_EXPERTS 4096            /* the most that a block's shared memory takes */
+#define TOKENS_AT_ONCE 4               /* of a warp: eight lanes each */
+#define LOGIT_KEYS 16                  /* that a lane can hold: experts by their logits */
+#define SCORE_KEYS 8                   /* by their scores */
 
 struct picking {
     int64_t T, E, K;
@@ -27,20 +31,26 @@ struct picking {
     int32_t *picks;         /* [P] */
     float *scores;          /* [P] */
     int32_t *counts;        /* [chunks,E] */
-    int64_t keys_at;        /* bytes of shared memory before a warp's keys: E counts */
+    int64_t keys_at;        /* bytes of shared memory before keys: E counts */
+    int64_t warp_keys;      /* that a warp has room for behind them */
+    int32_t at_once;        /* tokens of a warp: TOKENS_AT_ONCE, or 1 */
+    int32_t in_turn;        /* it picks for them one after another, with all lanes */
     uint32_t *status;
 };
 
 struct route_back {
     int64_t T, E, K;
+    int64_t width;          /* E, rounded up to 8 */
     const int64_t *offsets; /* [T+1], or NULL: K entries a token */
     int32_t router, renorm; /* enum moe_router */
-    double scale, aux, zloss;
+    double scale;
+    double aux, zloss;           /* times E/T, times 2/T */
     const float *logits;         /* [T,E] */
     const int32_t *picks;        /* [P] */
     const float *ds;             /* [P] */
     const int64_t *expert_begin; /* [E+1] */
     float *dlogits;              /* [T,E] */
+    uint16_t *pieces;            /* [T,3,width] of dL, bf16, zeros beyond E; or NULL */
 };
 
 struct routing {
