@@ -98,6 +98,7 @@ enum gpu_fault {
     FAULT_COUNT_NO_BARRIER,
     FAULT_COUNT_NOT_CLEARED,
     FAULT_PLACE_NO_WARP_BARRIER,
+    FAULT_PLACE_EARLY,
     /* tiles, and how operands lie */
     FAULT_SUMS_NOT_CLEARED,
     FAULT_K_STEP_TWICE,
@@ -149,6 +150,7 @@ enum gpu_fault {
     /* routing */
     FAULT_PICK_TWICE,
     FAULT_CHUNK_TWICE,
+    FAULT_PART_OF_ONE_STEP,
     FAULT_TOKEN_OF_ROW,
     FAULT_LAST_SLOT,
     /* formulas and sums */

@@ -68,7 +68,7 @@ int64_t hopper_space_lay_out(const struct moe_problem *p, void *at, struct hoppe
     char *next = at;
     s->rounding = part_take(&next, rounded ? moe_gpu_round_bytes(p) : 0);
     s->top = part_take(&next, rounded ? T * p->K * 4 : 0);
-    s->counts = part_take(&next, hopper_chunks(p, NULL) * p->E * 4);
+    s->counts = part_take(&next, hopper_chunks(p, NULL) * ((p->E + 1) / 2) * 4);
     s->a = part_take(&next, N * I * 2);
     s->y = part_take(&next, N * H * 2);
     s->dz = part_take(&next, N * Z * 2);

@@ -26,7 +26,7 @@ struct hopper_kept {
 struct hopper_space {
     void *rounding;             /* moe_gpu_round */
     int32_t *top;               /* [T,K] before token rounding */
-    int32_t *counts;            /* of the sort: [chunks,E] */
+    uint32_t *counts;           /* of the sort: [chunks,E], 16 bits each */
     void *a;                    /* [N,I] A, or s A */
     void *y;                    /* [N,H] Y, or dX~ */
     void *dz;                   /* [N,Z] */

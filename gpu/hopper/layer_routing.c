@@ -5,17 +5,22 @@
 #include "gpu/hopper/layer.h"
 #include "gpu/parts_launch.h"
 
-/* Chunks: enough to fill a GPU, and few enough for each to look at the counts of all. */
+/* Chunks: enough to fill a GPU, and few enough for each to look at the counts of all, but where
+ * these would not have 16 bits. */
 #define CHUNK_TOKENS 32
 #define MOST_CHUNKS 128
+#define MOST_CHUNK_TOKENS (32 * 1024)
 
 /* Of shared memory, for counts and keys. */
 #define PICKING_BYTES (200 * 1024)
 
 int64_t hopper_chunks(const struct moe_problem *problem, int64_t *chunk_tokens)
 {
-    const int64_t T = problem->T, most = (T + MOST_CHUNKS - 1) / MOST_CHUNKS;
-    const int64_t tokens = most > CHUNK_TOKENS ? most : CHUNK_TOKENS;
+    const int64_t T = problem->T;
+    int64_t tokens = (T + MOST_CHUNKS - 1) / MOST_CHUNKS;
+    tokens = tokens < CHUNK_TOKENS        ? CHUNK_TOKENS
+             : tokens > MOST_CHUNK_TOKENS ? MOST_CHUNK_TOKENS
+                                          : tokens;
     if (chunk_tokens)
         *chunk_tokens = tokens;
     return T > 0 ? (T + tokens - 1) / tokens : 1;
@@ -153,6 +158,9 @@ static int place(struct hopper_layer *layer, const int32_t *picks)
         .token_begin = kept->token_begin,
     };
     void *args[] = {&routing};
+    if (layer->N > HOPPER_MOST_ROWS)
+        return moe_error(MOE_E_UNSUPPORTED, "%lld rows: up to %lld are taken", (long long)layer->N,
+                         (long long)HOPPER_MOST_ROWS);
     routing.chunks = hopper_chunks(p, &routing.chunk_tokens);
     return launch_blocks(&layer->queue, "hopper_place", routing.chunks, ROUTING_THREADS,
                          (uint32_t)PLACE_BYTES(p->E), args);

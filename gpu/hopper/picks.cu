@@ -287,8 +287,10 @@ static __device__ __forceinline__ void count_chunk(const struct picking &p, cons
     for (int64_t t = first + threadIdx.x / 32; t < (end < p.T ? end : p.T); t += blockDim.x / 32)
         take(t, counts);
     __syncthreads();
-    for (int32_t e = threadIdx.x; e < p.E; e += blockDim.x)
-        p.counts[blockIdx.x * p.E + e] = counts[e];
+    const int64_t pairs = (p.E + 1) / 2; // of 16 bits each: a token has an expert once
+    for (int32_t i = threadIdx.x; i < pairs; i += blockDim.x)
+        p.counts[blockIdx.x * pairs + i] =
+            (uint32_t)counts[2 * i] | (2 * i + 1 < p.E ? (uint32_t)counts[2 * i + 1] << 16 : 0);
 }
 
 // Picks [T,K] of the router, and, where scores are asked for (not NULL), these and counts. Behind

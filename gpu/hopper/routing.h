@@ -9,10 +9,13 @@
 
 #include "gpu/hopper/tiles.h"
 
-#define ROUTING_THREADS 512
-#define PLACE_BYTES(E) (24 * (E) + 16) /* of a block's shared memory: struct places */
-#define PICKING_THREADS 1024           /* or fewer */
-#define SORTED_EXPERTS 4096            /* the most that a block's shared memory takes */
+#define ROUTING_THREADS 1024
+/* Of a block of hopper_place: warps that entries are dealt to, and bytes of shared memory, for
+ * struct places. */
+#define PLACE_WARPS(E) ((E) <= 1024 ? 32 : 32 * 1024 / (E))
+#define PLACE_BYTES(E) (4 * (4 + PLACE_WARPS(E)) * ((E) + 1))
+#define PICKING_THREADS 1024 /* or fewer */
+#define SORTED_EXPERTS 4096  /* the most that a block's shared memory takes */
 
 struct picking {
     int64_t T, E, K;
@@ -26,7 +29,7 @@ struct picking {
     const int32_t *lists;   /* [P] */
     int32_t *picks;         /* [P] */
     float *scores;          /* [P] */
-    int32_t *counts;        /* [chunks,E] */
+    uint32_t *counts;       /* [chunks,E], two experts a word */
     int64_t keys_at;        /* bytes of shared memory before a warp's keys: E counts */
     uint32_t *status;
 };
@@ -49,7 +52,7 @@ struct routing {
     const int64_t *offsets; /* [T+1], or NULL: K entries a token */
     const int32_t *picks;   /* [P] ids that are allowed, or -1 */
     const float *scores;    /* [P] */
-    const int32_t *counts;  /* [chunks,E] rows */
+    const uint32_t *counts; /* [chunks,E] rows, two experts a word; 0 beyond E */
     struct row_tiles *tiles;
     struct row_tiles *tall; /* the same, of tiles of TALL_ROWS */
     int64_t *expert_begin;  /* [E+1] */
