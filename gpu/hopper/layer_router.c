@@ -69,17 +69,10 @@ int64_t hopper_gate_slices(const struct moe_problem *problem)
     return slices > GATE_SLICES ? GATE_SLICES : slices > 0 ? slices : 1;
 }
 
-int hopper_layer_slice_tokens(const struct hopper_layer *layer, int64_t slices, int64_t *begin)
-{
-    int64_t T = layer->problem->T;
-    void *args[] = {&T, &slices, &begin};
-    return launch_blocks(&layer->queue, "hopper_slice_rows", 1, 256, 0, args);
-}
-
 int hopper_layer_add_parts(const struct hopper_layer *layer, int64_t count, int64_t parts,
-                           int64_t stride, const float *from, void *gradient)
+                           int64_t stride, const float *from, enum moe_dtype dtype, void *gradient)
 {
-    int wide = layer->grad == MOE_F32, add = layer->problem->beta;
+    int wide = dtype == MOE_F32, add = layer->problem->beta;
     void *args[] = {&count, &parts, &stride, &from, &wide, &add, &gradient};
     return hopper_launch(layer, "hopper_add_parts", count, args);
 }
@@ -94,13 +87,10 @@ static int cut(struct hopper_layer *layer)
     int64_t T = p->T, E = p->E, H = p->H, width = hopper_router_width(p);
     void *cutting[] = {&T, &E, &width, &dl, &s->router_pieces};
     void *stacking[] = {&E, &width, &H, &wr, &s->router_stack};
-    int status = launch_elements(&layer->queue, "hopper_cut_gradients", T * width, cutting);
-    if (status == MOE_OK)
-        status =
-            launch_elements(&layer->queue, "hopper_stack_router", 3 * width * (H / 8), stacking);
-    return status == MOE_OK
-               ? hopper_layer_slice_tokens(layer, hopper_router_slices(p), s->router_begin)
-               : status;
+    const int status = launch_elements(&layer->queue, "hopper_cut_gradients", T * width, cutting);
+    return status == MOE_OK ? launch_elements(&layer->queue, "hopper_stack_router",
+                                              3 * width * (H / 8), stacking)
+                            : status;
 }
 
 static int products_of_pieces(struct hopper_layer *layer)
@@ -127,7 +117,7 @@ static int products_of_pieces(struct hopper_layer *layer)
         .q_cols = p->H,
         .p = {s->router_pieces, NULL, columns},
         .q = {hopper_data(layer, MOE_X), NULL, p->H},
-        .expert_begin = s->router_begin,
+        .expert_begin = layer->kept.router_begin,
         .d = s->router_dw,
     };
     int status = cut(layer);
@@ -177,6 +167,26 @@ int hopper_layer_router_products(struct hopper_layer *layer)
         status = pieces ? products_of_pieces(layer) : plain_products(layer);
     return status == MOE_OK
                ? hopper_layer_add_parts(layer, p->E * p->H, parts, part, layer->space.router_dw,
-                                        hopper_data(layer, MOE_DWR))
+                                        layer->grad, hopper_data(layer, MOE_DWR))
                : status;
+}
+
+int hopper_layer_router_bias(struct hopper_layer *layer)
+{
+    const struct moe_problem *p = layer->problem;
+    float *parts = layer->space.bias_parts;
+    const void *dl = hopper_data(layer, MOE_DLOGITS);
+    int64_t T = p->T, E = p->E, slices = hopper_gate_slices(p), size = divided(T, slices);
+    void *args[] = {&T, &E, &size, &dl, &parts};
+    struct moe_launch launch = {
+        .kernel = "hopper_router_db",
+        .grid = {(uint32_t)divided(E, 32), (uint32_t)slices, 1},
+        .block = {256, 1, 1},
+        .stream = layer->queue.stream,
+        .args = args,
+    };
+    const int status = moe_device_launch(layer->device, &launch);
+    return status == MOE_OK ? hopper_layer_add_parts(layer, E, slices, E, parts, MOE_F32,
+                                                     hopper_data(layer, MOE_DBR))
+                            : status;
 }

@@ -63,8 +63,9 @@ static struct picking picking_of(const struct hopper_layer *layer, int32_t *pick
     };
 }
 
-/* Few tokens have few tiles, each of which goes through all of wr: the narrowest that can be worked
- * on at once, unless a configuration is forced. Bits do not depend on it. */
+/* The narrowest tile that has all experts: each row of x is read once, and no columns are
+ * multiplied in vain. Of few tokens the narrowest whose tiles can be worked on at once, for each
+ * goes through all of wr. But where a configuration is forced. Bits do not depend on it. */
 static int choose_logits(const struct hopper_layer *layer, int *chosen)
 {
     const struct moe_problem *p = layer->problem;
@@ -77,7 +78,8 @@ static int choose_logits(const struct hopper_layer *layer, int *chosen)
     for (int i = 1; layer->configuration == 0 && (row = hopper_configuration(PRODUCT_FORWARD, i));
          i++)
         if (row->tile_rows == TILE_ROWS &&
-            row_tiles * ((p->E + row->tile_cols - 1) / row->tile_cols) <= multiprocessors)
+            (row->tile_cols >= p->E ||
+             row_tiles * ((p->E + row->tile_cols - 1) / row->tile_cols) <= multiprocessors))
             *chosen = i;
     return status;
 }
@@ -155,7 +157,9 @@ static int place(struct hopper_layer *layer, const int32_t *picks)
         .row_entry = kept->row_entry,
         .entry_row = kept->entry_row,
         .row_score = kept->row_score,
-        .token_begin = kept->token_begin,
+        .slices = {{1, kept->token_begin},
+                   {hopper_router_slices(p), kept->router_begin},
+                   {hopper_gate_slices(p), kept->gate_begin}},
     };
     void *args[] = {&routing};
     if (layer->N > HOPPER_MOST_ROWS)

@@ -47,11 +47,3 @@ extern "C" __global__ void __launch_bounds__(256)
         ((uint4 *)out)[i] = e < E ? ((const uint4 *)wr)[e * row + i % row] : make_uint4(0, 0, 0, 0);
     }
 }
-
-// begin [S+1]: T rows in S slices.
-extern "C" __global__ void hopper_slice_rows(int64_t T, int64_t S, int64_t *begin)
-{
-    const int64_t slice = (T + S - 1) / S;
-    for (int64_t i = threadIdx.x; i <= S; i += blockDim.x)
-        begin[i] = i * slice < T ? i * slice : T;
-}

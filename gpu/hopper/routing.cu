@@ -154,10 +154,15 @@ static __device__ __forceinline__ void place_experts(const struct routing &r,
         r.expert_begin[0] = 0;
         r.tiles->count = carry.tiles;
         r.tall->count = carry.tall;
-        r.token_begin[0] = 0;
-        r.token_begin[1] = r.T;
     }
     __syncthreads();
+}
+
+static __device__ __forceinline__ void slice_tokens(int64_t T, const struct token_slices &slices)
+{
+    const int64_t size = slices.count > 0 ? (T + slices.count - 1) / slices.count : 0;
+    for (int64_t i = threadIdx.x; i <= slices.count; i += ROUTING_THREADS)
+        slices.begin[i] = i * size < T ? i * size : T;
 }
 
 // The tiles of each expert, a warp an expert; blocks share the experts.
@@ -328,6 +333,9 @@ extern "C" __global__ void __launch_bounds__(ROUTING_THREADS)
     place_experts(r, places);
     list_tiles<TILE_ROWS>(r, places, places.tile_begin, r.tiles);
     list_tiles<TALL_ROWS>(r, places, places.tall_begin, r.tall);
+    for (int i = 0; i < TOKEN_SLICES && blockIdx.x == 0; i++)
+        if (r.slices[i].begin)
+            slice_tokens(r.T, r.slices[i]);
     for (int32_t base = 0; base < deal.count; base += deal.round) {
         const int32_t left = min(deal.count - base, deal.round), used = (left + part - 1) / part;
         const struct hand hand = ahead;

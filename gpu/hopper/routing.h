@@ -46,6 +46,15 @@ struct route_back {
     float *dlogits;              /* [T,E] */
 };
 
+/* The tokens in so many slices: begin [count+1]. */
+struct token_slices {
+    int64_t count;
+    int64_t *begin;
+};
+
+/* Those that backward wants: all of them in one; for dWr; for dwsg. */
+#define TOKEN_SLICES 3
+
 struct routing {
     int64_t T, E, K;
     int64_t chunks, chunk_tokens;
@@ -57,9 +66,9 @@ struct routing {
     struct row_tiles *tall; /* the same, of tiles of TALL_ROWS */
     int64_t *expert_begin;  /* [E+1] */
     int64_t *row_token, *row_entry;
-    int64_t *entry_row;   /* [P] -1: dropped */
-    float *row_score;     /* [N] */
-    int64_t *token_begin; /* [2]: 0, T: all tokens as the rows of one expert */
+    int64_t *entry_row; /* [P] -1: dropped */
+    float *row_score;   /* [N] */
+    struct token_slices slices[TOKEN_SLICES];
 };
 
 #endif
