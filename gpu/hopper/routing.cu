@@ -213,25 +213,25 @@ static __device__ __forceinline__ struct deal deal_chunk(const struct routing &r
 
 // A thread's entries of a round, every 32nd of its warp's: their experts, -1 where there is none,
 // and their scores.
-struct hand {
+struct share {
     int32_t expert[STEPS];
     float score[STEPS];
 };
 
 // `at`: the first of them in the chunk.
-static __device__ __forceinline__ struct hand read_hand(const struct routing &r,
-                                                        const struct deal &deal, int32_t at)
+static __device__ __forceinline__ struct share read_share(const struct routing &r,
+                                                          const struct deal &deal, int32_t at)
 {
     const int32_t *const picks = r.picks + deal.begin + at;
     const float *const scores = r.scores + deal.begin + at;
-    struct hand hand;
+    struct share share;
 #pragma unroll
     for (int i = 0; i < STEPS; i++) {
         const bool there = i < deal.steps && at + 32 * i < deal.count;
-        hand.expert[i] = there ? picks[32 * i] : -1;
-        hand.score[i] = there ? scores[32 * i] : 0;
+        share.expert[i] = there ? picks[32 * i] : -1;
+        share.score[i] = there ? scores[32 * i] : 0;
     }
-    return hand;
+    return share;
 }
 
 // How many of the warp's entries with the same expert come before each; and counts [E] of all of
@@ -329,7 +329,7 @@ extern "C" __global__ void __launch_bounds__(ROUTING_THREADS)
     const struct deal deal = deal_chunk(r);
     const int32_t part = 32 * deal.steps, first = warp < deal.warps ? warp * part : deal.count;
     int32_t *const counts = places.room + warp * E;
-    struct hand ahead = read_hand(r, deal, first + lane);
+    struct share ahead = read_share(r, deal, first + lane);
     place_experts(r, places);
     list_tiles<TILE_ROWS>(r, places, places.tile_begin, r.tiles);
     list_tiles<TALL_ROWS>(r, places, places.tall_begin, r.tall);
@@ -338,21 +338,21 @@ extern "C" __global__ void __launch_bounds__(ROUTING_THREADS)
             slice_tokens(r.T, r.slices[i]);
     for (int32_t base = 0; base < deal.count; base += deal.round) {
         const int32_t left = min(deal.count - base, deal.round), used = (left + part - 1) / part;
-        const struct hand hand = ahead;
+        const struct share share = ahead;
         int32_t number[STEPS];
         if (first < left)
-            number_part(deal, hand.expert, E, counts, number);
+            number_part(deal, share.expert, E, counts, number);
         if (!planted(FAULT_PLACE_NO_BARRIER))
             __syncthreads();
-        ahead = read_hand(r, deal, base + deal.round + first + lane);
+        ahead = read_share(r, deal, base + deal.round + first + lane);
         place_parts(places, E, used);
         if (!planted(FAULT_PLACE_EARLY))
             __syncthreads();
 #pragma unroll
         for (int i = 0; i < STEPS; i++) {
-            const int32_t e = hand.expert[i], at = base + first + lane + 32 * i;
+            const int32_t e = share.expert[i], at = base + first + lane + 32 * i;
             if (first < left && i < deal.steps && at < deal.count)
-                store_row(r, deal, at, e >= 0 ? counts[e] + number[i] : -1, hand.score[i]);
+                store_row(r, deal, at, e >= 0 ? counts[e] + number[i] : -1, share.score[i]);
         }
         __syncwarp();
     }
