@@ -100,6 +100,7 @@ enum gpu_fault {
     FAULT_PLACE_NO_WARP_BARRIER,
     FAULT_ROUTER_STAGE_REUSED,
     FAULT_ROUTER_SUMS_NO_BARRIER,
+    FAULT_PLACE_EARLY,
     /* tiles, and how operands lie */
     FAULT_SUMS_NOT_CLEARED,
     FAULT_K_STEP_TWICE,
@@ -154,6 +155,7 @@ enum gpu_fault {
     FAULT_TOKENS_MIXED,
     FAULT_TOKENS_BEYOND,
     FAULT_CHUNK_TWICE,
+    FAULT_PART_OF_ONE_STEP,
     FAULT_TOKEN_OF_ROW,
     FAULT_LAST_SLOT,
     /* formulas and sums */

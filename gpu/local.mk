@@ -21,7 +21,6 @@ GPU_KERNELS_90a = \
 	%D%/hopper/scores_back.cu \
 	%D%/hopper/rows.cu \
 	%D%/hopper/router.cu \
-	%D%/hopper/router_pieces.cu \
 	%D%/hopper/router_sums.cu \
 	%D%/hopper/padded.cu
 GPU_KERNELS_100a =

@@ -68,7 +68,7 @@ int64_t hopper_space_lay_out(const struct moe_problem *p, void *at, struct hoppe
     char *next = at;
     s->rounding = part_take(&next, rounded ? moe_gpu_round_bytes(p) : 0);
     s->top = part_take(&next, rounded ? T * p->K * 4 : 0);
-    s->counts = part_take(&next, hopper_chunks(p, NULL) * p->E * 4);
+    s->counts = part_take(&next, hopper_chunks(p, NULL) * ((p->E + 1) / 2) * 4);
     s->a = part_take(&next, N * I * 2);
     s->y = part_take(&next, N * H * 2);
     s->dz = part_take(&next, N * Z * 2);
@@ -85,9 +85,8 @@ int64_t hopper_space_lay_out(const struct moe_problem *p, void *at, struct hoppe
     const int64_t width = hopper_router_width(p), slices = routes ? hopper_router_slices(p) : 0;
     s->router_dw = part_take(&next, slices * (pieces ? 3 * width : p->E) * H * 4);
     s->router_pieces = part_take(&next, pieces ? T * 3 * width * 2 : 0);
-    s->router_begin = part_take(&next, pieces ? (slices + 1) * 8 : 0);
     s->gate_parts = part_take(&next, p->shared_gate ? hopper_gate_slices(p) * H * 4 : 0);
-    s->gate_begin = part_take(&next, p->shared_gate ? (hopper_gate_slices(p) + 1) * 8 : 0);
+    s->bias_parts = part_take(&next, p->router_bias ? hopper_gate_slices(p) * p->E * 4 : 0);
     if (planted(FAULT_WORKSPACE_TOO_SMALL))
         return (next - (char *)at) / 2;
     return next - (char *)at;
@@ -106,6 +105,11 @@ int64_t hopper_kept_lay_out(const struct moe_problem *p, void *at, struct hopper
     k->tile_memory = part_take(&next, hopper_tiles_bytes(TILE_ROWS, N, p->E));
     k->tall_memory = part_take(&next, hopper_tiles_bytes(TALL_ROWS, N, p->E));
     k->token_begin = part_take(&next, 2 * 8);
+    k->router_begin = k->gate_begin = NULL;
+    if (hopper_router_in_pieces(p))
+        k->router_begin = part_take(&next, (hopper_router_slices(p) + 1) * 8);
+    if (p->shared_gate)
+        k->gate_begin = part_take(&next, (hopper_gate_slices(p) + 1) * 8);
     return next - (char *)at;
 }
 

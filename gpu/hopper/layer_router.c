@@ -73,17 +73,10 @@ int64_t hopper_gate_slices(const struct moe_problem *problem)
     return slices > GATE_SLICES ? GATE_SLICES : slices > 0 ? slices : 1;
 }
 
-int hopper_layer_slice_tokens(const struct hopper_layer *layer, int64_t slices, int64_t *begin)
-{
-    int64_t T = layer->problem->T;
-    void *args[] = {&T, &slices, &begin};
-    return launch_blocks(&layer->queue, "hopper_slice_rows", 1, 256, 0, args);
-}
-
 int hopper_layer_add_parts(const struct hopper_layer *layer, int64_t count, int64_t parts,
-                           int64_t stride, const float *from, void *gradient)
+                           int64_t stride, const float *from, enum moe_dtype dtype, void *gradient)
 {
-    int wide = layer->grad == MOE_F32, add = layer->problem->beta;
+    int wide = dtype == MOE_F32, add = layer->problem->beta;
     void *args[] = {&count, &parts, &stride, &from, &wide, &add, &gradient};
     return hopper_launch(layer, "hopper_add_parts", count, args);
 }
@@ -105,14 +98,10 @@ static int product_of_pieces(struct hopper_layer *layer)
         .q_cols = p->H,
         .p = {s->router_pieces, NULL, columns},
         .q = {hopper_data(layer, MOE_X), NULL, p->H},
-        .expert_begin = s->router_begin,
+        .expert_begin = layer->kept.router_begin,
         .d = s->router_dw,
     };
-    const int status =
-        hopper_layer_slice_tokens(layer, hopper_router_slices(p), s->router_begin);
-    return status == MOE_OK
-               ? hopper_gradient_run(&layer->queue, hopper_choose(layer, PRODUCT_GRADIENT, 0), &dw)
-               : status;
+    return hopper_gradient_run(&layer->queue, hopper_choose(layer, PRODUCT_GRADIENT, 0), &dw);
 }
 
 /* ---- in f32 --------------------------------------------------------------------------------- */
@@ -154,6 +143,26 @@ int hopper_layer_router_products(struct hopper_layer *layer)
         status = pieces ? product_of_pieces(layer) : plain_products(layer);
     return status == MOE_OK
                ? hopper_layer_add_parts(layer, p->E * p->H, parts, part, layer->space.router_dw,
-                                        hopper_data(layer, MOE_DWR))
+                                        layer->grad, hopper_data(layer, MOE_DWR))
                : status;
+}
+
+int hopper_layer_router_bias(struct hopper_layer *layer)
+{
+    const struct moe_problem *p = layer->problem;
+    float *parts = layer->space.bias_parts;
+    const void *dl = hopper_data(layer, MOE_DLOGITS);
+    int64_t T = p->T, E = p->E, slices = hopper_gate_slices(p), size = divided(T, slices);
+    void *args[] = {&T, &E, &size, &dl, &parts};
+    struct moe_launch launch = {
+        .kernel = "hopper_router_db",
+        .grid = {(uint32_t)divided(E, 32), (uint32_t)slices, 1},
+        .block = {256, 1, 1},
+        .stream = layer->queue.stream,
+        .args = args,
+    };
+    const int status = moe_device_launch(layer->device, &launch);
+    return status == MOE_OK ? hopper_layer_add_parts(layer, E, slices, E, parts, MOE_F32,
+                                                     hopper_data(layer, MOE_DBR))
+                            : status;
 }

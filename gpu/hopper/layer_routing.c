@@ -5,17 +5,22 @@
 #include "gpu/hopper/layer.h"
 #include "gpu/parts_launch.h"
 
-/* Chunks: enough to fill a GPU, and few enough for each to look at the counts of all. */
+/* Chunks: enough to fill a GPU, and few enough for each to look at the counts of all, but where
+ * these would not have 16 bits. */
 #define CHUNK_TOKENS 32
 #define MOST_CHUNKS 128
+#define MOST_CHUNK_TOKENS (32 * 1024)
 
 /* Of shared memory, for counts and keys. */
 #define PICKING_BYTES (200 * 1024)
 
 int64_t hopper_chunks(const struct moe_problem *problem, int64_t *chunk_tokens)
 {
-    const int64_t T = problem->T, most = (T + MOST_CHUNKS - 1) / MOST_CHUNKS;
-    const int64_t tokens = most > CHUNK_TOKENS ? most : CHUNK_TOKENS;
+    const int64_t T = problem->T;
+    int64_t tokens = (T + MOST_CHUNKS - 1) / MOST_CHUNKS;
+    tokens = tokens < CHUNK_TOKENS        ? CHUNK_TOKENS
+             : tokens > MOST_CHUNK_TOKENS ? MOST_CHUNK_TOKENS
+                                          : tokens;
     if (chunk_tokens)
         *chunk_tokens = tokens;
     return T > 0 ? (T + tokens - 1) / tokens : 1;
@@ -71,8 +76,9 @@ static struct picking picking_of(const struct hopper_layer *layer, int32_t *pick
     };
 }
 
-/* Few tokens have few tiles, each of which goes through all of wr: the narrowest that can be worked
- * on at once, unless a configuration is forced. Bits do not depend on it. */
+/* The narrowest tile that has all experts: each row of x is read once, and no columns are
+ * multiplied in vain. Of few tokens the narrowest whose tiles can be worked on at once, for each
+ * goes through all of wr. But where a configuration is forced. Bits do not depend on it. */
 static int choose_logits(const struct hopper_layer *layer, int *chosen)
 {
     const struct moe_problem *p = layer->problem;
@@ -85,7 +91,8 @@ static int choose_logits(const struct hopper_layer *layer, int *chosen)
     for (int i = 1; layer->configuration == 0 && (row = hopper_configuration(PRODUCT_FORWARD, i));
          i++)
         if (row->tile_rows == TILE_ROWS &&
-            row_tiles * ((p->E + row->tile_cols - 1) / row->tile_cols) <= multiprocessors)
+            (row->tile_cols >= p->E ||
+             row_tiles * ((p->E + row->tile_cols - 1) / row->tile_cols) <= multiprocessors))
             *chosen = i;
     return status;
 }
@@ -172,9 +179,14 @@ static int place(struct hopper_layer *layer, const int32_t *picks)
         .row_entry = kept->row_entry,
         .entry_row = kept->entry_row,
         .row_score = kept->row_score,
-        .token_begin = kept->token_begin,
+        .slices = {{1, kept->token_begin},
+                   {hopper_router_slices(p), kept->router_begin},
+                   {hopper_gate_slices(p), kept->gate_begin}},
     };
     void *args[] = {&routing};
+    if (layer->N > HOPPER_MOST_ROWS)
+        return moe_error(MOE_E_UNSUPPORTED, "%lld rows: up to %lld are taken", (long long)layer->N,
+                         (long long)HOPPER_MOST_ROWS);
     routing.chunks = hopper_chunks(p, &routing.chunk_tokens);
     return launch_blocks(&layer->queue, "hopper_place", routing.chunks, ROUTING_THREADS,
                          (uint32_t)PLACE_BYTES(p->E), args);

@@ -399,8 +399,10 @@ static __device__ __forceinline__ void count_chunk(const struct picking &p, cons
          t += blockDim.x / 32 * p.at_once)
         take(t, planted(FAULT_TOKENS_BEYOND) ? t + p.at_once : end, counts);
     __syncthreads();
-    for (int32_t e = threadIdx.x; e < p.E; e += blockDim.x)
-        p.counts[blockIdx.x * p.E + e] = counts[e];
+    const int64_t pairs = (p.E + 1) / 2; // of 16 bits each: a token has an expert once
+    for (int32_t i = threadIdx.x; i < pairs; i += blockDim.x)
+        p.counts[blockIdx.x * pairs + i] =
+            (uint32_t)counts[2 * i] | (2 * i + 1 < p.E ? (uint32_t)counts[2 * i + 1] << 16 : 0);
 }
 
 // Scores and counts of a warp's tokens from `first` on, with so many lanes a token.

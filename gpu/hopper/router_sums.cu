@@ -2,7 +2,7 @@
 // multiplied where it is added, so that no [T,H] of f32 goes to memory and back.
 //
 // A block has 64 tokens and 128 columns. Its two warpgroups multiply the three pieces of dL
-// (router_pieces.cu) with half of the columns of Wr each; what comes out goes through shared memory
+// (scores_back.cu) with half of the columns of Wr each; what comes out goes through shared memory
 // to threads that have eight columns of a token. Several blocks share a multiprocessor: one waits
 // for memory while another multiplies. Where a token's rows are is looked up before.
 #include "gpu/hopper/token_sums.cuh"

@@ -9,14 +9,17 @@
 
 #include "gpu/hopper/tiles.h"
 
-#define ROUTING_THREADS 512
-#define PLACE_BYTES(E) (24 * (E) + 16) /* of a block's shared memory: struct places */
-#define PICKING_THREADS 1024           /* or fewer */
-#define BACK_THREADS 128               /* a token has eight of them */
-#define SORTED_EXPERTS 4096            /* the most that a block's shared memory takes */
-#define TOKENS_AT_ONCE 4               /* of a warp: eight lanes each */
-#define LOGIT_KEYS 16                  /* that a lane can hold: experts by their logits */
-#define SCORE_KEYS 8                   /* by their scores */
+#define ROUTING_THREADS 1024
+/* Of a block of hopper_place: warps that entries are dealt to, and bytes of shared memory, for
+ * struct places. */
+#define PLACE_WARPS(E) ((E) <= 1024 ? 32 : 32 * 1024 / (E))
+#define PLACE_BYTES(E) (4 * (4 + PLACE_WARPS(E)) * ((E) + 1))
+#define PICKING_THREADS 1024 /* or fewer */
+#define BACK_THREADS 128     /* a token has eight of them */
+#define SORTED_EXPERTS 4096  /* the most that a block's shared memory takes */
+#define TOKENS_AT_ONCE 4     /* of a warp: eight lanes each */
+#define LOGIT_KEYS 16        /* that a lane can hold: experts by their logits */
+#define SCORE_KEYS 8         /* by their scores */
 
 struct picking {
     int64_t T, E, K;
@@ -30,7 +33,7 @@ struct picking {
     const int32_t *lists;   /* [P] */
     int32_t *picks;         /* [P] */
     float *scores;          /* [P] */
-    int32_t *counts;        /* [chunks,E] */
+    uint32_t *counts;       /* [chunks,E], two experts a word */
     int64_t keys_at;        /* bytes of shared memory before keys: E counts */
     int64_t warp_keys;      /* that a warp has room for behind them */
     int32_t at_once;        /* tokens of a warp: TOKENS_AT_ONCE, or 1 */
@@ -53,20 +56,29 @@ struct route_back {
     uint16_t *pieces;            /* [T,3,width] of dL, bf16, zeros beyond E; or NULL */
 };
 
+/* The tokens in so many slices: begin [count+1]. */
+struct token_slices {
+    int64_t count;
+    int64_t *begin;
+};
+
+/* Those that backward wants: all of them in one; for dWr; for dwsg. */
+#define TOKEN_SLICES 3
+
 struct routing {
     int64_t T, E, K;
     int64_t chunks, chunk_tokens;
     const int64_t *offsets; /* [T+1], or NULL: K entries a token */
     const int32_t *picks;   /* [P] ids that are allowed, or -1 */
     const float *scores;    /* [P] */
-    const int32_t *counts;  /* [chunks,E] rows */
+    const uint32_t *counts; /* [chunks,E] rows, two experts a word; 0 beyond E */
     struct row_tiles *tiles;
     struct row_tiles *tall; /* the same, of tiles of TALL_ROWS */
     int64_t *expert_begin;  /* [E+1] */
     int64_t *row_token, *row_entry;
-    int64_t *entry_row;   /* [P] -1: dropped */
-    float *row_score;     /* [N] */
-    int64_t *token_begin; /* [2]: 0, T: all tokens as the rows of one expert */
+    int64_t *entry_row; /* [P] -1: dropped */
+    float *row_score;   /* [N] */
+    struct token_slices slices[TOKEN_SLICES];
 };
 
 #endif
