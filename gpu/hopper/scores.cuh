@@ -25,7 +25,8 @@ template <class Value> static __device__ __forceinline__ Value *found(Value *add
 
 // 1/k!, and what exp() takes x apart with: x = n ln 2 + r, |r| <= ln 2 / 2. In constant memory each
 // is an operand; as numbers of the program they would be two instructions more.
-static __constant__ double taylor[] = {1.0 / 479001600,
+static __constant__ double taylor[] = {1.0 / 6227020800,
+                                       1.0 / 479001600,
                                        1.0 / 39916800,
                                        1.0 / 3628800,
                                        1.0 / 362880,
@@ -41,7 +42,7 @@ static __constant__ double taylor[] = {1.0 / 479001600,
 static __constant__ double ln2[] = {0x1.71547652b82fep+0, 0x1.62e42fefa39efp-1,
                                     0x1.abc9e3b39803fp-56}; // 1 / ln 2; ln 2 in two parts
 
-// exp(x) to an ulp.
+// exp(x), less than an ulp from it.
 static __device__ __forceinline__ double power_of_e(double x)
 {
     const double whole = 0x1.8p52; // numbers from here on are whole: n is in their low bits
@@ -49,7 +50,7 @@ static __device__ __forceinline__ double power_of_e(double x)
     const double r = fma(-n, ln2[2], fma(-n, ln2[1], x));
     double p = taylor[0];
 #pragma unroll
-    for (int i = 1; i < 13; i++)
+    for (int i = 1; i < 14; i++)
         p = fma(p, r, taylor[i]);
     const int32_t exponent = __double2loint(shifted);
     if (fabs(x) < 708)
