@@ -23,7 +23,7 @@ GPU_KERNELS_90a = \
 	%D%/hopper/scores_back.cu \
 	%D%/hopper/rows.cu \
 	%D%/hopper/router.cu \
-	%D%/hopper/router_pieces.cu \
+	%D%/hopper/router_sums.cu \
 	%D%/hopper/padded.cu
 GPU_KERNELS_100a =
 GPU_KERNELS_103a =
@@ -41,6 +41,7 @@ GPU_KERNEL_CUH = \
 	%D%/hopper/over_rows.cuh \
 	%D%/hopper/walk.cuh \
 	%D%/hopper/store.cuh \
+	%D%/hopper/token_sums.cuh \
 	%D%/hopper/store_box.cuh \
 	%D%/hopper/store_gradient.cuh \
 	%D%/hopper/activation.cuh \

@@ -93,8 +93,8 @@ static int open_variant(struct moe_device *device, const struct moe_problem *pro
     layer->U = moe_problem_shared_rows(problem);
     layer->N = moe_problem_max_entries(problem);
     /* no call takes memory: all code is here before the first */
-    static const char *const kernels[] = {"hopper_", "softmax_", "count_", "round_",     "rank_",
-                                          "take_",   "scan_",    "list_",  "column_sums"};
+    static const char *const kernels[] = {"hopper_", "softmax_", "count_", "round_",
+                                          "rank_",   "take_",    "scan_",  "list_"};
     int status = MOE_OK;
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels && status == MOE_OK; i++)
         status = moe_device_prepare(device, kernels[i]);

@@ -9,7 +9,7 @@
 #include "gpu/hopper/padded.cu"
 #include "gpu/hopper/picks.cu"
 #include "gpu/hopper/router.cu"
-#include "gpu/hopper/router_pieces.cu"
+#include "gpu/hopper/router_sums.cu"
 #include "gpu/hopper/routing.cu"
 #include "gpu/hopper/scores_back.cu"
 #include "gpu/hopper/rows.cu"

@@ -39,6 +39,19 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
     using Row = std::conditional_t<IS_TALL, uint32_t, const char *>;
     static constexpr Row NO_ROW = IS_TALL ? Row(-1) : Row(0);
 
+    struct tile_rows {
+        struct row_tile rows;
+        int32_t column; // the first
+    };
+
+    __device__ __forceinline__ tile_rows look_up(const Walk &tiles) const
+    {
+        if (!tiles.more())
+            return {};
+        const struct tile_place tile = tiles.place();
+        return {tiles.rows(tile), (int32_t)tile.column * Shape::TILE_COLS};
+    }
+
     __device__ __forceinline__ Walk walk() const
     {
         const int32_t whole = arguments.cols / Shape::TILE_COLS;
@@ -59,23 +72,35 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
         return (const char *)arguments.a + distance(place) + thread % 8 * 16;
     }
 
-    // The thread's rows of the tile.
-    __device__ __forceinline__ void find_rows(const struct row_tile &rows, int thread,
+    // Are rows of the next tile looked up while one is filled? Of tall tiles they are too many.
+    static constexpr bool AHEAD = !IS_TALL;
+
+    // Numbers in A of the thread's rows; where the tile has none, that of its last one. No load
+    // waits for another.
+    __device__ __forceinline__ void find_places(const struct row_tile &rows, int thread,
+                                                uint32_t (&places)[ROWS]) const
+    {
+        const int last = rows.rows - 1 + planted(FAULT_GATHER_BEYOND);
+#pragma unroll
+        for (int i = 0; i < ROWS; i++) {
+            const int row = thread / 8 + 16 * i;
+            int64_t at = rows.row + (row < last ? row : last);
+            at -= planted(FAULT_GATHER_LAST) && row && row == rows.rows - 1;
+            places[i] = (uint32_t)(arguments.gather ? arguments.gather[at] : at);
+        }
+    }
+
+    __device__ __forceinline__ void keep_rows(const struct row_tile &rows, int thread,
+                                              const uint32_t (&places)[ROWS],
                                               Row (&kept)[ROWS]) const
     {
 #pragma unroll
         for (int i = 0; i < ROWS; i++) {
-            const int row = thread / 8 + 16 * i;
-            kept[i] = NO_ROW;
-            if (row < rows.rows + planted(FAULT_GATHER_BEYOND)) {
-                const int64_t at =
-                    rows.row + row - (planted(FAULT_GATHER_LAST) && row && row == rows.rows - 1);
-                const uint32_t place = (uint32_t)(arguments.gather ? arguments.gather[at] : at);
-                if constexpr (IS_TALL)
-                    kept[i] = place;
-                else
-                    kept[i] = begin_of(place, thread);
-            }
+            const bool there = thread / 8 + 16 * i < rows.rows + planted(FAULT_GATHER_BEYOND);
+            if constexpr (IS_TALL)
+                kept[i] = there ? places[i] : NO_ROW;
+            else
+                kept[i] = there ? begin_of(places[i], thread) : NO_ROW;
         }
     }
 
@@ -117,12 +142,20 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
             thread / 8 * ROW_BYTES +
             (planted(FAULT_NO_SWIZZLE) ? thread % 8 : thread % 8 ^ thread / 8 % 8) * 16;
         typename Shape::Place at;
-        for (Walk tiles = walk(); tiles.more(); tiles.step()) {
-            const struct tile_place tile = tiles.place();
-            const struct row_tile rows = tiles.rows(tile);
-            const int32_t column = (int32_t)tile.column * Shape::TILE_COLS;
+        Walk tiles = walk();
+        tile_rows next = look_up(tiles);
+        uint32_t places[ROWS];
+        if (AHEAD && tiles.more())
+            find_places(next.rows, thread, places);
+        while (tiles.more()) {
+            const struct row_tile rows = next.rows;
+            const int32_t column = next.column;
             Row kept[ROWS];
-            find_rows(rows, thread, kept);
+            if (!AHEAD)
+                find_places(rows, thread, places);
+            keep_rows(rows, thread, places, kept);
+            tiles.step();
+            next = look_up(tiles);
             for (int32_t k = 0; k < arguments.k; k += STAGE_K) {
                 const uint32_t a = stages + at.stage * Shape::STAGE_BYTES;
                 const bool within = planted(FAULT_K_TAIL_READ) || k + thread % 8 * 8 < arguments.k;
@@ -139,6 +172,8 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
                 }
                 hand_over(ring.full(at.stage), k + STAGE_K >= arguments.k);
                 at.step();
+                if (AHEAD && k == 0 && tiles.more())
+                    find_places(next.rows, thread, places);
             }
             if constexpr (BOXES > 0)
                 fill_z<Shape, BOXES>(epilogue, maps.z, rows, column, stages, ring, at);
@@ -154,34 +189,43 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
         const int64_t steps = (arguments.k + STAGE_K - 1) / STAGE_K;
         typename Shape::Place at;
         box_writer<Shape> out;
-        for (Walk tiles = walk(); tiles.more(); tiles.step()) {
-            const struct tile_place tile = tiles.place();
-            const struct row_tile rows = tiles.rows(tile);
-            const int32_t column = (int32_t)tile.column * Shape::TILE_COLS;
+        Walk tiles = walk();
+        tile_rows next = look_up(tiles);
+        while (tiles.more()) {
+            const tile_rows tile = next;
+            const int rows = tile.rows.rows;
             // the first row of this warpgroup, the same number in all its lanes; not kept from tile
             // to tile, for registers are few
             const int own_rows = __shfl_sync(~0u, (int)threadIdx.x / GROUP, 0) * WARPGROUP_ROWS;
-            if (own_rows >= rows.rows)
+            tiles.step();
+            if (own_rows >= rows) {
                 pass<Shape>(steps + (planted(FAULT_Z_NOT_PASSED) ? 0 : OfZ::OF_TILE), ring, at);
-            else
-                consume_tile(rows, column, layout, steps, stages, ring, at, out,
-                             Shape::BLOCKS == 2 && own_rows + TILE_ROWS < rows.rows ? 2 : 1);
-            meet_after(rows.rows);
+                next = look_up(tiles);
+            } else
+                consume_tile(tile, layout, steps, stages, ring, at, out,
+                             Shape::BLOCKS == 2 && own_rows + TILE_ROWS < rows ? 2 : 1,
+                             [&] { next = look_up(tiles); });
+            meet_after(rows);
         }
         out.end();
     }
 
     // The rows of this warpgroup: `blocks` times up to 64.
-    __device__ __forceinline__ void consume_tile(const struct row_tile &rows, int32_t column,
-                                                 int layout, int64_t steps, uint32_t stages,
-                                                 const typename Shape::Ring &ring,
+    // meanwhile(): while the last stage is multiplied.
+    template <class Meanwhile>
+    __device__ __forceinline__ void consume_tile(const tile_rows &tile, int layout, int64_t steps,
+                                                 uint32_t stages, const typename Shape::Ring &ring,
                                                  typename Shape::Place &at, box_writer<Shape> &out,
-                                                 int blocks) const
+                                                 int blocks, const Meanwhile &meanwhile) const
     {
+        const struct row_tile &rows = tile.rows;
+        const int32_t column = tile.column;
         float sum[Shape::BLOCKS][Shape::TILE_COLS / 2];
         decltype(prepare<Shape>(epilogue, rows, column, layout)) ready;
-        multiply<Shape>(sum, blocks, steps, stages, ring, at,
-                        [&] { ready = prepare<Shape>(epilogue, rows, column, layout); });
+        multiply<Shape>(sum, blocks, steps, stages, ring, at, [&] {
+            ready = prepare<Shape>(epilogue, rows, column, layout);
+            meanwhile();
+        });
         if constexpr (BOXES > 0) {
             static_assert(Shape::BLOCKS == 1, "boxes of z are as high as a block");
             z_reader<Shape, BOXES> kept(layout, stages, ring, at);

@@ -73,6 +73,12 @@ __device__ __forceinline__ void copy_async_arrive(uint32_t barrier)
     asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(barrier) : "memory");
 }
 
+// Until all copies that this thread has begun have ended.
+__device__ __forceinline__ void copy_async_wait()
+{
+    asm volatile("cp.async.wait_all;" ::: "memory");
+}
+
 // The box of a tensor map of three dimensions at (x, y, z), x the innermost; its bytes count
 // towards the barrier.
 __device__ __forceinline__ void copy_box(uint32_t to, const void *map, uint32_t barrier, int32_t x,

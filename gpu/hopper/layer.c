@@ -88,7 +88,7 @@ int64_t hopper_space_lay_out(const struct moe_problem *p, void *at, struct hoppe
     char *next = at;
     s->rounding = part_take(&next, rounded ? moe_gpu_round_bytes(p) : 0);
     s->top = part_take(&next, rounded ? T * p->K * 4 : 0);
-    s->counts = part_take(&next, hopper_chunks(p, NULL) * p->E * 4);
+    s->counts = part_take(&next, hopper_chunks(p, NULL) * ((p->E + 1) / 2) * 4);
     s->a = part_take(&next, N * I * 2);
     s->y = part_take(&next, N * H * 2);
     s->dz = part_take(&next, N * Z * 2);
@@ -100,15 +100,13 @@ int64_t hopper_space_lay_out(const struct moe_problem *p, void *at, struct hoppe
     s->shared_y = part_take(&next, S > 0 ? T * H * 2 : 0);
     s->gate = part_take(&next, p->shared_gate ? T * 4 : 0);
     s->q = part_take(&next, p->shared_gate ? T * 4 : 0);
-    s->router_dx = part_take(&next, routes ? T * H * 4 : 0);
     const int pieces = hopper_router_in_pieces(p);
+    s->router_dx = part_take(&next, routes && !pieces ? T * H * 4 : 0);
     const int64_t width = hopper_router_width(p), slices = routes ? hopper_router_slices(p) : 0;
     s->router_dw = part_take(&next, slices * (pieces ? 3 * width : p->E) * H * 4);
     s->router_pieces = part_take(&next, pieces ? T * 3 * width * 2 : 0);
-    s->router_stack = part_take(&next, pieces ? 3 * width * H * 2 : 0);
-    s->router_begin = part_take(&next, pieces ? (slices + 1) * 8 : 0);
     s->gate_parts = part_take(&next, p->shared_gate ? hopper_gate_slices(p) * H * 4 : 0);
-    s->gate_begin = part_take(&next, p->shared_gate ? (hopper_gate_slices(p) + 1) * 8 : 0);
+    s->bias_parts = part_take(&next, p->router_bias ? hopper_gate_slices(p) * p->E * 4 : 0);
     if (planted(FAULT_WORKSPACE_TOO_SMALL))
         return (next - (char *)at) / 2;
     return next - (char *)at;
@@ -127,6 +125,11 @@ int64_t hopper_kept_lay_out(const struct moe_problem *p, void *at, struct hopper
     for (int i = 0; i < TILE_HEIGHTS; i++)
         k->tile_memory[i] = part_take(&next, hopper_tiles_bytes(hopper_tile_heights[i], N, p->E));
     k->token_begin = part_take(&next, 2 * 8);
+    k->router_begin = k->gate_begin = NULL;
+    if (hopper_router_in_pieces(p))
+        k->router_begin = part_take(&next, (hopper_router_slices(p) + 1) * 8);
+    if (p->shared_gate)
+        k->gate_begin = part_take(&next, (hopper_gate_slices(p) + 1) * 8);
     return next - (char *)at;
 }
 

@@ -18,7 +18,9 @@ struct hopper_kept {
     int64_t *expert_begin, *row_token, *row_entry, *entry_row;
     float *row_score; /* [N] */
     void *tile_memory[TILE_HEIGHTS];
-    int64_t *token_begin; /* [2]: 0, T; all tokens as the rows of one expert, the shared one */
+    int64_t *token_begin;  /* [2]: 0, T; all tokens as the rows of one expert, the shared one */
+    int64_t *router_begin; /* [slices+1] tokens, for dWr in pieces; else NULL */
+    int64_t *gate_begin;   /* [slices+1] tokens, for dwsg; else NULL */
 };
 
 /* Parts of the workspace, of the case's type unless said. Sizes are for the most rows that the case
@@ -26,7 +28,7 @@ struct hopper_kept {
 struct hopper_space {
     void *rounding;             /* moe_gpu_round */
     int32_t *top;               /* [T,K] before token rounding */
-    int32_t *counts;            /* of the sort: [chunks,E] */
+    uint32_t *counts;           /* of the sort: [chunks,E], 16 bits each */
     void *a;                    /* [N,I] A, or s A */
     void *y;                    /* [N,H] Y, or dX~ */
     void *dz;                   /* [N,Z] */
@@ -36,13 +38,11 @@ struct hopper_space {
     void *shared_a;             /* [T,S] */
     void *shared_y;             /* [T,H] */
     float *gate, *q;            /* [T] */
-    float *router_dx;           /* [T,H] */
+    float *router_dx;           /* [T,H] dL Wr, where it is not in pieces */
     float *router_dw;           /* [slices,E,H]; of pieces [slices,3,width,H] */
     void *router_pieces;        /* [T,3,width] of dL, bf16 */
-    void *router_stack;         /* [3,width,H] */
-    int64_t *router_begin;      /* [slices+1] tokens */
     float *gate_parts;          /* [slices,H] */
-    int64_t *gate_begin;        /* [slices+1] tokens */
+    float *bias_parts;          /* [slices,E] of dL */
 };
 
 /* The case as it was given and the one that the kernels run; they differ where padded.h says. */
@@ -114,23 +114,24 @@ int hopper_layer_route(struct hopper_layer *layer, uint32_t *status_word);
 /* Chunks that tokens are cut into; how many tokens each has. */
 int64_t hopper_chunks(const struct moe_problem *problem, int64_t *chunk_tokens);
 
-/* Slices of the tokens for dWr, and for dwsg. */
+/* Slices of the tokens for dWr, and for dwsg and dbr. */
 int64_t hopper_router_slices(const struct moe_problem *problem);
 int64_t hopper_gate_slices(const struct moe_problem *problem);
 
 /* layer_router.c: dL, from the gradients of scores and the losses. */
 int hopper_layer_scores_back(struct hopper_layer *layer);
-/* layer_router.c: dL Wr, and dWr. Whether dL goes there in pieces of bf16, and how many experts
- * these have room for. */
+/* layer_router.c: dWr, and dL Wr where dL is not in pieces of bf16, of which the sums over tokens'
+ * rows make it themselves. Whether dL is, and how many experts these have room for. */
 int hopper_router_in_pieces(const struct moe_problem *problem);
 int64_t hopper_router_width(const struct moe_problem *problem);
 int hopper_layer_router_products(struct hopper_layer *layer);
+/* layer_router.c: dbr. */
+int hopper_layer_router_bias(struct hopper_layer *layer);
 
-/* begin [S+1]: the tokens in S slices. */
-int hopper_layer_slice_tokens(const struct hopper_layer *layer, int64_t slices, int64_t *begin);
-/* A gradient of `count` elements (+)= the sum of parts, one every `stride`. */
+/* A gradient of `count` elements, f32 or of the case's type, (+)= the sum of parts, one every
+ * `stride`. */
 int hopper_layer_add_parts(const struct hopper_layer *layer, int64_t count, int64_t parts,
-                           int64_t stride, const float *from, void *gradient);
+                           int64_t stride, const float *from, enum moe_dtype dtype, void *gradient);
 
 int hopper_layer_forward(struct hopper_layer *layer, uint32_t *status_word);
 int hopper_layer_backward(struct hopper_layer *layer);

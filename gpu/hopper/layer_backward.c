@@ -132,7 +132,7 @@ static int launch_score_gradients(struct hopper_layer *layer, int64_t count,
     return hopper_launch(layer, "hopper_score_gradients", count * rows->lanes, args);
 }
 
-/* ds of every entry, and 0 where dropped. */
+/* ds of every entry, and 0 where dropped: of lists alone. */
 static int score_gradients(struct hopper_layer *layer, int part_count)
 {
     const struct moe_problem *p = layer->problem;
@@ -153,7 +153,9 @@ static int score_gradients(struct hopper_layer *layer, int part_count)
     };
     int64_t T = p->T, K = p->K;
     void *clearing[] = {&T, &K, &layer->offsets, &layer->kept.entry_row, &rows.ds};
-    const int status = launch_elements(&layer->queue, "hopper_clear_dropped", layer->N, clearing);
+    int status = MOE_OK;
+    if (p->router == MOE_LISTS)
+        status = launch_elements(&layer->queue, "hopper_clear_dropped", layer->N, clearing);
     return status == MOE_OK ? launch_score_gradients(layer, layer->N, &rows) : status;
 }
 
@@ -192,14 +194,10 @@ static int experts(struct hopper_layer *layer)
 static int router(struct hopper_layer *layer)
 {
     const struct moe_problem *p = layer->problem;
-    void *dlogits = hopper_data(layer, MOE_DLOGITS);
     int status = hopper_layer_scores_back(layer);
     if (status == MOE_OK)
         status = hopper_layer_router_products(layer);
-    if (status == MOE_OK && p->router_bias)
-        status = moe_gpu_column_sums(&layer->queue, 1, p->T, p->E, NULL, NULL, MOE_F32, dlogits,
-                                     MOE_F32, p->beta, hopper_data(layer, MOE_DBR));
-    return status;
+    return status == MOE_OK && p->router_bias ? hopper_layer_router_bias(layer) : status;
 }
 
 /* ---- the shared expert: an expert whose rows are the tokens and whose score is its gate --- */
@@ -244,7 +242,7 @@ static int shared_gate_back(struct hopper_layer *layer, int part_count)
     const int64_t slices = hopper_gate_slices(p);
     struct column_sums parts = {
         .cols = p->H,
-        .expert_begin = s->gate_begin,
+        .expert_begin = layer->kept.gate_begin,
         .score = s->q,
         .q = hopper_data(layer, MOE_X),
         .d = s->gate_parts,
@@ -255,11 +253,9 @@ static int shared_gate_back(struct hopper_layer *layer, int part_count)
     if (status == MOE_OK)
         status = launch_elements(&layer->queue, "hopper_shared_gate_back", T, sloping);
     if (status == MOE_OK)
-        status = hopper_layer_slice_tokens(layer, slices, s->gate_begin);
-    if (status == MOE_OK)
         status = sum_columns(layer, slices, parts);
     return status == MOE_OK ? hopper_layer_add_parts(layer, p->H, slices, p->H, s->gate_parts,
-                                                     hopper_data(layer, MOE_DWSG))
+                                                     layer->grad, hopper_data(layer, MOE_DWSG))
                             : status;
 }
 
@@ -276,31 +272,45 @@ static int shared_expert(struct hopper_layer *layer)
                                                            : status;
 }
 
-int hopper_layer_backward(struct hopper_layer *layer)
+/* dX, with dL Wr that is already there, or that is made from pieces of dL. */
+static int sum_tokens(struct hopper_layer *layer)
 {
     const struct moe_problem *p = layer->problem;
     struct hopper_space *s = &layer->space;
-    const int routes = p->router != MOE_LISTS;
-    int status = experts(layer);
-    if (status == MOE_OK && routes)
-        status = router(layer);
-    if (status == MOE_OK && p->shared > 0)
-        status = shared_expert(layer);
-    struct token_sums sums = {
-        .T = p->T,
-        .H = p->H,
-        .K = p->K,
-        .offsets = layer->offsets,
-        .entry_row = layer->kept.entry_row,
-        .y = s->y,
-        .scores = p->weight == MOE_WEIGHT_INPUT ? hopper_data(layer, MOE_SCORES) : NULL,
-        .shared = p->shared > 0 && !planted(FAULT_NO_SHARED_DX) ? s->shared_y : NULL,
-        .extra = routes && !planted(FAULT_NO_ROUTER_DX) ? s->router_dx : NULL,
-        .q = p->shared_gate ? s->q : NULL,
-        .wsg = hopper_data(layer, MOE_WSG),
-        .out = hopper_data(layer, MOE_DX),
+    const int routes = p->router != MOE_LISTS && !planted(FAULT_NO_ROUTER_DX);
+    const int pieces = routes && p->T > 0 && hopper_router_in_pieces(p);
+    const int64_t tiles = (p->T + ROUTER_SUMS_TOKENS - 1) / ROUTER_SUMS_TOKENS;
+    const int64_t columns = (p->H + ROUTER_SUMS_COLUMNS - 1) / ROUTER_SUMS_COLUMNS;
+    struct router_sums sums = {
+        .sums = {.T = p->T,
+                 .H = p->H,
+                 .K = p->K,
+                 .offsets = layer->offsets,
+                 .entry_row = layer->kept.entry_row,
+                 .y = s->y,
+                 .scores = p->weight == MOE_WEIGHT_INPUT ? hopper_data(layer, MOE_SCORES) : NULL,
+                 .shared = p->shared > 0 && !planted(FAULT_NO_SHARED_DX) ? s->shared_y : NULL,
+                 .extra = routes && !pieces ? s->router_dx : NULL,
+                 .q = p->shared_gate ? s->q : NULL,
+                 .wsg = hopper_data(layer, MOE_WSG),
+                 .out = hopper_data(layer, MOE_DX)},
+        .E = p->E,
+        .width = hopper_router_width(p),
+        .pieces = s->router_pieces,
+        .wr = hopper_data(layer, MOE_WR),
     };
-    void *args[] = {&sums};
-    return status == MOE_OK ? hopper_launch(layer, "hopper_aggregate", p->T * (p->H / 8), args)
-                            : status;
+    void *args[] = {pieces ? (void *)&sums : (void *)&sums.sums};
+    return pieces ? launch_blocks(&layer->queue, "hopper_router_sums", tiles * columns,
+                                  ROUTER_SUMS_THREADS, ROUTER_SUMS_BYTES, args)
+                  : hopper_launch(layer, "hopper_aggregate", p->T * (p->H / 8), args);
+}
+
+int hopper_layer_backward(struct hopper_layer *layer)
+{
+    int status = experts(layer);
+    if (status == MOE_OK && layer->problem->router != MOE_LISTS)
+        status = router(layer);
+    if (status == MOE_OK && layer->problem->shared > 0)
+        status = shared_expert(layer);
+    return status == MOE_OK ? sum_tokens(layer) : status;
 }

@@ -1,8 +1,8 @@
 /*
  * layer_router.c - the router back: dL, and its products dL Wr [T,H], and dWr = dL^T X [E,H].
  *
- * dL is f32. Of bf16 cases it is cut into three pieces, and tensor cores multiply these; f16 has
- * not the range for that, and its products are of plain f32.
+ * dL is f32. Of bf16 cases it is cut into three pieces, and tensor cores multiply these: dL Wr
+ * where tokens' rows are added. f16 has not the range for that, and its products are of plain f32.
  */
 #include "gpu/hopper/layer.h"
 #include "gpu/hopper/routing.h"
@@ -19,16 +19,20 @@ int hopper_layer_scores_back(struct hopper_layer *layer)
         .router = p->router,
         .renorm = p->renorm,
         .scale = p->scale,
-        .aux = p->aux,
-        .zloss = p->zloss,
+        .aux = p->aux * (double)p->E / (double)p->T,
+        .zloss = 2 * p->zloss / (double)p->T,
         .logits = hopper_data(layer, MOE_LOGITS),
         .picks = hopper_data(layer, MOE_PICKS),
         .ds = hopper_data(layer, MOE_DS),
         .expert_begin = layer->kept.expert_begin,
         .dlogits = hopper_data(layer, MOE_DLOGITS),
+        .width = hopper_router_width(p),
+        .pieces = hopper_router_in_pieces(p) ? layer->space.router_pieces : NULL,
     };
     void *args[] = {&back};
-    return launch_elements(&layer->queue, "hopper_route_back", p->T * 32, args);
+    const int64_t tokens = BACK_THREADS / 8; /* of a block */
+    return launch_blocks(&layer->queue, "hopper_route_back", (p->T + tokens - 1) / tokens,
+                         BACK_THREADS, 0, args);
 }
 
 int hopper_router_in_pieces(const struct moe_problem *problem)
@@ -69,54 +73,21 @@ int64_t hopper_gate_slices(const struct moe_problem *problem)
     return slices > GATE_SLICES ? GATE_SLICES : slices > 0 ? slices : 1;
 }
 
-int hopper_layer_slice_tokens(const struct hopper_layer *layer, int64_t slices, int64_t *begin)
-{
-    int64_t T = layer->problem->T;
-    void *args[] = {&T, &slices, &begin};
-    return launch_blocks(&layer->queue, "hopper_slice_rows", 1, 256, 0, args);
-}
-
 int hopper_layer_add_parts(const struct hopper_layer *layer, int64_t count, int64_t parts,
-                           int64_t stride, const float *from, void *gradient)
+                           int64_t stride, const float *from, enum moe_dtype dtype, void *gradient)
 {
-    int wide = layer->grad == MOE_F32, add = layer->problem->beta;
+    int wide = dtype == MOE_F32, add = layer->problem->beta;
     void *args[] = {&count, &parts, &stride, &from, &wide, &add, &gradient};
     return hopper_launch(layer, "hopper_add_parts", count, args);
 }
 
 /* ---- in pieces ------------------------------------------------------------------------------ */
 
-static int cut(struct hopper_layer *layer)
-{
-    const struct moe_problem *p = layer->problem;
-    struct hopper_space *s = &layer->space;
-    const void *dl = hopper_data(layer, MOE_DLOGITS), *wr = hopper_data(layer, MOE_WR);
-    int64_t T = p->T, E = p->E, H = p->H, width = hopper_router_width(p);
-    void *cutting[] = {&T, &E, &width, &dl, &s->router_pieces};
-    void *stacking[] = {&E, &width, &H, &wr, &s->router_stack};
-    int status = launch_elements(&layer->queue, "hopper_cut_gradients", T * width, cutting);
-    if (status == MOE_OK)
-        status =
-            launch_elements(&layer->queue, "hopper_stack_router", 3 * width * (H / 8), stacking);
-    return status == MOE_OK
-               ? hopper_layer_slice_tokens(layer, hopper_router_slices(p), s->router_begin)
-               : status;
-}
-
-static int products_of_pieces(struct hopper_layer *layer)
+static int product_of_pieces(struct hopper_layer *layer)
 {
     const struct moe_problem *p = layer->problem;
     struct hopper_space *s = &layer->space;
     const int64_t columns = 3 * hopper_router_width(p), slices = hopper_router_slices(p);
-    struct hopper_product dx = {
-        .form = PRODUCT_BACKWARD,
-        .cols = p->H,
-        .k = columns,
-        .a = s->router_pieces,
-        .a_stride = columns,
-        .weights = s->router_stack,
-        .store = {.d = s->router_dx, .stride = p->H, .wide = 1},
-    };
     const struct hopper_gradient dw = {
         .dtype = layer->dtype,
         .d_dtype = MOE_F32,
@@ -127,15 +98,10 @@ static int products_of_pieces(struct hopper_layer *layer)
         .q_cols = p->H,
         .p = {s->router_pieces, NULL, columns},
         .q = {hopper_data(layer, MOE_X), NULL, p->H},
-        .expert_begin = s->router_begin,
+        .expert_begin = layer->kept.router_begin,
         .d = s->router_dw,
     };
-    int status = cut(layer);
-    if (status == MOE_OK)
-        status = hopper_layer_product(layer, 1, &dx);
-    return status == MOE_OK
-               ? hopper_gradient_run(&layer->queue, hopper_choose(layer, PRODUCT_GRADIENT, 0), &dw)
-               : status;
+    return hopper_gradient_run(&layer->queue, hopper_choose(layer, PRODUCT_GRADIENT, 0), &dw);
 }
 
 /* ---- in f32 --------------------------------------------------------------------------------- */
@@ -174,9 +140,29 @@ int hopper_layer_router_products(struct hopper_layer *layer)
     const int64_t parts = hopper_router_slices(p) * (pieces ? 3 : 1);
     int status = MOE_OK;
     if (p->T > 0)
-        status = pieces ? products_of_pieces(layer) : plain_products(layer);
+        status = pieces ? product_of_pieces(layer) : plain_products(layer);
     return status == MOE_OK
                ? hopper_layer_add_parts(layer, p->E * p->H, parts, part, layer->space.router_dw,
-                                        hopper_data(layer, MOE_DWR))
+                                        layer->grad, hopper_data(layer, MOE_DWR))
                : status;
+}
+
+int hopper_layer_router_bias(struct hopper_layer *layer)
+{
+    const struct moe_problem *p = layer->problem;
+    float *parts = layer->space.bias_parts;
+    const void *dl = hopper_data(layer, MOE_DLOGITS);
+    int64_t T = p->T, E = p->E, slices = hopper_gate_slices(p), size = divided(T, slices);
+    void *args[] = {&T, &E, &size, &dl, &parts};
+    struct moe_launch launch = {
+        .kernel = "hopper_router_db",
+        .grid = {(uint32_t)divided(E, 32), (uint32_t)slices, 1},
+        .block = {256, 1, 1},
+        .stream = layer->queue.stream,
+        .args = args,
+    };
+    const int status = moe_device_launch(layer->device, &launch);
+    return status == MOE_OK ? hopper_layer_add_parts(layer, E, slices, E, parts, MOE_F32,
+                                                     hopper_data(layer, MOE_DBR))
+                            : status;
 }

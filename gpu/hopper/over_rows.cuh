@@ -143,21 +143,39 @@ template <class Shape, class Epilogue> struct over_rows {
     const void *p_map, *q_map; // [N,C] and [N,k]
     const void *d_map;         // what the epilogue stores boxes through
 
+    // A tile, and the rows of its expert that are added up.
+    struct tile_rows {
+        int32_t row, column, expert; // of D_e; its number
+        uint32_t begin, end;
+    };
+
+    __device__ __forceinline__ tile_rows look_up(const gradient_walk &tiles) const
+    {
+        if (!tiles.more())
+            return {};
+        const int32_t expert = tiles.expert();
+        const struct tile_place tile = tiles.place();
+        return {(int32_t)tile.row * TILE_ROWS, (int32_t)tile.column * Shape::TILE_COLS, expert,
+                (uint32_t)arguments.expert_begin[expert],
+                (uint32_t)arguments.expert_begin[expert + 1]};
+    }
+
     __device__ __forceinline__ void fill(uint32_t stages, const typename Shape::Ring &ring) const
     {
         const int thread = threadIdx.x % GROUP;
         typename Shape::Place at;
-        for (gradient_walk tiles(arguments, Shape::TILE_COLS); tiles.more(); tiles.step()) {
-            const struct tile_place tile = tiles.place();
-            gathered_operand<TILE_ROWS> p(arguments.p, p_map, arguments.p_cols,
-                                          (int32_t)tile.row * TILE_ROWS, thread);
+        gradient_walk tiles(arguments, Shape::TILE_COLS);
+        tile_rows next = look_up(tiles);
+        while (tiles.more()) {
+            gathered_operand<TILE_ROWS> p(arguments.p, p_map, arguments.p_cols, next.row, thread);
             const slice_operand<Shape::TILE_COLS> q(arguments.q, q_map, arguments.q_cols,
-                                                    (int32_t)tile.column * Shape::TILE_COLS,
-                                                    thread);
-            uint32_t row = (uint32_t)arguments.expert_begin[tiles.expert()];
-            const uint32_t end = (uint32_t)arguments.expert_begin[tiles.expert() + 1];
+                                                    next.column, thread);
+            uint32_t row = next.begin;
+            const uint32_t end = next.end;
             const auto now = p.look_up(row, end);
-            auto next = p.look_up(row + STAGE_K, end);
+            auto upcoming = p.look_up(row + STAGE_K, end);
+            tiles.step();
+            next = look_up(tiles);
             p.find(now, thread);
             for (; row < end; row += STAGE_K) {
                 const uint32_t stage = stages + at.stage * Shape::STAGE_BYTES;
@@ -177,8 +195,8 @@ template <class Shape, class Epilogue> struct over_rows {
                     q.copy(stage + Shape::A_BYTES, thread, row, left);
                 hand_over(full, row + STAGE_K >= end);
                 if (!planted(FAULT_WGRAD_PLACES_KEPT))
-                    p.find(next, thread);
-                next = p.look_up(row + 2 * STAGE_K, end);
+                    p.find(upcoming, thread);
+                upcoming = p.look_up(row + 2 * STAGE_K, end);
                 at.step();
             }
         }
@@ -188,22 +206,26 @@ template <class Shape, class Epilogue> struct over_rows {
     {
         typename Shape::Place at;
         box_writer<Shape> out;
-        for (gradient_walk tiles(arguments, Shape::TILE_COLS); tiles.more(); tiles.step()) {
-            const int64_t rows =
-                arguments.expert_begin[tiles.expert() + 1] - arguments.expert_begin[tiles.expert()];
-            const struct tile_place tile = tiles.place();
-            const int32_t row = (int32_t)tile.row * TILE_ROWS;
-            const int32_t column = (int32_t)tile.column * Shape::TILE_COLS;
+        gradient_walk tiles(arguments, Shape::TILE_COLS);
+        tile_rows next = look_up(tiles);
+        while (tiles.more()) {
+            const tile_rows tile = next;
+            const uint32_t rows = tile.end - tile.begin;
+            tiles.step();
             if (rows > 0) {
                 float sum[1][Shape::TILE_COLS / 2];
-                multiply<Shape>(sum, 1, (rows + STAGE_K - 1) / STAGE_K, stages, ring, at, [] {});
-                Epilogue::template run<Shape>(arguments, out, d_map, tiles.expert(), row, column,
-                                              sum[0]);
-            } else if (!planted(FAULT_EMPTY_EXPERT_DW)) {
+                multiply<Shape>(sum, 1, (rows + STAGE_K - 1) / STAGE_K, stages, ring, at,
+                                [&] { next = look_up(tiles); });
+                Epilogue::template run<Shape>(arguments, out, d_map, tile.expert, tile.row,
+                                              tile.column, sum[0]);
+            } else {
+                next = look_up(tiles);
+                if (planted(FAULT_EMPTY_EXPERT_DW))
+                    continue;
                 // not in `sum`: two ways to fill registers that wgmma adds to cost copies of them
                 const float nothing[Shape::TILE_COLS / 2] = {};
-                Epilogue::template run<Shape>(arguments, out, d_map, tiles.expert(), row, column,
-                                              nothing);
+                Epilogue::template run<Shape>(arguments, out, d_map, tile.expert, tile.row,
+                                              tile.column, nothing);
             }
         }
         out.end();

@@ -1,7 +1,8 @@
 // router.cu - the router's products back in plain f32, in tiles of 64 x 64: dL Wr [T,H] and dL^T X
-// [E,H]. For f16, whose range dL does not keep to; for bf16 see router_pieces.cu.
+// [E,H]. For f16, whose range dL does not keep to; for bf16 see router_sums.cu.
 //
 // C [m,n] = sum over k of A(m,k) B(k,n). A thread has 4 x 4 elements; sums run over k upwards.
+#include "gpu/fault.h"
 #include "gpu/hopper/store.cuh"
 
 constexpr int TILE = 64, DEPTH = 16;
@@ -97,16 +98,57 @@ extern "C" __global__ void __launch_bounds__(256)
     router_dw<wgmma_f16>(T, H, E, slice, dl, x, parts);
 }
 
-// d [count] (+)= sum of S parts, in order; a part every `stride`.
+// parts [S,E]: part s is the sum of dL over `slice` tokens. Grid (ceil(E/32), S): a lane has an
+// expert, a warp every eighth token, which are read ahead; then warps are added in order.
+extern "C" __global__ void __launch_bounds__(256)
+    hopper_router_db(int64_t T, int64_t E, int64_t slice, const float *dl, float *parts)
+{
+    constexpr int AHEAD = 8, WARPS = 8;
+    __shared__ double room[WARPS][32];
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    const int64_t e = (int64_t)blockIdx.x * 32 + lane, begin = blockIdx.y * slice;
+    const int64_t end = e >= E ? begin : begin + slice < T ? begin + slice : T;
+    double sum = 0;
+    const float *from = dl + (begin + warp) * E + e;
+#pragma unroll 1
+    for (int64_t first = begin + warp; first < end; first += WARPS * AHEAD) {
+        float value[AHEAD];
+#pragma unroll
+        for (int i = 0; i < AHEAD; i++, from += WARPS * E)
+            value[i] = first + WARPS * i < end ? *from : 0;
+#pragma unroll
+        for (int i = 0; i < AHEAD; i++)
+            sum += value[i];
+    }
+    room[warp][lane] = sum;
+    if (!planted(FAULT_SUM_NO_BARRIER))
+        __syncthreads();
+    if (warp > 0 || e >= E)
+        return;
+    for (int w = 1; w < WARPS; w++)
+        sum += room[w][lane];
+    parts[blockIdx.y * E + e] = (float)sum;
+}
+
+// d [count] (+)= sum of S parts, in order; a part every `stride`. Parts are read ahead.
 template <class Type>
 static __device__ __forceinline__ void add_parts(int64_t count, int64_t S, int64_t stride,
                                                  const float *parts, int wide, int add, void *d)
 {
+    constexpr int AHEAD = 16;
     const int64_t step = (int64_t)gridDim.x * blockDim.x;
     for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {
+        const float *from = parts + i;
         float sum = 0;
-        for (int64_t s = 0; s < S; s++)
-            sum += parts[s * stride + i];
+        for (int64_t s = 0; s < S; s += AHEAD) {
+            float part[AHEAD];
+#pragma unroll
+            for (int j = 0; j < AHEAD; j++, from += stride)
+                part[j] = s + j < S ? *from : 0;
+#pragma unroll
+            for (int j = 0; j < AHEAD; j++)
+                sum += part[j]; // +0 beyond S changes none
+        }
         if (wide) {
             float *const to = (float *)d + i;
             *to = add ? *to + sum : sum;

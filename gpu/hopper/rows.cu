@@ -2,9 +2,8 @@
 // over a token's rows and over an expert's.
 //
 // The number of rows, expert_begin[E], is known on the device alone, so every kernel reads it
-// there. Values of 16 bits are taken 8 at a time, 16 bytes; H is a multiple of 8.
-#include "gpu/hopper/rows.h"
-#include "gpu/hopper/store.cuh"
+// there. H is a multiple of 8.
+#include "gpu/hopper/token_sums.cuh"
 
 static __device__ __forceinline__ int64_t first_item()
 {
@@ -14,39 +13,6 @@ static __device__ __forceinline__ int64_t first_item()
 static __device__ __forceinline__ int64_t item_step()
 {
     return (int64_t)gridDim.x * blockDim.x;
-}
-
-// To bf16, for the faults that do.
-static __device__ __forceinline__ float truncated(float value)
-{
-    return __uint_as_float(__float_as_uint(value) & 0xffff0000u);
-}
-
-// Eight neighbours as f32.
-struct eight {
-    float v[8];
-};
-
-template <class Type> static __device__ __forceinline__ eight load_eight(const uint16_t *from)
-{
-    const uint4 bits = *(const uint4 *)from;
-    const uint32_t word[4] = {bits.x, bits.y, bits.z, bits.w};
-    eight values;
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-        const float2 pair = unpack<Type>(word[i]);
-        values.v[2 * i] = pair.x;
-        values.v[2 * i + 1] = pair.y;
-    }
-    return values;
-}
-
-template <class Type>
-static __device__ __forceinline__ void store_eight(uint16_t *to, const eight &values)
-{
-    const uint4 bits = {pack<Type>(values.v[0], values.v[1]), pack<Type>(values.v[2], values.v[3]),
-                        pack<Type>(values.v[4], values.v[5]), pack<Type>(values.v[6], values.v[7])};
-    *(uint4 *)to = bits;
 }
 
 static __device__ __forceinline__ float sum_of_warp(float value)
@@ -167,55 +133,23 @@ extern "C" __global__ void hopper_clear_dropped(int64_t T, int64_t K, const int6
 
 // ---- sums over a token's rows -----------------------------------------------------------------
 
-// out [T,H] = sum of (score) y over the token's rows, then gate * shared, extra and q wsg, as far
-// as given.
+// out [T,H] of the tokens. A thread takes eight columns of one.
 template <class Type> static __device__ __forceinline__ void aggregate(const struct token_sums &s)
 {
     const int64_t pieces = s.H / 8;
     for (int64_t i = first_item(); i < s.T * pieces; i += item_step()) {
         const int64_t t = i / pieces, h = i % pieces * 8;
-        const int64_t begin = s.offsets ? s.offsets[t] : t * s.K;
-        int64_t end = s.offsets ? s.offsets[t + 1] : begin + s.K;
-        end -= planted(FAULT_LAST_SLOT) && end - begin > 2;
-        eight sum = {};
-#pragma unroll 4
-        for (int64_t p = begin; p < end; p++) {
-            const int64_t row =
-                planted(FAULT_DROPPED_IS_ROW_0) && s.entry_row[p] < 0 ? 0 : s.entry_row[p];
-            if (row < 0)
-                continue;
-            const eight y = load_eight<Type>((const uint16_t *)s.y + row * s.H + h);
-            float score = s.scores ? s.scores[p] : 1;
-            if (planted(FAULT_SCORE_BF16))
-                score = truncated(score);
-#pragma unroll
-            for (int j = 0; j < 8; j++)
-                sum.v[j] += score * y.v[j];
-            for (int j = 0; j < 8 && planted(FAULT_SUM_BF16); j++)
-                sum.v[j] = truncated(sum.v[j]);
-        }
-        if (s.shared) {
-            const eight y = load_eight<Type>((const uint16_t *)s.shared + t * s.H + h);
-            const float gate = s.gate ? s.gate[t] : 1;
-#pragma unroll
-            for (int j = 0; j < 8; j++)
-                sum.v[j] += gate * y.v[j];
-        }
-        if (s.extra) {
+        const auto rows = [&](int64_t begin, int64_t end, eight &sum) {
+            add_rows<Type, 4>(
+                s, begin, end, h, [&](int64_t p) { return s.entry_row[p]; }, sum);
+        };
+        sum_token<Type>(s, t, h, rows, [&](eight &sum) {
+            if (!s.extra)
+                return;
 #pragma unroll
             for (int j = 0; j < 8; j++)
                 sum.v[j] += s.extra[t * s.H + h + j];
-        }
-        if (s.q) {
-            const eight w = load_eight<Type>((const uint16_t *)s.wsg + h);
-#pragma unroll
-            for (int j = 0; j < 8; j++)
-                sum.v[j] += s.q[t] * w.v[j];
-        }
-        for (int j = 0; j < 8 && planted(FAULT_STORE_TRUNCATES); j++)
-            sum.v[j] = truncated(sum.v[j]);
-        if (!(planted(FAULT_LAST_TOKEN_O) && t == s.T - 1))
-            store_eight<Type>((uint16_t *)s.out + t * s.H + h, sum);
+        });
     }
 }
 

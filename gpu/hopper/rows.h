@@ -34,6 +34,19 @@ struct token_sums { /* out of each token */
     void *out;                /* [T,H] */
 };
 
+/* router_sums.cu: dL Wr is added as well; a block has 64 tokens and 128 columns. */
+#define ROUTER_SUMS_TOKENS 64
+#define ROUTER_SUMS_COLUMNS 128
+#define ROUTER_SUMS_THREADS 256
+#define ROUTER_SUMS_BYTES (44 * 1024) /* of shared memory */
+
+struct router_sums {
+    struct token_sums sums;
+    int64_t E, width;
+    const uint16_t *pieces; /* [T,3,width] of dL */
+    const uint16_t *wr;     /* [E,H] */
+};
+
 struct column_sums {             /* of each expert's rows */
     int64_t cols;                /* a multiple of 8 */
     const int64_t *expert_begin; /* [E+1] */

@@ -191,9 +191,9 @@ static __device__ __forceinline__ void hand_over(uint32_t full, bool last)
 template <class Shape, class Work>
 static __device__ __forceinline__ void run_block(const Work &work)
 {
+    constexpr uint32_t BARRIERS = Shape::STAGES * Shape::STAGE_BYTES + Shape::STAGED_BYTES;
     const uint32_t stages = stages_begin();
-    const typename Shape::Ring ring = {stages + Shape::STAGES * Shape::STAGE_BYTES +
-                                       Shape::STAGED_BYTES};
+    const typename Shape::Ring ring = {stages + BARRIERS};
     if (threadIdx.x == 0)
         ring.init(GROUP, CONSUMERS * 4);
     if (!planted(FAULT_INIT_NO_BARRIER))
@@ -201,7 +201,9 @@ static __device__ __forceinline__ void run_block(const Work &work)
     if (threadIdx.x >= CONSUMERS * GROUP) {
         if (!planted(FAULT_NO_SHRINK))
             registers_shrink<FILLER_REGISTERS>();
-        work.fill(stages, ring);
+        // in a register: it would be made again for every stage
+        const uint32_t kept = (uint32_t)pinned((int32_t)stages);
+        work.fill(kept, {kept + BARRIERS});
     } else {
         registers_grow<CONSUMER_REGISTERS>();
         work.consume(stages, ring);

@@ -148,11 +148,21 @@ finish(const struct store_rows &store, const struct row_tile &rows, int32_t colu
         const int64_t of_expert = (int64_t)rows.expert * store.cols + column;
         float *const d = (float *)store.d + to;
         const float *const bias = store.bias ? (const float *)store.bias + of_expert : nullptr;
+        const bool paired = store.stride % 2 == 0 && (uintptr_t)store.d % sizeof(float2) == 0;
         take_pairs<Shape>(sum, [&](int row, int c, float first, float second) {
-            if (row < rows.rows && column + c < store.cols)
-                d[row * store.stride + c] = first + (bias ? bias[c] : 0);
-            if (row < rows.rows && column + c + 1 < store.cols)
-                d[row * store.stride + c + 1] = second + (bias ? bias[c + 1] : 0);
+            if (row >= rows.rows || column + c >= store.cols)
+                return;
+            const bool both = column + c + 1 < store.cols;
+            float *const at = d + row * store.stride + c;
+            first += bias ? bias[c] : 0;
+            second += bias && both ? bias[c + 1] : 0;
+            if (both && paired)
+                *(float2 *)at = {first, second};
+            else {
+                at[0] = first;
+                if (both)
+                    at[1] = second;
+            }
         });
     } else
         store_narrow<Shape>(store, rows, column, out, maps.stored[0], sum);
