@@ -33,12 +33,6 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
     // Thread t copies piece t % 8 of the rows t / 8, t / 8 + 16, ..., as far as warpgroups have
     // some.
     static constexpr int ROWS = Shape::TILE_HEIGHT / 16;
-    // What is kept of each: where its piece begins; or, of a tall tile, which has too many for
-    // that, its number in A.
-    static constexpr bool IS_TALL = Shape::TILE_HEIGHT > TILE_ROWS;
-    using Row = std::conditional_t<IS_TALL, uint32_t, const char *>;
-    static constexpr Row NO_ROW = IS_TALL ? Row(-1) : Row(0);
-
     struct tile_rows {
         struct row_tile rows;
         int32_t column; // the first
@@ -60,25 +54,21 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
         return Walk(arguments, (arguments.cols + Shape::TILE_COLS - 1) / Shape::TILE_COLS);
     }
 
-    // Bytes from the beginning of A.
-    __device__ __forceinline__ uint64_t distance(uint32_t place) const
-    {
-        const uint32_t stride = 2 * (uint32_t)arguments.a_stride;
-        return planted(FAULT_GATHER_INT32) ? place * stride : place * (uint64_t)stride;
-    }
-
-    __device__ __forceinline__ const char *begin_of(uint32_t place, int thread) const
-    {
-        return (const char *)arguments.a + distance(place) + thread % 8 * 16;
-    }
-
     // Are rows of the next tile looked up while one is filled? Of tall tiles they are too many.
-    static constexpr bool AHEAD = !IS_TALL;
+    static constexpr bool AHEAD = Shape::TILE_HEIGHT <= TILE_ROWS;
 
-    // Numbers in A of the thread's rows; where the tile has none, that of its last one. No load
-    // waits for another.
-    __device__ __forceinline__ void find_places(const struct row_tile &rows, int thread,
-                                                uint32_t (&places)[ROWS]) const
+    // Where the thread's piece of a row begins, in pieces of 16 bytes: A has fewer than 2^32.
+    __device__ __forceinline__ uint32_t piece_of(uint32_t place, int thread) const
+    {
+        const uint32_t pieces = (uint32_t)arguments.a_stride / 8;
+        const uint32_t row = place * pieces;
+        return (planted(FAULT_GATHER_INT32) ? row % (1u << 28) : row) + thread % 8;
+    }
+
+    // The thread's pieces of A's first columns; where the tile has no such row, that of its last
+    // one. No load waits for another.
+    __device__ __forceinline__ void find_pieces(const struct row_tile &rows, int thread,
+                                                uint32_t (&pieces)[ROWS]) const
     {
         const int last = rows.rows - 1 + planted(FAULT_GATHER_BEYOND);
 #pragma unroll
@@ -86,33 +76,17 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
             const int row = thread / 8 + 16 * i;
             int64_t at = rows.row + (row < last ? row : last);
             at -= planted(FAULT_GATHER_LAST) && row && row == rows.rows - 1;
-            places[i] = (uint32_t)(arguments.gather ? arguments.gather[at] : at);
+            pieces[i] = (uint32_t)(arguments.gather ? arguments.gather[at] : at);
         }
-    }
-
-    __device__ __forceinline__ void keep_rows(const struct row_tile &rows, int thread,
-                                              const uint32_t (&places)[ROWS],
-                                              Row (&kept)[ROWS]) const
-    {
 #pragma unroll
-        for (int i = 0; i < ROWS; i++) {
-            const bool there = thread / 8 + 16 * i < rows.rows + planted(FAULT_GATHER_BEYOND);
-            if constexpr (IS_TALL)
-                kept[i] = there ? places[i] : NO_ROW;
-            else
-                kept[i] = there ? begin_of(places[i], thread) : NO_ROW;
-        }
+        for (int i = 0; i < ROWS; i++)
+            pieces[i] = piece_of(pieces[i], thread);
     }
 
-    // The thread's piece of a row from k on; where it is not there the address is one of A's all
-    // the same.
-    __device__ __forceinline__ const char *piece_of(Row row, bool there, int32_t k,
-                                                    int thread) const
+    // How many of the thread's rows the tile has.
+    static __device__ __forceinline__ int rows_there(const struct row_tile &rows, int thread)
     {
-        if constexpr (IS_TALL)
-            return begin_of(there ? row : 0, there ? thread : 0) + (there ? 2 * (int64_t)k : 0);
-        else
-            return there ? row + 2 * (int64_t)k : (const char *)arguments.a;
+        return (rows.rows + planted(FAULT_GATHER_BEYOND) - thread / 8 + 15) / 16;
     }
 
     __device__ __forceinline__ void fetch_weights(uint32_t to, uint32_t full, int32_t k,
@@ -144,36 +118,40 @@ template <class Shape, class Epilogue, bool PAIRED> struct by_rows {
         typename Shape::Place at;
         Walk tiles = walk();
         tile_rows next = look_up(tiles);
-        uint32_t places[ROWS];
+        uint32_t found[ROWS];
         if (AHEAD && tiles.more())
-            find_places(next.rows, thread, places);
+            find_pieces(next.rows, thread, found);
         while (tiles.more()) {
             const struct row_tile rows = next.rows;
             const int32_t column = next.column;
-            Row kept[ROWS];
+            uint32_t pieces[ROWS];
             if (!AHEAD)
-                find_places(rows, thread, places);
-            keep_rows(rows, thread, places, kept);
+                find_pieces(rows, thread, found);
+#pragma unroll
+            for (int i = 0; i < ROWS; i++)
+                pieces[i] = found[i];
+            const int own = rows_there(rows, thread);
             tiles.step();
             next = look_up(tiles);
             for (int32_t k = 0; k < arguments.k; k += STAGE_K) {
                 const uint32_t a = stages + at.stage * Shape::STAGE_BYTES;
                 const bool within = planted(FAULT_K_TAIL_READ) || k + thread % 8 * 8 < arguments.k;
+                const char *const from = (const char *)arguments.a + (within ? 2 * (int64_t)k : 0);
+                const int there = within ? own : 0;
                 ring.wait_empty(at);
                 if (thread == 0)
                     fetch_weights(a + Shape::A_BYTES, ring.full(at.stage), k, column, rows.expert);
 #pragma unroll
                 for (int i = 0; i < ROWS; i++) {
-                    if (16 * i % Shape::ROWS_TOGETHER == 0 && 16 * i >= rows.rows)
+                    if (16 * i % WARPGROUP_ROWS == 0 && 16 * i >= rows.rows)
                         break;
-                    const bool there = within && kept[i] != NO_ROW;
-                    copy_async_16(a + to_row + 16 * i * ROW_BYTES,
-                                  piece_of(kept[i], there, k, thread), there ? 16 : 0);
+                    copy_async_16(a + to_row + 16 * i * ROW_BYTES, rows_on(from, pieces[i], 16),
+                                  i < there ? 16 : 0);
                 }
                 hand_over(ring.full(at.stage), k + STAGE_K >= arguments.k);
                 at.step();
                 if (AHEAD && k == 0 && tiles.more())
-                    find_places(next.rows, thread, places);
+                    find_pieces(next.rows, thread, found);
             }
             if constexpr (BOXES > 0)
                 fill_z<Shape, BOXES>(epilogue, maps.z, rows, column, stages, ring, at);

@@ -35,12 +35,19 @@ static int has_few_rows(const struct hopper_layer *layer, enum product_form form
     return rows > TILE_ROWS * 3 / 4 && rows <= TALL_ROWS + (form == PRODUCT_BACKWARD ? 128 : 32);
 }
 
-/* The height of tiles that lie across where one of them has all rows of most experts; 0 where none
- * has, or experts have so few rows that narrow tiles do. The bounds have not been measured. */
-static int32_t height_across(const struct hopper_layer *layer, int shared)
+/* The height of tiles that lie across where one of them has all rows of most experts, so that
+ * weights are read once; 0 where tiles by rows are faster: of few rows, of short sums forward, and
+ * of more rows than one tile has, but back, where even a second one costs less. The bounds are from
+ * an H200. */
+static int32_t height_across(const struct hopper_layer *layer, enum product_form form, int shared)
 {
     const int64_t rows = mean_rows(layer, shared);
-    return rows <= TILE_ROWS * 3 / 4 ? 0 : rows <= 256 + 8 ? 288 : rows <= 320 + 8 ? 320 : 0;
+    const int back = form == PRODUCT_BACKWARD;
+    if (rows <= TILE_ROWS * 3 / 4)
+        return 0;
+    if (rows <= 256 + 8)
+        return back || rows > 192 || layer->problem->H > 2048 ? 288 : 0;
+    return back && rows <= 320 + 8 ? 320 : 0;
 }
 
 /* The widest tile of a form that is that high and at most so wide; else the narrowest that high; -1
@@ -63,7 +70,7 @@ int hopper_choose(const struct hopper_layer *layer, enum product_form form, int 
 {
     const int is_chosen = layer->configuration == 0;
     const int32_t cols = configurations[layer->configuration].cols;
-    int found = is_chosen ? find_tile(form, height_across(layer, shared), cols)
+    int found = is_chosen ? find_tile(form, height_across(layer, form, shared), cols)
                           : find_tile(form, configurations[layer->configuration].rows, cols);
     if (found < 0 && is_chosen && has_few_rows(layer, form, shared))
         found = find_tile(form, TALL_ROWS, cols);
@@ -172,7 +179,7 @@ int hopper_layer_product(const struct hopper_layer *layer, int shared,
     product->dtype = layer->dtype;
     product->N = shared ? layer->problem->T : layer->N;
     product->E = shared ? 1 : layer->problem->E;
-    product->places = layer->N > layer->problem->T ? layer->N : layer->problem->T;
+    product->places = product->gather ? layer->problem->T : product->N;
     const int chosen = hopper_choose(layer, product->form, shared);
     const int32_t rows = hopper_configuration(product->form, chosen)->tile_rows;
     product->tiles = shared ? NULL : tiles_of_height(layer, rows);

@@ -432,6 +432,8 @@ static int check_product(const struct hopper_product *product)
         status = check_rows("a", product->a, product->a_stride, 16);
     if (status == MOE_OK)
         status = check_places(product->places, product->a_stride);
+    if (status == MOE_OK && product->places * (product->a_stride / 8) > UINT32_MAX)
+        status = moe_error(MOE_E_UNSUPPORTED, "an operand of 2^36 bytes or more");
     if (status == MOE_OK)
         status = check_rows("weights", product->weights, 8, 16);
     return status == MOE_OK ? check_epilogue(product) : status;
