@@ -24,30 +24,12 @@ extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
 }
 
 extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
-    hopper_nt_bf16_across_320(const __grid_constant__ CUtensorMap weights,
-                              const __grid_constant__ struct product_arguments arguments,
-                              const __grid_constant__ struct store_rows epilogue,
-                              const __grid_constant__ CUtensorMap d)
-{
-    run<320, 3, 3, wgmma_bf16, 0>(weights, arguments, epilogue, d);
-}
-
-extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
     hopper_nt_f16_across_288(const __grid_constant__ CUtensorMap weights,
                              const __grid_constant__ struct product_arguments arguments,
                              const __grid_constant__ struct store_rows epilogue,
                              const __grid_constant__ CUtensorMap d)
 {
     run<288, 4, 1, wgmma_f16, 0>(weights, arguments, epilogue, d);
-}
-
-extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
-    hopper_nt_f16_across_320(const __grid_constant__ CUtensorMap weights,
-                             const __grid_constant__ struct product_arguments arguments,
-                             const __grid_constant__ struct store_rows epilogue,
-                             const __grid_constant__ CUtensorMap d)
-{
-    run<320, 3, 3, wgmma_f16, 0>(weights, arguments, epilogue, d);
 }
 
 extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)

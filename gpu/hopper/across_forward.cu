@@ -25,16 +25,6 @@ extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
 }
 
 extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
-    hopper_swiglu_forward_bf16_across_320(
-        const __grid_constant__ CUtensorMap weights,
-        const __grid_constant__ struct product_arguments arguments,
-        const __grid_constant__ struct activate_rows epilogue,
-        const __grid_constant__ CUtensorMap z, const __grid_constant__ CUtensorMap a)
-{
-    run<320, 3, 3, wgmma_bf16, swiglu_forward>(weights, arguments, epilogue, z, a);
-}
-
-extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
     hopper_swiglu_forward_f16_across_288(const __grid_constant__ CUtensorMap weights,
                                          const __grid_constant__ struct product_arguments arguments,
                                          const __grid_constant__ struct activate_rows epilogue,
@@ -42,16 +32,6 @@ extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
                                          const __grid_constant__ CUtensorMap a)
 {
     run<288, 4, 1, wgmma_f16, swiglu_forward>(weights, arguments, epilogue, z, a);
-}
-
-extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
-    hopper_swiglu_forward_f16_across_320(const __grid_constant__ CUtensorMap weights,
-                                         const __grid_constant__ struct product_arguments arguments,
-                                         const __grid_constant__ struct activate_rows epilogue,
-                                         const __grid_constant__ CUtensorMap z,
-                                         const __grid_constant__ CUtensorMap a)
-{
-    run<320, 3, 3, wgmma_f16, swiglu_forward>(weights, arguments, epilogue, z, a);
 }
 
 extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
@@ -65,16 +45,6 @@ extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
 }
 
 extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
-    hopper_clamped_forward_bf16_across_320(
-        const __grid_constant__ CUtensorMap weights,
-        const __grid_constant__ struct product_arguments arguments,
-        const __grid_constant__ struct activate_rows epilogue,
-        const __grid_constant__ CUtensorMap z, const __grid_constant__ CUtensorMap a)
-{
-    run<320, 3, 3, wgmma_bf16, clamped_forward>(weights, arguments, epilogue, z, a);
-}
-
-extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
     hopper_clamped_forward_f16_across_288(
         const __grid_constant__ CUtensorMap weights,
         const __grid_constant__ struct product_arguments arguments,
@@ -82,14 +52,4 @@ extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
         const __grid_constant__ CUtensorMap z, const __grid_constant__ CUtensorMap a)
 {
     run<288, 4, 1, wgmma_f16, clamped_forward>(weights, arguments, epilogue, z, a);
-}
-
-extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, 1)
-    hopper_clamped_forward_f16_across_320(
-        const __grid_constant__ CUtensorMap weights,
-        const __grid_constant__ struct product_arguments arguments,
-        const __grid_constant__ struct activate_rows epilogue,
-        const __grid_constant__ CUtensorMap z, const __grid_constant__ CUtensorMap a)
-{
-    run<320, 3, 3, wgmma_f16, clamped_forward>(weights, arguments, epilogue, z, a);
 }

@@ -42,8 +42,8 @@ static __device__ __forceinline__ void add_bias(two_units (&value)[QUAD_BLOCKS],
     }
 }
 
-// `first`: the first unit of the tile. BIAS: whether there is one; -1: to.bias tells.
-template <class Shape, int ACT, int BIAS>
+// `first`: the first unit of the tile.
+template <class Shape, int ACT>
 static __device__ __forceinline__ void
 activate_gated(const struct activate_rows &to, const struct row_tile &rows, int32_t first,
                int layout, const ready_forward &ready, box_writer<Shape> &out,
@@ -54,8 +54,8 @@ activate_gated(const struct activate_rows &to, const struct row_tile &rows, int3
     const act_parameters how = parameters_of(shape.act, shape.clamp);
     const bool apart = layout == MOE_W1_INTERLEAVED;
     const uint32_t line = quad_line(), line_of_z = unit_line(layout);
-    const bool biased = BIAS >= 0 ? BIAS : to.bias != nullptr;
-    const uint16_t *const bias = (const uint16_t *)to.bias + rows.expert * 2 * shape.units;
+    const uint16_t *const bias =
+        to.bias ? (const uint16_t *)to.bias + rows.expert * 2 * shape.units : nullptr;
 #pragma unroll
     for (int begin = 0; begin < Shape::TILE_COLS / 2; begin += BOX) {
         const int32_t unit = first + begin;
@@ -76,7 +76,7 @@ activate_gated(const struct activate_rows &to, const struct row_tile &rows, int3
                 const float *const mine = &sum[8 * (at + block) + 2 * half];
                 value[block] = {scaled({mine[0], mine[1]}, of_z), scaled({mine[4], mine[5]}, of_z)};
             }
-            if (biased)
+            if (bias)
                 add_bias<Type>(value, shape, bias, first + 8 * at);
 #pragma unroll
             for (int block = 0; block < QUAD_BLOCKS; block++) {
@@ -158,19 +158,6 @@ activate_plain(const struct activate_rows &to, const struct row_tile &rows, int3
     }
 }
 
-// A copy for each, so that nothing stands between one unit and the next.
-template <class Shape, int ACT>
-static __device__ __forceinline__ void
-activate_by_bias(const struct activate_rows &to, const struct row_tile &rows, int32_t first,
-                 int layout, const ready_forward &ready, box_writer<Shape> &out,
-                 const product_maps &maps, const float (&sum)[Shape::TILE_COLS / 2])
-{
-    if (to.bias)
-        activate_gated<Shape, ACT, 1>(to, rows, first, layout, ready, out, maps, sum);
-    else
-        activate_gated<Shape, ACT, 0>(to, rows, first, layout, ready, out, maps, sum);
-}
-
 // Which activations a kernel knows.
 struct swiglu_forward : activate_rows {
 };
@@ -195,7 +182,7 @@ finish(const swiglu_forward &to, const struct row_tile &rows, int32_t column, in
        const ready_forward &ready, box_writer<Shape> &out, const product_maps &maps,
        const float (&sum)[Shape::TILE_COLS / 2])
 {
-    activate_by_bias<Shape, MOE_SWIGLU>(to, rows, column / 2, layout, ready, out, maps, sum);
+    activate_gated<Shape, MOE_SWIGLU>(to, rows, column / 2, layout, ready, out, maps, sum);
 }
 
 template <class Shape>
@@ -204,7 +191,7 @@ finish(const clamped_forward &to, const struct row_tile &rows, int32_t column, i
        const ready_forward &ready, box_writer<Shape> &out, const product_maps &maps,
        const float (&sum)[Shape::TILE_COLS / 2])
 {
-    activate_by_bias<Shape, ACT_CLAMPED>(to, rows, column / 2, layout, ready, out, maps, sum);
+    activate_gated<Shape, ACT_CLAMPED>(to, rows, column / 2, layout, ready, out, maps, sum);
 }
 
 template <class Shape>
@@ -214,7 +201,7 @@ finish(const gated_forward &to, const struct row_tile &rows, int32_t column, int
        const float (&sum)[Shape::TILE_COLS / 2])
 {
     with_gated(to.shape.act, [&](auto act) {
-        activate_gated<Shape, act, -1>(to, rows, column / 2, layout, ready, out, maps, sum);
+        activate_gated<Shape, act>(to, rows, column / 2, layout, ready, out, maps, sum);
     });
 }
 
