@@ -200,7 +200,7 @@ static int refuses(void)
                                          .k = 8,
                                          .a_stride = 8,
                                          .store = {.stride = 8}};
-    struct hopper_product wrong[] = {right, right, right, right, right, right, right, right};
+    struct hopper_product wrong[] = {right, right, right, right, right, right, right, right, right};
     wrong[0].dtype = MOE_F32;
     wrong[1].k = 12;
     wrong[2].cols = 7;
@@ -213,6 +213,8 @@ static int refuses(void)
     wrong[6].back.sa = (void *)8;
     wrong[7].form = PRODUCT_SWIGLU_BACK;
     wrong[7].N = INT64_C(1) << 31;
+    wrong[8].places = INT64_C(1) << 31; /* rows of two pieces of 16 bytes: 2^32 of them */
+    wrong[8].a_stride = 16;
     const struct hopper_gradient whole = {.dtype = MOE_BF16,
                                           .d_dtype = MOE_BF16,
                                           .E = 1,
